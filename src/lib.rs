@@ -1,0 +1,4 @@
+//! The debugger that lives inside a running Rust service.
+
+mod capture;
+mod symbols;

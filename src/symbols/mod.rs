@@ -1,0 +1,8 @@
+//! What the program's own debug information says: modules, lines, functions, scopes, types.
+//!
+//! Reads DWARF and nothing else: no ptrace, no running code. Addresses that leave this layer are addresses of the
+//! running process, load bias included.
+
+pub mod place;
+pub mod scope;
+pub mod types;
