@@ -14,14 +14,15 @@
 //! 2. `ret`, indirect `jmp`: the same bytes; they never come back.
 //! 3. Direct `jmp`: an absolute jump.
 //! 4. `jcc`, `loop`, `jrcxz`: the same test over a short distance, then an absolute jump on either side.
-//! 5. `call`: the *original* return address is pushed in two instructions, then a `jmp` to where the call goes. No
-//!    return address ever points into a slot, so backtraces, unwinding and the removal of the site are undisturbed.
+//! 5. `call`: the *original* return address is pushed, then follows a `jmp` to where the call goes. No return address
+//!    ever points into a slot, so backtraces, unwinding and the removal of the site are undisturbed. A target in memory
+//!    is itself pushed first, and then overwritten: so the call faults before anything has changed, if it does.
 //!
 //! All of these fault as the original does, natively, so a null function pointer or an overflown stack needs no care
 //! before. Addresses inside the slot must not be shown to the program (a signal frame), nor to a profiler or unwinder:
 //! [`Displaced::original`] turns each into the state that an undisturbed thread would have.
 //!
-//! What differs from running in place, and is accepted: a call whose target cannot be read has already stored its return
+//! What differs from running in place, and is accepted: a call to a non-canonical address has already stored its return
 //! address below the stack pointer when it faults; `fnstenv` and the `xsave` family show a slot as the address of the
 //! last x87 instruction; a restartable sequence (rseq) is not restarted when its thread is moved off the CPU within a
 //! slot; with user shadow stacks switched on a displaced call lacks its shadow entry, so the caller of this module must
@@ -33,7 +34,7 @@ use iced_x86::{
 };
 use thiserror::Error;
 
-/// The bytes that a slot takes. The longest form, a prefixed `jcc` of 15 bytes and its two jumps, takes 43.
+/// The bytes that a slot takes. The longest form, a call through memory with instructions of 15 bytes, takes 45.
 pub const SLOT_SIZE: usize = 64;
 
 /// The longest instruction that a processor takes (Intel SDM volume 2, 2.3.11).
@@ -49,12 +50,17 @@ const JMP_ABSOLUTE_LENGTH: u8 = 14;
 
 /// `push imm32`, sign-extended to 64 bits.
 const PUSH_IMMEDIATE: u8 = 0x68;
-/// The length of [`PUSH_IMMEDIATE`] with its immediate.
-const PUSH_LENGTH: u8 = 5;
-/// `mov dword [rsp+4], imm32`: the upper half of what was pushed.
+/// `mov dword [rsp], imm32`
+const MOV_LOWER_HALF: [u8; 3] = [0xc7, 0x04, 0x24];
+/// `mov dword [rsp+4], imm32`
 const MOV_UPPER_HALF: [u8; 4] = [0xc7, 0x44, 0x24, 0x04];
-/// The length of both instructions that push a return address.
-const PUSH_RETURN_LENGTH: u8 = 13;
+
+/// The operations of opcode FF that are used here, as the `reg` field of ModRM.
+const JMP: u8 = 4 << 3;
+const PUSH: u8 = 6 << 3;
+/// The fields of ModRM.
+const MOD: u8 = 0o300;
+const REG: u8 = 0o070;
 
 /// The operand-size prefix.
 const OPERAND_SIZE: u8 = 0x66;
@@ -131,8 +137,8 @@ pub struct Displaced {
     slot: u64,
     length: u8,
     code: Assembly,
-    /// No class has more than three; those with fewer repeat the first.
-    places: [Place; 3],
+    /// No class has more than four; those with fewer repeat the first.
+    places: [Place; 4],
 }
 
 /// Where to put the site of a function that begins at `at`: behind an `endbr64`, which indirect branches must find
@@ -184,20 +190,20 @@ pub fn displace(text: &[u8], at: u64, slot: u64) -> Result<Displaced, Refusal> {
             passed: false,
         },
     };
-    let [second, third] = match original.class()? {
+    let others = match original.class()? {
         Class::Plain => {
             original.copy(&mut code, slot)?;
             let end = code.length;
             code.jump(next);
-            [passed(end, next), start]
+            [passed(end, next), start, start]
         }
         Class::Leaving => {
             original.copy(&mut code, slot)?;
-            [start, start]
+            [start, start, start]
         }
         Class::Jump => {
             code.jump(original.instruction.near_branch_target());
-            [start, start]
+            [start, start, start]
         }
         Class::Conditional => {
             original.branch_over_jump(&mut code);
@@ -205,24 +211,36 @@ pub fn displace(text: &[u8], at: u64, slot: u64) -> Result<Displaced, Refusal> {
             let taken = original.instruction.near_branch_target();
             code.jump(next);
             code.jump(taken);
-            [passed(end, next), passed(end + JMP_ABSOLUTE_LENGTH, taken)]
+            [
+                passed(end, next),
+                passed(end + JMP_ABSOLUTE_LENGTH, taken),
+                start,
+            ]
         }
         Class::Call => {
-            code.push_return(next);
+            let [low, done] = code.push(next);
             code.jump(original.instruction.near_branch_target());
-            [pushed(PUSH_LENGTH), pushed(PUSH_RETURN_LENGTH)]
+            [pushed(low), pushed(done), start]
+        }
+        Class::IndirectCall if original.instruction.op0_kind() == OpKind::Register => {
+            let [low, done] = code.push(next);
+            original.jump_to_register(&mut code)?;
+            [pushed(low), pushed(done), start]
         }
         Class::IndirectCall => {
-            code.push_return(next);
-            original.jump_instead_of_call(&mut code, slot)?;
-            [pushed(PUSH_LENGTH), pushed(PUSH_RETURN_LENGTH)]
+            original.with_memory_target(&mut code, slot, PUSH, 0)?;
+            let target = code.length;
+            let [low, done] = code.replace_pushed(next);
+            original.with_memory_target(&mut code, slot, JMP, 8)?;
+            [pushed(target), pushed(low), pushed(done)]
         }
     };
+    let [second, third, fourth] = others;
     Ok(Displaced {
         slot,
         length: original.bytes.len() as u8,
         code,
-        places: [start, second, third],
+        places: [start, second, third, fourth],
     })
 }
 
@@ -309,6 +327,9 @@ impl<'text> Decoded<'text> {
                 return Err(Refusal::ShadowStack);
             }
             FlowControl::Next if instruction.code() == Code::Enclu => return Err(Refusal::Enclave),
+            FlowControl::Next if matches!(instruction.code(), Code::Xabort_imm8 | Code::Xend) => {
+                return Err(Refusal::Transaction);
+            }
             FlowControl::Next | FlowControl::Exception => return Ok(Class::Plain),
             FlowControl::IndirectBranch if instruction.is_jmp_near_indirect() => {
                 return Ok(Class::Leaving);
@@ -379,26 +400,37 @@ impl<'text> Decoded<'text> {
         }
     }
 
-    /// Appends a jump to where the indirect call would go, for a stack pointer that is 8 lower than the call's.
-    fn jump_instead_of_call(&self, code: &mut Assembly, slot: u64) -> Result<(), Refusal> {
+    /// Appends a jump to where the call of a register would go.
+    fn jump_to_register(&self, code: &mut Assembly) -> Result<(), Refusal> {
+        let [head @ .., modrm] = self.bytes else {
+            return Err(Refusal::Invalid);
+        };
+        if self.instruction.op0_register() == Register::RSP {
+            return Err(Refusal::StackTarget);
+        }
+        code.append(head);
+        code.append(&[modrm & !REG | JMP]);
+        Ok(())
+    }
+
+    /// Appends another `operation` on the memory that holds the target of the call, for a stack pointer that is lower
+    /// than the call's by `pushed`.
+    fn with_memory_target(
+        &self,
+        code: &mut Assembly,
+        slot: u64,
+        operation: u8,
+        pushed: i32,
+    ) -> Result<(), Refusal> {
         let prefixes = self.prefixes();
-        // FF /2 to FF /4: only the `reg` field of ModRM differs.
         let [opcode, modrm, operand @ ..] = self.bytes.get(prefixes.len()..).unwrap_or_default()
         else {
             return Err(Refusal::Invalid);
         };
-        let modrm = modrm & !0o070 | 0o040;
+        let modrm = modrm & !REG | operation;
         let start = code.length;
         code.append(prefixes);
         code.append(&[*opcode]);
-        if self.instruction.op0_kind() == OpKind::Register {
-            code.append(&[modrm]);
-            return if self.instruction.op0_register() == Register::RSP {
-                Err(Refusal::StackTarget)
-            } else {
-                Ok(())
-            };
-        }
         if !matches!(
             self.instruction.memory_base(),
             Register::RSP | Register::ESP
@@ -411,13 +443,14 @@ impl<'text> Decoded<'text> {
         if self.instruction.memory_index() == Register::None && (-15..0).contains(&displacement) {
             return Err(Refusal::StackTarget);
         }
-        let (Some(displacement), Some(sib)) = (displacement.checked_add(8), operand.first()) else {
+        let (Some(displacement), Some(sib)) = (displacement.checked_add(pushed), operand.first())
+        else {
             return Err(Refusal::OutOfReach);
         };
         // `mod` 2: a displacement of 32 bits, whichever there was.
-        code.append(&[modrm & !0o300 | 0o200, *sib]);
+        code.append(&[modrm & !MOD | 0o200, *sib]);
         code.append(&displacement.to_le_bytes());
-        // With all prefixes repeated the longer displacement may be too much.
+        // With many prefixes the longer displacement may be too much.
         if usize::from(code.length - start) > LONGEST {
             Err(Refusal::OutOfReach)
         } else {
@@ -478,11 +511,25 @@ impl Assembly {
         self.append(&target.to_le_bytes());
     }
 
-    fn push_return(&mut self, address: u64) {
-        let [a, b, c, d, upper @ ..] = address.to_le_bytes();
+    /// Pushes `value` in two instructions, and returns the offset behind each.
+    fn push(&mut self, value: u64) -> [u8; 2] {
+        let [a, b, c, d, upper @ ..] = value.to_le_bytes();
         self.append(&[PUSH_IMMEDIATE, a, b, c, d]);
+        let low = self.length;
         self.append(&MOV_UPPER_HALF);
         self.append(&upper);
+        [low, self.length]
+    }
+
+    /// Overwrites what was pushed last by `value` in two instructions, and returns the offset behind each.
+    fn replace_pushed(&mut self, value: u64) -> [u8; 2] {
+        let [a, b, c, d, upper @ ..] = value.to_le_bytes();
+        self.append(&MOV_LOWER_HALF);
+        self.append(&[a, b, c, d]);
+        let low = self.length;
+        self.append(&MOV_UPPER_HALF);
+        self.append(&upper);
+        [low, self.length]
     }
 }
 

@@ -88,7 +88,10 @@ fn starts(lab: &Lab, random: &mut Random) -> Vec<Start> {
 }
 
 /// Where ends differ, in words.
-fn difference(in_place: &End, other: &End, call: bool) -> Option<String> {
+fn difference(layout: Layout, in_place: &End, other: &End, call: bool) -> Option<String> {
+    if in_place == other {
+        return None;
+    }
     let signal = |end: &End| (end.signal, end.signal_code, end.signal_address);
     if signal(in_place) != signal(other) {
         return Some(format!(
@@ -112,26 +115,29 @@ fn difference(in_place: &End, other: &End, call: bool) -> Option<String> {
     {
         return Some(format!("vector state at {index}"));
     }
-    // A call that faults has stored its return address: another one.
+    // Where a call to a non-canonical address has stored its return address: another one.
     let rsp = in_place
         .registers
         .iter()
         .find(|(name, _)| *name == "rsp")
         .map_or(0, |(_, value)| *value);
-    let below_stack = |index: usize| {
-        let stack_start = MEMORY as u64 / 2;
-        call && in_place.signal != libc::SIGTRAP
-            && (index as u64)
-                .wrapping_sub(stack_start)
-                .wrapping_sub((rsp & 0x1fff).wrapping_sub(8))
-                < 8
-    };
+    let stored = rsp
+        .wrapping_sub(layout.stack)
+        .wrapping_sub(8)
+        .wrapping_add(MEMORY as u64 / 2);
+    let is_general_protection =
+        in_place.signal == libc::SIGSEGV && in_place.signal_code == SI_KERNEL;
+    let is_excepted =
+        |index: usize| call && is_general_protection && (index as u64).wrapping_sub(stored) < 8;
     let memory = in_place.memory.iter().zip(&other.memory).enumerate();
     memory
-        .filter(|(index, _)| !below_stack(*index))
+        .filter(|(index, _)| !is_excepted(*index))
         .find_map(differs)
         .map(|index| format!("memory at {index:x}"))
 }
+
+/// The code of a signal for which the processor tells no address (asm-generic/siginfo.h).
+const SI_KERNEL: i32 = 0x80;
 
 /// Runs `code` in place and displaced, and displaced but interrupted after each of its steps.
 fn compare(
@@ -152,7 +158,12 @@ fn compare(
             displaced.code()
         )
     };
-    if let Some(what) = difference(&in_place, &lab.displaced(code, displaced, start), is_call) {
+    if let Some(what) = difference(
+        lab.layout,
+        &in_place,
+        &lab.displaced(code, displaced, start),
+        is_call,
+    ) {
         return Err(told("displaced".into(), what));
     }
     // A step is seen in the flags that these store or load.
@@ -163,7 +174,7 @@ fn compare(
         let Some(end) = lab.interrupted(code, displaced, start, steps) else {
             break;
         };
-        if let Some(what) = difference(&in_place, &end, is_call) {
+        if let Some(what) = difference(lab.layout, &in_place, &end, is_call) {
             return Err(told(format!("interrupted after {steps} steps"), what));
         }
     }

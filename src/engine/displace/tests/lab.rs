@@ -282,20 +282,17 @@ impl Lab {
             (self.layout.data, DATA_PAGES),
             (self.layout.stack, STACK_PAGES),
         ]
-        .into_iter()
-        .flat_map(|(address, pages)| {
+        .map(|(address, pages)| {
             // SAFETY: our own mappings, of these sizes; the child, which shares them, is stopped.
             unsafe { std::slice::from_raw_parts(address as *const u8, (pages * PAGE) as usize) }
-        })
-        .copied()
-        .collect();
+        });
         End {
             signal: info.si_signo,
             signal_code: info.si_code,
             signal_address,
             registers: named(&registers),
             vectors: self.vector_state(),
-            memory,
+            memory: memory.concat(),
         }
     }
 
