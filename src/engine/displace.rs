@@ -165,31 +165,14 @@ pub fn displace(text: &[u8], at: u64, slot: u64) -> Result<Displaced, Refusal> {
     let next = original.instruction.next_ip();
     let mut code = Assembly::default();
 
-    let start = Place {
-        offset: 0,
-        original: Original {
-            pc: at,
-            stack: 0,
-            passed: false,
-        },
-    };
-    let passed = |offset, pc| Place {
+    let place = |offset, pc, stack, passed| Place {
         offset,
-        original: Original {
-            pc,
-            stack: 0,
-            passed: true,
-        },
+        original: Original { pc, stack, passed },
     };
+    let start = place(0, at, 0, false);
+    let passed = |offset, pc| place(offset, pc, 0, true);
     // A displaced call can be undone until its jump: it is repeated as a whole.
-    let pushed = |offset| Place {
-        offset,
-        original: Original {
-            pc: at,
-            stack: 8,
-            passed: false,
-        },
-    };
+    let pushed = |offset| place(offset, at, 8, false);
     let others = match original.class()? {
         Class::Plain => {
             original.copy(&mut code, slot)?;
@@ -278,11 +261,15 @@ impl Displaced {
 enum Class {
     /// Goes on at the next instruction.
     Plain,
-    /// Goes on at an address from a register or from memory, and stores none.
+    /// Goes on at an address from a register or from memory, and stores none: `ret`, indirect `jmp`.
     Leaving,
+    /// A direct `jmp`.
     Jump,
+    /// `jcc`, `loop`, `jrcxz`.
     Conditional,
+    /// A direct `call`.
     Call,
+    /// A `call` to an address from a register or from memory.
     IndirectCall,
 }
 
@@ -494,7 +481,7 @@ impl Assembly {
         self.bytes.get(..self.length.into()).unwrap_or_default()
     }
 
-    /// Appends; no form comes near the size of a slot.
+    /// Appends. An instruction has at most 15 bytes, so no form comes near the size of a slot (see [`SLOT_SIZE`]).
     fn append(&mut self, bytes: &[u8]) {
         let start = usize::from(self.length);
         self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
@@ -513,18 +500,19 @@ impl Assembly {
 
     /// Pushes `value` in two instructions, and returns the offset behind each.
     fn push(&mut self, value: u64) -> [u8; 2] {
-        let [a, b, c, d, upper @ ..] = value.to_le_bytes();
-        self.append(&[PUSH_IMMEDIATE, a, b, c, d]);
-        let low = self.length;
-        self.append(&MOV_UPPER_HALF);
-        self.append(&upper);
-        [low, self.length]
+        self.append(&[PUSH_IMMEDIATE]);
+        self.finish_pushed(value)
     }
 
     /// Overwrites what was pushed last by `value` in two instructions, and returns the offset behind each.
     fn replace_pushed(&mut self, value: u64) -> [u8; 2] {
-        let [a, b, c, d, upper @ ..] = value.to_le_bytes();
         self.append(&MOV_LOWER_HALF);
+        self.finish_pushed(value)
+    }
+
+    /// Appends the immediate for the lower half, and the instruction that stores the upper one.
+    fn finish_pushed(&mut self, value: u64) -> [u8; 2] {
+        let [a, b, c, d, upper @ ..] = value.to_le_bytes();
         self.append(&[a, b, c, d]);
         let low = self.length;
         self.append(&MOV_UPPER_HALF);

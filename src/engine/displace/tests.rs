@@ -170,7 +170,7 @@ fn compare(
     if name.starts_with("pushf") || name.starts_with("popf") {
         return Ok(());
     }
-    for steps in 0..4 {
+    for steps in 1..=4 {
         let Some(end) = lab.interrupted(code, displaced, start, steps) else {
             break;
         };
