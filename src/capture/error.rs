@@ -44,11 +44,14 @@ pub fn hint<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> String
             nearest.push((distance(name, candidate), candidate));
         }
     }
-    nearest.sort_by_key(|(distance, _)| *distance);
+    let close = |distance: usize| distance <= 1 + name.chars().count() / 3;
     let near = nearest
         .iter()
-        .take_while(|(distance, _)| *distance <= 1 + name.chars().count() / 3)
+        .filter(|(distance, _)| close(*distance))
         .count();
+    if near > 0 {
+        nearest.sort_by_key(|(distance, _)| *distance);
+    }
     let (word, shown) = match (near, nearest.len()) {
         (_, 0) => return String::new(),
         (0, all) => ("there are", all.min(8)),

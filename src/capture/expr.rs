@@ -42,6 +42,9 @@ impl Expr {
     /// [`CompileError::Syntax`] where it is no Rust expression, [`CompileError::Unsupported`] where it is one that
     /// this debugger does not evaluate.
     pub fn parse(source: &str) -> Result<Self, CompileError> {
+        if source.matches(NESTING).count() > MAX_NESTING {
+            return Err(CompileError::TooComplex);
+        }
         let parsed: syn::Expr = syn::parse_str(source).map_err(|error| CompileError::Syntax {
             text: source.into(),
             reason: error.to_string(),
@@ -50,7 +53,14 @@ impl Expr {
     }
 }
 
-/// `syn`'s nesting is bounded by the length of an expression, and so is this recursion.
+/// What can make the parser recurse, but for keywords, of which no harmful number fits.
+const NESTING: [char; 10] = ['(', '[', '{', '<', '=', '|', '*', '&', '!', '-'];
+
+/// How often that may be there. A level takes the parser up to 35 KB of stack without optimization, and a stack
+/// overflow would end the program.
+const MAX_NESTING: usize = 40;
+
+/// Recurses no deeper than the parser did.
 fn convert(expr: &syn::Expr) -> Result<Expr, CompileError> {
     let inner = |expr: &syn::Expr| convert(expr).map(Box::new);
     match expr {
@@ -276,18 +286,50 @@ mod tests {
         }
     }
 
-    /// A client may send anything; the deepest nesting that fits must not overflow the stack of a small thread.
+    /// A client may send anything; no nesting must overflow the stack of a small thread.
     #[test]
     fn deep_nesting_fits_a_thread_of_two_megabytes() {
         let deep = [
-            "*", "&", "!", "(", "[", "{", "a=", "||", "return ", "a<", "if a {", "a::<", "a as &",
-            "loop{", "f(",
+            ("*", ""),
+            ("&", ""),
+            ("!", ""),
+            ("-", ""),
+            ("(", ")"),
+            ("[", "]"),
+            ("{", "}"),
+            ("a=", ""),
+            ("||", ""),
+            ("|a|", ""),
+            ("return ", ""),
+            ("break ", ""),
+            ("a<", ""),
+            ("a::<", ">"),
+            ("<", ">::a"),
+            ("a as &", ""),
+            ("a as (", ")"),
+            ("a as fn(", ")"),
+            ("a as [", "]"),
+            ("a as dyn A<", ">"),
+            ("if a {", "}"),
+            ("if let (", ")=a{}"),
+            ("loop{", "}"),
+            ("match a{_=>", "}"),
+            ("f(", ")"),
+            ("a.b(", ")"),
+            ("m!(", ")"),
+            ("async{", "}"),
+            ("unsafe{", "}"),
+            ("a..", ""),
+            ("a+", ""),
         ];
         let parse = move || {
-            for unit in deep {
-                let _ = Expr::parse(&unit.repeat(MAX_EXPRESSION / unit.len()));
-                let nested = unit.repeat(MAX_EXPRESSION / unit.len() - 1);
-                let _ = Expr::parse(&format!("{nested}a"));
+            for (open, close) in deep {
+                let fitting = MAX_EXPRESSION / (open.len() + close.len());
+                for count in [fitting, MAX_NESTING, MAX_NESTING / 2, MAX_NESTING / 3] {
+                    let count = count.min(fitting);
+                    let _ = Expr::parse(&open.repeat(count));
+                    let _ = Expr::parse(&format!("{}a{}", open.repeat(count), close.repeat(count)));
+                }
             }
         };
         std::thread::Builder::new()
@@ -296,5 +338,9 @@ mod tests {
             .unwrap()
             .join()
             .unwrap();
+        assert_eq!(
+            Expr::parse(&format!("{}a", "*".repeat(MAX_NESTING + 1))),
+            Err(CompileError::TooComplex)
+        );
     }
 }

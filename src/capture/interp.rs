@@ -1,7 +1,8 @@
 //! The interpreter of capture programs.
 
 use super::program::{
-    LOOPS, Op, Part, Prefetch, Program, READ_COST, SLOTS, STACK, Slot, VIEWS, View, WINDOW, pseudo,
+    FUEL, LOOPS, Op, Part, Prefetch, Program, READ_COST, SLOTS, STACK, Slot, VIEWS, View, WINDOW,
+    pseudo,
 };
 use super::record::{Code, Writer};
 use crate::symbols::place::{Binary, Register, Term, Unary};
@@ -23,7 +24,7 @@ pub trait Machine {
 /// limit; 0 where not even the head of a record fits.
 ///
 /// Allocates nothing, locks nothing, does not recurse and cannot panic, whatever the program, the memory and `out`
-/// hold; does at most [`Program::fuel`] and needs less than 4 KiB of stack.
+/// hold; does at most [`FUEL`] and needs less than 4 KiB of stack.
 pub fn run(program: &Program, machine: &mut impl Machine, out: &mut [u8]) -> usize {
     let size = out.len().min(program.record_limit());
     let Some(writer) = out
@@ -46,7 +47,7 @@ pub fn run(program: &Program, machine: &mut impl Machine, out: &mut [u8]) -> usi
         window_size: 0,
         expression: 0,
         end: 0,
-        fuel: program.fuel(),
+        fuel: FUEL,
         reserve: 0,
         fault: None,
     };
@@ -179,12 +180,10 @@ impl<M: Machine> Run<'_, M> {
             Op::Expression { index, end } => {
                 let remaining = self.program.expressions().saturating_sub(index);
                 self.writer.share(remaining);
-                let free = self.fuel;
-                self.reserve = free
-                    - free
-                        .checked_div(u32::from(remaining))
-                        .unwrap_or(free)
-                        .min(free);
+                self.reserve = match self.fuel.checked_div(u32::from(remaining)) {
+                    Some(share) if self.program.shares_fuel() => self.fuel.saturating_sub(share),
+                    _ => 0,
+                };
                 self.expression = index;
                 self.end = end;
                 self.depth = 0;

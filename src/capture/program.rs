@@ -209,7 +209,7 @@ pub struct Parts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     parts: Parts,
-    fuel: u32,
+    worst_case: u64,
 }
 
 impl Program {
@@ -219,11 +219,8 @@ impl Program {
     ///
     /// What is wrong with it, see [`CheckError`].
     pub fn new(parts: Parts) -> Result<Self, CheckError> {
-        let cost = check::check(&parts)?;
-        Ok(Self {
-            parts,
-            fuel: u32::try_from(cost).unwrap_or(FUEL).min(FUEL),
-        })
+        let worst_case = check::check(&parts)?;
+        Ok(Self { parts, worst_case })
     }
 
     /// The operations.
@@ -256,9 +253,9 @@ impl Program {
         self.parts.prefetch
     }
 
-    /// What a run may spend, see [`FUEL`]: never more than the worst case of this program.
-    pub fn fuel(&self) -> u32 {
-        self.fuel
+    /// Whether a run could spend more than [`FUEL`], so that its expressions have to share it.
+    pub fn shares_fuel(&self) -> bool {
+        self.worst_case > u64::from(FUEL)
     }
 
     /// Bytes of the longest record that a run writes.

@@ -5,7 +5,9 @@ use crate::capture::interp::{self, Machine};
 use crate::capture::template::Template;
 use crate::symbols::place::{Formula, Location, Piece, Register, Source, Term};
 use crate::symbols::scope::{Scope, Variable};
-use crate::symbols::types::{DiscriminantRange, Member, Type, TypeError, TypeKind, TypeRef, TypeSource, Variant};
+use crate::symbols::types::{
+    DiscriminantRange, Member, Type, TypeError, TypeKind, TypeRef, TypeSource, Variant,
+};
 use std::collections::{BTreeMap, HashMap};
 
 /// Where the values of variables go.
@@ -23,8 +25,15 @@ impl TypeSource for Types {
 
 impl Types {
     pub fn add(&mut self, name: &str, size: u64, kind: TypeKind) -> TypeRef {
-        self.0.push(Type { name: name.into(), size, kind });
-        TypeRef { module: 0, entry: self.0.len() as u64 - 1 }
+        self.0.push(Type {
+            name: name.into(),
+            size,
+            kind,
+        });
+        TypeRef {
+            module: 0,
+            entry: self.0.len() as u64 - 1,
+        }
     }
 
     /// A type that comes to be later: for types that mention themselves.
@@ -70,17 +79,36 @@ impl Types {
     }
 
     pub fn boxed(&mut self, target: TypeRef) -> TypeRef {
-        let name = format!("alloc::boxed::Box<{}, alloc::alloc::Global>", self.get(target).name);
+        let name = format!(
+            "alloc::boxed::Box<{}, alloc::alloc::Global>",
+            self.get(target).name
+        );
         self.pointer(&name, target)
     }
 
-    pub fn structure(&mut self, name: &str, size: u64, members: &[(&str, u64, TypeRef)]) -> TypeRef {
-        self.add(name, size, TypeKind::Struct { members: self::members(members), parameters: Vec::new() })
+    pub fn structure(
+        &mut self,
+        name: &str,
+        size: u64,
+        members: &[(&str, u64, TypeRef)],
+    ) -> TypeRef {
+        self.add(
+            name,
+            size,
+            TypeKind::Struct {
+                members: self::members(members),
+                parameters: Vec::new(),
+            },
+        )
     }
 
     pub fn array(&mut self, element: TypeRef, count: u64) -> TypeRef {
         let Type { name, size, .. } = self.get(element).clone();
-        self.add(&format!("[{name}; {count}]"), size * count, TypeKind::Array { element, count })
+        self.add(
+            &format!("[{name}; {count}]"),
+            size * count,
+            TypeKind::Array { element, count },
+        )
     }
 
     pub fn fat(&mut self, name: &str, element: TypeRef) -> TypeRef {
@@ -106,15 +134,35 @@ impl Types {
         let byte = self.base("u8");
         let word = self.base("usize");
         let raw = self.pointer("*const u8", byte);
-        let non_null = self.structure("core::ptr::non_null::NonNull<u8>", 8, &[("pointer", 0, raw)]);
-        let unique = self.structure("core::ptr::unique::Unique<u8>", 8, &[("pointer", 0, non_null)]);
-        let inner = self.structure("alloc::raw_vec::RawVecInner<A>", 16, &[("ptr", 8, unique), ("cap", 0, word)]);
-        let buf = self.structure(&format!("alloc::raw_vec::RawVec<{name}, A>"), 16, &[("inner", 0, inner)]);
+        let non_null = self.structure(
+            "core::ptr::non_null::NonNull<u8>",
+            8,
+            &[("pointer", 0, raw)],
+        );
+        let unique = self.structure(
+            "core::ptr::unique::Unique<u8>",
+            8,
+            &[("pointer", 0, non_null)],
+        );
+        let inner = self.structure(
+            "alloc::raw_vec::RawVecInner<A>",
+            16,
+            &[("ptr", 8, unique), ("cap", 0, word)],
+        );
+        let buf = self.structure(
+            &format!("alloc::raw_vec::RawVec<{name}, A>"),
+            16,
+            &[("inner", 0, inner)],
+        );
         let kind = TypeKind::Struct {
             members: members(&[("buf", 0, buf), ("len", 16, word)]),
             parameters: vec![("T".into(), element)],
         };
-        self.add(&format!("alloc::vec::Vec<{name}, alloc::alloc::Global>"), 24, kind)
+        self.add(
+            &format!("alloc::vec::Vec<{name}, alloc::alloc::Global>"),
+            24,
+            kind,
+        )
     }
 
     pub fn string(&mut self) -> TypeRef {
@@ -133,7 +181,13 @@ impl Types {
     ) -> TypeRef {
         let variants = variants.iter().map(|(variant, values, members)| Variant {
             name: (*variant).into(),
-            values: values.iter().map(|(first, last)| DiscriminantRange { first: *first, last: *last }).collect(),
+            values: values
+                .iter()
+                .map(|(first, last)| DiscriminantRange {
+                    first: *first,
+                    last: *last,
+                })
+                .collect(),
             data: Member {
                 name: (*variant).into(),
                 offset: 0,
@@ -141,8 +195,17 @@ impl Types {
             },
         });
         let variants = variants.collect();
-        let discriminant = discriminant.map(|(offset, ty)| Member { name: "".into(), offset, ty });
-        let kind = TypeKind::Enum { discriminant, variants, members: Vec::new(), parameters: Vec::new() };
+        let discriminant = discriminant.map(|(offset, ty)| Member {
+            name: "".into(),
+            offset,
+            ty,
+        });
+        let kind = TypeKind::Enum {
+            discriminant,
+            variants,
+            members: Vec::new(),
+            parameters: Vec::new(),
+        };
         self.add(name, size, kind)
     }
 
@@ -150,13 +213,26 @@ impl Types {
     pub fn niche_option(&mut self, payload: TypeRef) -> TypeRef {
         let Type { name, size, .. } = self.get(payload).clone();
         let tag = self.base("u64");
-        let some: (&str, &[(u128, u128)], &[(&str, u64, TypeRef)]) = ("Some", &[], &[("__0", 0, payload)]);
-        self.enumeration(&format!("core::option::Option<{name}>"), size, Some((0, tag)), &[("None", &[(0, 0)], &[]), some])
+        let some: (&str, &[(u128, u128)], &[(&str, u64, TypeRef)]) =
+            ("Some", &[], &[("__0", 0, payload)]);
+        self.enumeration(
+            &format!("core::option::Option<{name}>"),
+            size,
+            Some((0, tag)),
+            &[("None", &[(0, 0)], &[]), some],
+        )
     }
 }
 
 pub fn members(members: &[(&str, u64, TypeRef)]) -> Vec<Member> {
-    members.iter().map(|(name, offset, ty)| Member { name: (*name).into(), offset: *offset, ty: *ty }).collect()
+    members
+        .iter()
+        .map(|(name, offset, ty)| Member {
+            name: (*name).into(),
+            offset: *offset,
+            ty: *ty,
+        })
+        .collect()
 }
 
 #[derive(Default)]
@@ -184,7 +260,9 @@ impl Machine for Memory {
     fn read(&mut self, address: u64, out: &mut [u8]) -> usize {
         self.reads += 1;
         for (done, byte) in out.iter_mut().enumerate() {
-            let Some(at) = address.checked_add(done as u64) else { return done };
+            let Some(at) = address.checked_add(done as u64) else {
+                return done;
+            };
             let region = self.regions.range(..=at).next_back();
             match region.and_then(|(start, bytes)| bytes.get((at - start) as usize)) {
                 Some(found) => *byte = *found,
@@ -227,11 +305,23 @@ impl World {
 
     /// Declares a variable.
     pub fn located(&mut self, name: &str, ty: TypeRef, location: Location) {
-        self.scope.variables.push(Variable { name: name.into(), ty, location, argument: false, depth: 0 });
+        self.scope.variables.push(Variable {
+            name: name.into(),
+            ty,
+            location,
+            argument: false,
+            depth: 0,
+        });
     }
 
     pub fn compile(&self, message: &str) -> Compiled {
-        compile(&Template::parse(message).unwrap(), &self.scope, &self.types, &self.limits).unwrap()
+        compile(
+            &Template::parse(message).unwrap(),
+            &self.scope,
+            &self.types,
+            &self.limits,
+        )
+        .unwrap()
     }
 
     pub fn show(&mut self, message: &str) -> String {
@@ -259,10 +349,22 @@ pub fn words(words: &[u64]) -> Vec<u8> {
 }
 
 pub fn memory(formula: Formula) -> Location {
-    Location { pieces: vec![Piece { offset: 0, size: None, source: Source::Memory(formula) }] }
+    Location {
+        pieces: vec![Piece {
+            offset: 0,
+            size: None,
+            source: Source::Memory(formula),
+        }],
+    }
 }
 
 pub fn pieces(pieces: Vec<(u64, u64, Source)>) -> Location {
-    let piece = |(offset, size, source)| Piece { offset, size: Some(size), source };
-    Location { pieces: pieces.into_iter().map(piece).collect() }
+    let piece = |(offset, size, source)| Piece {
+        offset,
+        size: Some(size),
+        source,
+    };
+    Location {
+        pieces: pieces.into_iter().map(piece).collect(),
+    }
 }
