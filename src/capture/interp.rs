@@ -1,6 +1,11 @@
 //! The interpreter of capture programs.
 
-use crate::symbols::place::Register;
+use super::program::{
+    FUEL, LOOPS, Op, Part, Prefetch, Program, READ_COST, SLOTS, STACK, Slot, VIEWS, View, WINDOW,
+    pseudo,
+};
+use super::record::{Code, Writer};
+use crate::symbols::place::{Binary, Register, Term, Unary};
 
 /// What a capture program can see of a stopped thread.
 ///
@@ -13,4 +18,740 @@ pub trait Machine {
     /// Copies memory of the process from `address` into `out`, and returns how many bytes could be read before the
     /// first unreadable one.
     fn read(&mut self, address: u64, out: &mut [u8]) -> usize;
+}
+
+/// Runs a program and returns how many bytes of `out` the record took: at most its length and the program's own
+/// limit; 0 where not even the head of a record fits.
+///
+/// Allocates nothing, locks nothing, does not recurse and cannot panic, whatever the program, the memory and `out`
+/// hold; does at most [`FUEL`] and needs less than 4 KiB of stack.
+pub fn run(program: &Program, machine: &mut impl Machine, out: &mut [u8]) -> usize {
+    let size = out.len().min(program.record_limit());
+    let Some(writer) = out
+        .get_mut(..size)
+        .and_then(|out| Writer::new(out, program.expressions()))
+    else {
+        return 0;
+    };
+    let mut run = Run {
+        program,
+        machine,
+        writer,
+        slots: [0; SLOTS],
+        valid: 0,
+        views: [Span::default(); VIEWS],
+        loops: [Turns::default(); LOOPS],
+        depth: 0,
+        window: [0; WINDOW],
+        window_at: 0,
+        window_size: 0,
+        expression: 0,
+        end: 0,
+        fuel: FUEL,
+        reserve: 0,
+        fault: None,
+    };
+    run.prefetch();
+    run.all();
+    run.writer.used()
+}
+
+/// A view's bytes within the record.
+#[derive(Clone, Copy, Default)]
+struct Span {
+    start: u32,
+    size: u32,
+}
+
+/// A loop that is under way.
+#[derive(Clone, Copy, Default)]
+struct Turns {
+    start: u16,
+    end: u16,
+    index: u8,
+    left: u32,
+}
+
+/// What follows an operation.
+enum Then {
+    Next,
+    Jump(u16),
+    /// The expression is over, for lack of room or fuel.
+    Cut,
+    /// The expression is over: its entry says why.
+    Over,
+}
+
+struct Run<'a, M> {
+    program: &'a Program,
+    machine: &'a mut M,
+    writer: Writer<'a>,
+    slots: [u64; SLOTS],
+    /// One bit per slot.
+    valid: u64,
+    views: [Span; VIEWS],
+    loops: [Turns; LOOPS],
+    depth: usize,
+    window: [u8; WINDOW],
+    window_at: u64,
+    window_size: usize,
+    expression: u8,
+    /// Where the expression ends.
+    end: u16,
+    fuel: u32,
+    /// Fuel that is kept for later expressions.
+    reserve: u32,
+    /// The last address that a number could not be loaded from.
+    fault: Option<u64>,
+}
+
+impl<M: Machine> Run<'_, M> {
+    fn prefetch(&mut self) {
+        let Some(Prefetch {
+            register,
+            offset,
+            size,
+        }) = self.program.prefetch()
+        else {
+            return;
+        };
+        let Some(base) = self.general(register) else {
+            return;
+        };
+        self.window_at = base.wrapping_add_signed(offset);
+        if let Some(window) = self.window.get_mut(..usize::from(size)) {
+            self.window_size = self.machine.read(self.window_at, window).min(window.len());
+        }
+    }
+
+    fn all(&mut self) {
+        let program = self.program;
+        let ops = program.ops();
+        let mut at: u16 = 0;
+        while let Some(op) = ops.get(usize::from(at)) {
+            let next = at.saturating_add(1);
+            let then = if self.spend(1) {
+                self.step(op, next)
+            } else {
+                Then::Cut
+            };
+            at = match then {
+                Then::Next => next,
+                // A program that goes backwards would not pass the check; it must not hang this loop either.
+                Then::Jump(to) => to.max(next),
+                Then::Cut => {
+                    self.writer.cut(self.expression);
+                    self.leave().max(next)
+                }
+                Then::Over => self.leave().max(next),
+            };
+            at = self.turn(at);
+        }
+    }
+
+    fn leave(&mut self) -> u16 {
+        self.depth = 0;
+        self.end
+    }
+
+    /// Goes back to the start of a loop whose end is reached.
+    fn turn(&mut self, at: u16) -> u16 {
+        while let Some(inner) = self.depth.checked_sub(1) {
+            let Some(turns) = self.loops.get_mut(inner) else {
+                return at;
+            };
+            if at < turns.end {
+                return at;
+            }
+            turns.left = turns.left.saturating_sub(1);
+            if turns.left > 0 {
+                let (start, index) = (turns.start, Slot(turns.index));
+                let value = self.slot(index).map(|index| index.wrapping_add(1));
+                self.put(index, value);
+                return start;
+            }
+            self.depth = inner;
+        }
+        at
+    }
+
+    fn step(&mut self, op: &Op, next: u16) -> Then {
+        match *op {
+            Op::Expression { index, end } => {
+                let remaining = self.program.expressions().saturating_sub(index);
+                self.writer.share(remaining);
+                self.reserve = match self.fuel.checked_div(u32::from(remaining)) {
+                    Some(share) if self.program.shares_fuel() => self.fuel.saturating_sub(share),
+                    _ => 0,
+                };
+                self.expression = index;
+                self.end = end;
+                self.depth = 0;
+            }
+            Op::Constant { to, value } => self.put(to, Some(value)),
+            Op::Formula { to, terms } => {
+                let value = self.formula(terms);
+                self.put(to, value);
+            }
+            Op::Register {
+                to,
+                register,
+                skip,
+                size,
+            } => {
+                let value = self
+                    .machine
+                    .register(register)
+                    .and_then(|bytes| number(bytes.get(usize::from(skip)..)?, size));
+                self.fault = None;
+                self.put(to, value);
+            }
+            Op::Memory {
+                to,
+                base,
+                offset,
+                size,
+            } => {
+                let value = match self.slot(base) {
+                    Some(base) => self.load(base.wrapping_add_signed(offset), size),
+                    None => None,
+                };
+                self.put(to, value);
+            }
+            Op::View {
+                to,
+                from,
+                offset,
+                size,
+            } => {
+                let value = self.load_captured(from, offset, size);
+                self.put(to, value);
+            }
+            Op::SignExtend { slot, size } => {
+                let value = self.slot(slot).map(|value| sign_extend(value, size));
+                self.put(slot, value);
+            }
+            Op::Scale {
+                to,
+                base,
+                index,
+                stride,
+            } => {
+                let distance = self.slot(index).and_then(|index| index.checked_mul(stride));
+                let value = self
+                    .slot(base)
+                    .zip(distance)
+                    .and_then(|(base, distance)| base.checked_add(distance));
+                self.put(to, value);
+            }
+            Op::Require { slot } => return self.require(slot),
+            Op::Bounds {
+                index,
+                length,
+                signed,
+                stride,
+            } => return self.bounds(index, length, signed, stride),
+            Op::Place { base, offset } => {
+                let Some(base) = self.slot(base) else {
+                    return self.require(base);
+                };
+                self.writer.set(
+                    self.expression,
+                    Code::Ok,
+                    base.wrapping_add_signed(offset),
+                    0,
+                );
+            }
+            Op::PlacePseudo { offset } => {
+                let address = pseudo(self.expression).wrapping_add(u64::from(offset));
+                self.writer.set(self.expression, Code::Ok, address, 0);
+            }
+            Op::Capture {
+                to,
+                base,
+                offset,
+                size,
+            } => {
+                let address = self.slot(base).map(|base| base.wrapping_add_signed(offset));
+                return self.capture(Some(to), address, address, size);
+            }
+            Op::CaptureCounted {
+                to,
+                base,
+                count,
+                stride,
+                limit,
+            } => {
+                let count = self
+                    .slot(count)
+                    .filter(|count| sensible(*count, u64::from(stride)));
+                let taken = count.map_or(0, |count| {
+                    u32::try_from(count).unwrap_or(u32::MAX).min(limit)
+                });
+                let address = self.slot(base);
+                return self.capture(Some(to), address, address, taken.saturating_mul(stride));
+            }
+            Op::PieceMemory {
+                at,
+                base,
+                offset,
+                size,
+            } => {
+                let address = self.slot(base).map(|base| base.wrapping_add_signed(offset));
+                return self.capture(None, Some(self.pseudo(at)), address, size);
+            }
+            Op::PieceRegister {
+                at,
+                register,
+                skip,
+                size,
+            } => {
+                let Some(bytes) = self.machine.register(register) else {
+                    return Then::Next;
+                };
+                return self.piece(at, &bytes, skip, size);
+            }
+            Op::PieceNumber {
+                at,
+                slot,
+                skip,
+                size,
+            } => {
+                let Some(value) = self.slot(slot) else {
+                    return Then::Next;
+                };
+                return self.piece(at, &value.to_le_bytes(), skip, size);
+            }
+            Op::PieceBytes { at, bytes } => {
+                let bytes = self.program.bytes(bytes);
+                return self.block(self.pseudo(at), bytes);
+            }
+            Op::Match {
+                slot,
+                ranges,
+                negated,
+                otherwise,
+            } => {
+                let ranges = self.program.ranges(ranges);
+                if !self.spend(u32::try_from(ranges.len()).unwrap_or(u32::MAX)) {
+                    return Then::Cut;
+                }
+                let within = |value: u64| {
+                    ranges
+                        .iter()
+                        .any(|(first, last)| (*first..=*last).contains(&value))
+                };
+                if !self
+                    .slot(slot)
+                    .is_some_and(|value| within(value) != negated)
+                {
+                    return Then::Jump(otherwise);
+                }
+            }
+            Op::Jump { to } => return Then::Jump(to),
+            Op::Loop {
+                index,
+                count,
+                limit,
+                end,
+            } => {
+                let left = u32::try_from(self.slot(count).unwrap_or(0))
+                    .unwrap_or(u32::MAX)
+                    .min(limit);
+                let Some(turns) = self.loops.get_mut(self.depth) else {
+                    return Then::Jump(end);
+                };
+                if left == 0 || end <= next {
+                    return Then::Jump(end);
+                }
+                *turns = Turns {
+                    start: next,
+                    end,
+                    index: index.0,
+                    left,
+                };
+                self.depth += 1;
+                self.put(index, Some(0));
+            }
+            Op::Element {
+                to,
+                from,
+                offset,
+                index,
+                stride,
+            } => {
+                let span = self.element(from, offset, index, stride);
+                self.put_view(to, span);
+            }
+        }
+        Then::Next
+    }
+
+    fn spend(&mut self, cost: u32) -> bool {
+        match self.fuel.checked_sub(cost) {
+            Some(left) if left >= self.reserve => {
+                self.fuel = left;
+                true
+            }
+            // Whatever it was that could not be paid for, the expression ends at its next operation.
+            _ => {
+                self.fuel = self.fuel.min(self.reserve);
+                false
+            }
+        }
+    }
+
+    fn slot(&self, Slot(slot): Slot) -> Option<u64> {
+        let bit = 1u64.checked_shl(u32::from(slot))?;
+        if self.valid & bit == 0 {
+            return None;
+        }
+        self.slots.get(usize::from(slot)).copied()
+    }
+
+    fn put(&mut self, Slot(slot): Slot, value: Option<u64>) {
+        let Some(bit) = 1u64.checked_shl(u32::from(slot)) else {
+            return;
+        };
+        let Some(place) = self.slots.get_mut(usize::from(slot)) else {
+            return;
+        };
+        *place = value.unwrap_or(0);
+        self.valid = if value.is_some() {
+            self.valid | bit
+        } else {
+            self.valid & !bit
+        };
+    }
+
+    fn put_view(&mut self, View(view): View, span: Span) {
+        if let Some(place) = self.views.get_mut(usize::from(view)) {
+            *place = span;
+        }
+    }
+
+    fn span(&self, View(view): View) -> Span {
+        self.views
+            .get(usize::from(view))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    fn pseudo(&self, at: u32) -> u64 {
+        pseudo(self.expression).wrapping_add(u64::from(at))
+    }
+
+    fn general(&mut self, register: u8) -> Option<u64> {
+        let bytes = self.machine.register(Register::General(register))?;
+        bytes.first_chunk().map(|low| u64::from_le_bytes(*low))
+    }
+
+    fn require(&mut self, slot: Slot) -> Then {
+        if self.slot(slot).is_some() {
+            return Then::Next;
+        }
+        match self.fault {
+            Some(address) => self
+                .writer
+                .set(self.expression, Code::Unreadable, address, 0),
+            None => self.writer.set(self.expression, Code::Incomputable, 0, 0),
+        }
+        Then::Over
+    }
+
+    fn bounds(&mut self, index: Slot, length: Slot, signed: bool, stride: u64) -> Then {
+        let Some(at) = self.slot(index) else {
+            return self.require(index);
+        };
+        let Some(count) = self.slot(length) else {
+            return self.require(length);
+        };
+        let code = if !sensible(count, stride) {
+            Code::InvalidLength
+        } else if signed && at.cast_signed() < 0 {
+            Code::Negative
+        } else if at >= count {
+            Code::OutOfBounds
+        } else {
+            return Then::Next;
+        };
+        self.writer.set(self.expression, code, at, count);
+        Then::Over
+    }
+
+    fn load(&mut self, address: u64, size: u8) -> Option<u64> {
+        let mut bytes = [0; 8];
+        let wanted = bytes.get_mut(..usize::from(size))?;
+        let length = wanted.len();
+        self.fault = None;
+        if !self.spend(READ_COST) {
+            return None;
+        }
+        let window = Window {
+            bytes: self.window.get(..self.window_size)?,
+            at: self.window_at,
+        };
+        if read(&window, self.machine, address, wanted) < length {
+            self.fault = Some(address);
+            return None;
+        }
+        Some(u64::from_le_bytes(bytes))
+    }
+
+    fn load_captured(&self, from: View, offset: u32, size: u8) -> Option<u64> {
+        let span = self.span(from);
+        let end = offset.checked_add(u32::from(size))?;
+        if end > span.size {
+            return None;
+        }
+        number(
+            self.writer
+                .bytes(span.start.checked_add(offset)?, usize::from(size))?,
+            size,
+        )
+    }
+
+    fn element(&self, from: View, offset: u32, index: Slot, stride: u32) -> Span {
+        let span = self.span(from);
+        let index = self.slot(index).and_then(|index| u32::try_from(index).ok());
+        let start = index
+            .and_then(|index| index.checked_mul(stride))
+            .and_then(|at| at.checked_add(offset));
+        match start.and_then(|start| {
+            Some((
+                span.start.checked_add(start)?,
+                span.size.checked_sub(start)?,
+            ))
+        }) {
+            Some((start, left)) => Span {
+                start,
+                size: left.min(stride),
+            },
+            None => Span::default(),
+        }
+    }
+
+    /// Captures memory from `source` as a block at `address`. Where there is no address there is nothing to capture.
+    fn capture(
+        &mut self,
+        to: Option<View>,
+        address: Option<u64>,
+        source: Option<u64>,
+        size: u32,
+    ) -> Then {
+        let mut span = Span::default();
+        let room = u32::try_from(self.writer.room()).unwrap_or(u32::MAX);
+        let taken = size.min(room);
+        if let (Some(address), Some(source), 1..) = (address, source, taken) {
+            if !self.spend(READ_COST) {
+                return Then::Cut;
+            }
+            let Some(bytes) = self.window.get(..self.window_size) else {
+                return Then::Cut;
+            };
+            let window = Window {
+                bytes,
+                at: self.window_at,
+            };
+            let captured = read(
+                &window,
+                self.machine,
+                source,
+                self.writer.next(taken as usize),
+            );
+            let captured = u32::try_from(captured).unwrap_or(taken).min(taken);
+            span = Span {
+                start: self.writer.commit(address, taken, captured),
+                size: captured,
+            };
+        }
+        if let Some(to) = to {
+            self.put_view(to, span);
+        }
+        let cut = taken < size && address.is_some() && source.is_some();
+        if cut { Then::Cut } else { Then::Next }
+    }
+
+    fn piece(&mut self, at: u32, bytes: &[u8], skip: u8, size: u8) -> Then {
+        let start = usize::from(skip);
+        match bytes.get(start..start.saturating_add(usize::from(size))) {
+            Some(bytes) => self.block(self.pseudo(at), bytes),
+            None => Then::Next,
+        }
+    }
+
+    fn block(&mut self, address: u64, bytes: &[u8]) -> Then {
+        let Ok(size) = u32::try_from(bytes.len()) else {
+            return Then::Cut;
+        };
+        let place = self.writer.next(bytes.len());
+        if place.len() < bytes.len() {
+            return Then::Cut;
+        }
+        copy(bytes, place);
+        self.writer.commit(address, size, size);
+        Then::Next
+    }
+
+    fn formula(&mut self, terms: Part) -> Option<u64> {
+        let terms = self.program.terms(terms);
+        self.fault = None;
+        if !self.spend(u32::try_from(terms.len()).unwrap_or(u32::MAX)) {
+            return None;
+        }
+        let mut stack = Stack::default();
+        for term in terms {
+            match *term {
+                Term::Constant(value) => stack.push(value)?,
+                Term::Register(register, offset) => {
+                    let value = self.general(register)?;
+                    stack.push(value.wrapping_add_signed(offset))?;
+                }
+                Term::Load(size) => {
+                    let address = stack.pop()?;
+                    let value = self.load(address, size)?;
+                    stack.push(value)?;
+                }
+                Term::Unary(operator) => {
+                    let value = stack.pop()?;
+                    stack.push(unary(operator, value))?;
+                }
+                Term::Binary(operator) => {
+                    let right = stack.pop()?;
+                    let left = stack.pop()?;
+                    stack.push(binary(operator, left, right)?)?;
+                }
+                Term::Pick(below) => {
+                    let value = stack.pick(usize::from(below))?;
+                    stack.push(value)?;
+                }
+                Term::Drop => {
+                    stack.pop()?;
+                }
+                Term::Swap => {
+                    let top = stack.pop()?;
+                    let next = stack.pop()?;
+                    stack.push(top)?;
+                    stack.push(next)?;
+                }
+            }
+        }
+        stack.pop()
+    }
+}
+
+/// Whether `count` elements of `stride` bytes can exist: Rust allows no object above `isize::MAX` bytes.
+fn sensible(count: u64, stride: u64) -> bool {
+    count
+        .checked_mul(stride)
+        .is_some_and(|bytes| bytes <= i64::MAX.cast_unsigned())
+}
+
+/// Memory that was read beforehand.
+struct Window<'a> {
+    bytes: &'a [u8],
+    at: u64,
+}
+
+/// Reads memory, from the window where it covers everything.
+fn read(window: &Window<'_>, machine: &mut impl Machine, address: u64, out: &mut [u8]) -> usize {
+    let offset = address
+        .checked_sub(window.at)
+        .and_then(|offset| usize::try_from(offset).ok());
+    let found = offset.and_then(|start| window.bytes.get(start..start.checked_add(out.len())?));
+    match found {
+        Some(bytes) => {
+            copy(bytes, out);
+            out.len()
+        }
+        None => machine.read(address, out).min(out.len()),
+    }
+}
+
+/// As `copy_from_slice`, without its panic.
+fn copy(from: &[u8], to: &mut [u8]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+}
+
+/// The first `size` bytes as a number; `None` where there are fewer, or more than 8.
+fn number(bytes: &[u8], size: u8) -> Option<u64> {
+    let mut value = [0; 8];
+    let wanted = value.get_mut(..usize::from(size))?;
+    copy(bytes.get(..wanted.len())?, wanted);
+    Some(u64::from_le_bytes(value))
+}
+
+/// The stack of a formula.
+#[derive(Default)]
+struct Stack {
+    numbers: [u64; STACK],
+    depth: usize,
+}
+
+impl Stack {
+    fn push(&mut self, value: u64) -> Option<()> {
+        *self.numbers.get_mut(self.depth)? = value;
+        self.depth += 1;
+        Some(())
+    }
+
+    fn pop(&mut self) -> Option<u64> {
+        self.depth = self.depth.checked_sub(1)?;
+        self.numbers.get(self.depth).copied()
+    }
+
+    fn pick(&self, below: usize) -> Option<u64> {
+        let at = self.depth.checked_sub(1)?.checked_sub(below)?;
+        self.numbers.get(at).copied()
+    }
+}
+
+fn unary(operator: Unary, value: u64) -> u64 {
+    match operator {
+        Unary::Abs => value.cast_signed().unsigned_abs(),
+        Unary::Neg => value.wrapping_neg(),
+        Unary::Not => !value,
+        Unary::ZeroExtend(size) => zero_extend(value, size),
+        Unary::SignExtend(size) => sign_extend(value, size),
+    }
+}
+
+fn zero_extend(value: u64, size: u8) -> u64 {
+    let unused = 64u32.saturating_sub(u32::from(size).saturating_mul(8));
+    value.wrapping_shl(unused).wrapping_shr(unused)
+}
+
+fn sign_extend(value: u64, size: u8) -> u64 {
+    let unused = 64u32.saturating_sub(u32::from(size).saturating_mul(8));
+    value
+        .cast_signed()
+        .wrapping_shl(unused)
+        .wrapping_shr(unused)
+        .cast_unsigned()
+}
+
+fn binary(operator: Binary, left: u64, right: u64) -> Option<u64> {
+    let (a, b) = (left.cast_signed(), right.cast_signed());
+    let shift = u32::try_from(right).unwrap_or(u32::MAX);
+    Some(match operator {
+        Binary::Add => left.wrapping_add(right),
+        Binary::Sub => left.wrapping_sub(right),
+        Binary::Mul => left.wrapping_mul(right),
+        // `checked_div` fails for zero, and for the one overflow: MIN / -1 wraps to MIN.
+        Binary::Div if b == -1 => left.wrapping_neg(),
+        Binary::Div => a.checked_div(b)?.cast_unsigned(),
+        Binary::Mod => left.checked_rem(right)?,
+        Binary::And => left & right,
+        Binary::Or => left | right,
+        Binary::Xor => left ^ right,
+        Binary::Shl => left.checked_shl(shift).unwrap_or(0),
+        Binary::Shr => left.checked_shr(shift).unwrap_or(0),
+        Binary::Sar => a.wrapping_shr(shift.min(63)).cast_unsigned(),
+        Binary::Eq => u64::from(a == b),
+        Binary::Ne => u64::from(a != b),
+        Binary::Lt => u64::from(a < b),
+        Binary::Le => u64::from(a <= b),
+        Binary::Gt => u64::from(a > b),
+        Binary::Ge => u64::from(a >= b),
+    })
 }

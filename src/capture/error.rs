@@ -1,0 +1,121 @@
+//! What can be wrong with an expression.
+
+use super::check::CheckError;
+use crate::symbols::types::TypeError;
+use thiserror::Error;
+
+/// Why an expression has no value at an address. One line each, fit for the client.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[allow(missing_docs)] // Each says its own sentence.
+pub enum CompileError {
+    #[error("`{text}` is not a Rust expression: {reason}")]
+    Syntax { text: String, reason: String },
+    #[error("{what} is not supported: {why}")]
+    Unsupported { what: String, why: &'static str },
+    #[error("no variable `{name}` is visible here{hint}")]
+    UnknownName { name: String, hint: String },
+    #[error("no field `{field}` in `{ty}`{hint}")]
+    NoField {
+        field: String,
+        ty: String,
+        hint: String,
+    },
+    #[error("`{ty}` cannot be indexed")]
+    NotIndexable { ty: String },
+    #[error("`{ty}` is not an integer of at most 64 bits, so it cannot be an index")]
+    NotAnIndex { ty: String },
+    #[error("index {index} is out of bounds: `{ty}` has {count} elements")]
+    OutOfBounds { index: i128, ty: String, count: u64 },
+    #[error("`{ty}` cannot be dereferenced")]
+    NotAPointer { ty: String },
+    #[error("the expression is too complex")]
+    TooComplex,
+    #[error("its type cannot be read: {0}")]
+    Type(TypeError),
+    #[error("the capture program is not sound: {0}")]
+    Check(CheckError),
+}
+
+/// Up to three of `candidates` that `name` may be a misspelling of, or all of them where they are few.
+pub fn hint<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> String {
+    let mut nearest: Vec<(usize, &str)> = Vec::new();
+    for candidate in candidates {
+        if !candidate.is_empty() && !nearest.iter().any(|(_, seen)| *seen == candidate) {
+            nearest.push((distance(name, candidate), candidate));
+        }
+    }
+    let close = |distance: usize| distance <= 1 + name.chars().count() / 3;
+    let near = nearest
+        .iter()
+        .filter(|(distance, _)| close(*distance))
+        .count();
+    if near > 0 {
+        nearest.sort_by_key(|(distance, _)| *distance);
+    }
+    let (word, shown) = match (near, nearest.len()) {
+        (_, 0) => return String::new(),
+        (0, all) => ("there are", all.min(8)),
+        (near, _) => ("did you mean", near.min(3)),
+    };
+    let names: Vec<String> = nearest
+        .iter()
+        .take(shown)
+        .map(|(_, name)| format!("`{name}`"))
+        .collect();
+    let more = if near == 0 && nearest.len() > shown {
+        " and others"
+    } else {
+        ""
+    };
+    let mark = if near == 0 { "" } else { "?" };
+    format!("; {word} {}{more}{mark}", names.join(", "))
+}
+
+/// Levenshtein's distance, in characters.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (y, cell) in b.iter().zip(row.iter_mut().skip(1)) {
+            let above = *cell;
+            *cell = (diagonal + usize::from(x != *y))
+                .min(above + 1)
+                .min(left + 1);
+            diagonal = above;
+            left = *cell;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", ""), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("flaw", "lawn"), 2);
+    }
+
+    #[test]
+    fn hints_name_the_nearest_or_what_there_is() {
+        let names = ["price", "prices", "order", "self"];
+        assert_eq!(
+            hint("prize", names.into_iter()),
+            "; did you mean `price`, `prices`?"
+        );
+        assert_eq!(
+            hint("zzzzzz", names.into_iter().take(2)),
+            "; there are `price`, `prices`"
+        );
+        assert_eq!(hint("x", [].into_iter()), "");
+    }
+}

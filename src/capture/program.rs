@@ -1,0 +1,272 @@
+//! Capture programs: what is done at a hit, as flat data.
+//!
+//! A program is a list of [`Op`]s that the [interpreter](super::interp) runs from first to last. Numbers live in
+//! *slots*, each with a validity: what is computed from an invalid number is invalid, and what would be captured from
+//! an invalid address is not captured. Bytes that were captured live in the record; a *view* names some of them.
+//! Jumps go forward only; the one way back is [`Op::Loop`], whose turns are counted.
+
+use super::check::{self, CheckError};
+use crate::symbols::place::{Register, Term};
+
+/// Numbers that a program can hold.
+pub const SLOTS: usize = 64;
+/// Views that a program can hold.
+pub const VIEWS: usize = 64;
+/// Loops within loops.
+pub const LOOPS: usize = 4;
+/// Numbers on the stack of a formula.
+pub const STACK: usize = 16;
+/// Operations of a program.
+pub const OPS: usize = 4096;
+/// Expressions of a program.
+pub const EXPRESSIONS: usize = super::template::MAX_EXPRESSIONS;
+/// Bytes of the stack frame that are read at once.
+pub const WINDOW: usize = 512;
+/// What a run may spend: an operation costs 1, a read of memory [`READ_COST`]. About 0.2 ms in all.
+pub const FUEL: u32 = 12_000;
+/// Cost of a read of memory, in operations.
+pub const READ_COST: u32 = 32;
+
+/// Where values that lie in registers are put in a record. No such address is canonical on x86-64, with four or five
+/// levels of page tables, so memory never lies there.
+pub const PSEUDO: u64 = 0x8000_0000_0000_0000;
+
+/// The pseudo-address of an expression's value.
+pub fn pseudo(expression: u8) -> u64 {
+    PSEUDO + (u64::from(expression) << 32)
+}
+
+/// Whether an address is one of [`pseudo`]'s.
+pub fn is_pseudo(address: u64) -> bool {
+    address >> 40 == PSEUDO >> 40
+}
+
+/// A number's place, below [`SLOTS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub u8);
+
+/// A view's place, below [`VIEWS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View(pub u8);
+
+/// A part of one of the tables of a [`Program`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Index of the first entry.
+    pub first: u16,
+    /// Number of entries.
+    pub count: u16,
+}
+
+/// An operation. Positions are indices of operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Begins an expression, which gets its share of the record and of the fuel, and ends before `end`.
+    Expression { index: u8, end: u16 },
+    /// Computes a formula, given by its terms.
+    Formula { to: Slot, terms: Part },
+    /// Takes `size` (1 to 8) bytes of a register, zero-extended.
+    Register {
+        to: Slot,
+        register: Register,
+        skip: u8,
+        size: u8,
+    },
+    /// Loads `size` (1 to 8) bytes of memory, zero-extended.
+    Memory {
+        to: Slot,
+        base: Slot,
+        offset: i64,
+        size: u8,
+    },
+    /// Loads `size` (1 to 8) captured bytes, zero-extended; invalid where they were not captured.
+    View {
+        to: Slot,
+        from: View,
+        offset: u32,
+        size: u8,
+    },
+    /// Repeats the sign of a number of `size` bytes.
+    SignExtend { slot: Slot, size: u8 },
+    /// Adds `index * stride` to `base`; invalid on overflow.
+    Scale {
+        to: Slot,
+        base: Slot,
+        index: Slot,
+        stride: u64,
+    },
+    /// Ends the expression as unreadable unless the number is valid.
+    Require { slot: Slot },
+    /// Ends the expression as out of bounds unless `index < length`, and as invalid where `length` elements of
+    /// `stride` bytes cannot exist.
+    Bounds {
+        index: Slot,
+        length: Slot,
+        signed: bool,
+        stride: u64,
+    },
+    /// The expression's value is at `base + offset`.
+    Place { base: Slot, offset: i64 },
+    /// The expression's value is at its pseudo-address plus `offset`.
+    PlacePseudo { offset: u32 },
+    /// Captures memory.
+    Capture {
+        to: View,
+        base: Slot,
+        offset: i64,
+        size: u32,
+    },
+    /// Captures `count` elements of `stride` bytes, but at most `limit` elements; nothing where so many cannot exist.
+    CaptureCounted {
+        to: View,
+        base: Slot,
+        count: Slot,
+        stride: u32,
+        limit: u32,
+    },
+    /// Captures memory, to be found at the expression's pseudo-address plus `at`.
+    PieceMemory {
+        at: u32,
+        base: Slot,
+        offset: i64,
+        size: u32,
+    },
+    /// Captures a part of a register, to be found at the expression's pseudo-address plus `at`.
+    PieceRegister {
+        at: u32,
+        register: Register,
+        skip: u8,
+        size: u8,
+    },
+    /// Captures the bytes of a number from `skip` on, to be found at the expression's pseudo-address plus `at`.
+    PieceNumber {
+        at: u32,
+        slot: Slot,
+        skip: u8,
+        size: u8,
+    },
+    /// Captures constant bytes, to be found at the expression's pseudo-address plus `at`.
+    PieceBytes { at: u32, bytes: Part },
+    /// Goes on where the number is valid and in one of the ranges (`negated`: in none), else jumps.
+    Match {
+        slot: Slot,
+        ranges: Part,
+        negated: bool,
+        otherwise: u16,
+    },
+    /// Jumps forward.
+    Jump { to: u16 },
+    /// Repeats the operations up to `end` for each index below `count`, but at most `limit` times.
+    Loop {
+        index: Slot,
+        count: Slot,
+        limit: u32,
+        end: u16,
+    },
+    /// Narrows a view to what begins at `offset + index * stride` and has `stride` bytes.
+    Element {
+        to: View,
+        from: View,
+        offset: u32,
+        index: Slot,
+        stride: u32,
+    },
+    /// Sets a number.
+    Constant { to: Slot, value: u64 },
+}
+
+/// The part of a thread's stack frame that several operations need: read at once, before the first of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefetch {
+    /// Number of the general register that it is relative to.
+    pub register: u8,
+    /// First byte.
+    pub offset: i64,
+    /// How many bytes, at most [`WINDOW`].
+    pub size: u16,
+}
+
+/// What a [`Program`] is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// What is done.
+    pub ops: Vec<Op>,
+    /// Terms of all formulas.
+    pub terms: Vec<Term>,
+    /// Constant bytes.
+    pub bytes: Vec<u8>,
+    /// Ranges of numbers, both ends included.
+    pub ranges: Vec<(u64, u64)>,
+    /// Number of expressions in the record.
+    pub expressions: u8,
+    /// What to read first.
+    pub prefetch: Option<Prefetch>,
+    /// Bytes of the longest record.
+    pub record: usize,
+}
+
+/// A capture program that has been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    parts: Parts,
+    worst_case: u64,
+}
+
+impl Program {
+    /// Checks that a program is sound.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, see [`CheckError`].
+    pub fn new(parts: Parts) -> Result<Self, CheckError> {
+        let worst_case = check::check(&parts)?;
+        Ok(Self { parts, worst_case })
+    }
+
+    /// The operations.
+    pub fn ops(&self) -> &[Op] {
+        &self.parts.ops
+    }
+
+    /// The terms of a formula.
+    pub fn terms(&self, part: Part) -> &[Term] {
+        slice(&self.parts.terms, part)
+    }
+
+    /// Constant bytes.
+    pub fn bytes(&self, part: Part) -> &[u8] {
+        slice(&self.parts.bytes, part)
+    }
+
+    /// Ranges of numbers.
+    pub fn ranges(&self, part: Part) -> &[(u64, u64)] {
+        slice(&self.parts.ranges, part)
+    }
+
+    /// Number of expressions in the record.
+    pub fn expressions(&self) -> u8 {
+        self.parts.expressions
+    }
+
+    /// What to read first.
+    pub fn prefetch(&self) -> Option<Prefetch> {
+        self.parts.prefetch
+    }
+
+    /// Whether a run could spend more than [`FUEL`], so that its expressions have to share it.
+    pub fn shares_fuel(&self) -> bool {
+        self.worst_case > u64::from(FUEL)
+    }
+
+    /// Bytes of the longest record that a run writes.
+    pub fn record_limit(&self) -> usize {
+        self.parts.record
+    }
+}
+
+fn slice<T>(table: &[T], part: Part) -> &[T] {
+    let first = usize::from(part.first);
+    table
+        .get(first..first.saturating_add(usize::from(part.count)))
+        .unwrap_or(&[])
+}

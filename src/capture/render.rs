@@ -1,0 +1,575 @@
+//! Shows records as text.
+//!
+//! Values look as `{:?}` prints them; a text that is an expression's whole value is a JSON string. What is not there is
+//! marked, never guessed:
+//!
+//! | shown | meaning |
+//! |---|---|
+//! | `..` | left out by the limits: `Node { .. }`, `Some(..)`, `[..]` |
+//! | `[1, 2, .. 98 more]` | left out elements |
+//! | `"abc" .. 120 more bytes` | left out text |
+//! | `<optimized out>` | the compiler kept it nowhere at this line |
+//! | `<unreadable 0x10>` | there is no memory to read |
+//! | `<index 7 out of bounds, len 3>` | |
+//! | `<invalid bool 3>` | no value of the type has these bytes |
+//! | `<error: …>` | the expression makes no sense here |
+
+use super::compile::{Compiled, MAX_HOPS, Outcome};
+use super::expr::Literal;
+use super::program::is_pseudo;
+use super::record::{Code, Entry, Record, Why};
+use super::template::Segment;
+use super::views::{self, View, short_name};
+use crate::symbols::place::Missing;
+use crate::symbols::types::{Member, Type, TypeKind, TypeRef, Variant};
+use std::fmt::{Display, Write as _};
+
+/// Bytes after which a value is cut: damaged records can describe more text than memory holds.
+const MAX_TEXT: usize = 64 << 10;
+
+impl Compiled {
+    /// The message of one hit: the template with each expression's value. Any bytes can be rendered; what is not a
+    /// record of this program shows as left out or not captured.
+    pub fn render(&self, record: &[u8]) -> String {
+        let record = Record::parse(record);
+        let mut outcomes = self.outcomes.iter().enumerate();
+        let mut message = String::new();
+        for segment in &self.segments {
+            match segment {
+                Segment::Text(text) => message.push_str(text),
+                Segment::Expression(_) => {
+                    if let Some((index, outcome)) = outcomes.next() {
+                        message.push_str(&self.expression(&record, index, outcome));
+                    }
+                }
+            }
+        }
+        message
+    }
+
+    fn expression(&self, record: &Record<'_>, index: usize, outcome: &Outcome) -> String {
+        let ty = match outcome {
+            Outcome::Value(ty) => *ty,
+            Outcome::Constant(literal) => return constant(literal),
+            Outcome::Unavailable(why) => return missing(*why).into(),
+            Outcome::Error(error) => return format!("<error: {error}>"),
+        };
+        let Entry {
+            code,
+            numbers: (first, second),
+            cut,
+        } = record.entry(index);
+        match code {
+            Code::Ok => {
+                let mut renderer = Renderer {
+                    compiled: self,
+                    record,
+                    out: String::new(),
+                };
+                renderer.value(
+                    ty,
+                    first,
+                    Level {
+                        depth: self.limits.depth,
+                        hops: MAX_HOPS,
+                        whole: true,
+                    },
+                );
+                renderer.out
+            }
+            Code::Unreadable => format!("<unreadable {first:#x}>"),
+            Code::OutOfBounds => format!("<index {first} out of bounds, len {second}>"),
+            Code::Negative => format!(
+                "<index {} out of bounds, len {second}>",
+                first.cast_signed()
+            ),
+            Code::InvalidLength => format!("<invalid length {second}>"),
+            Code::Incomputable => "<unavailable: its place could not be computed>".into(),
+            Code::Absent if cut => "<not captured: no room>".into(),
+            Code::Absent => "<not captured>".into(),
+        }
+    }
+}
+
+fn missing(why: Missing) -> &'static str {
+    match why {
+        Missing::OptimizedOut => "<optimized out>",
+        Missing::EntryValue => "<optimized out: only the caller had it>",
+        Missing::Unsupported => {
+            "<unavailable: its place is described in a way that is not understood>"
+        }
+    }
+}
+
+fn constant(literal: &Literal) -> String {
+    match literal {
+        Literal::Integer(value) => value.to_string(),
+        Literal::Float(value) => format!("{value:?}"),
+        Literal::Bool(value) => value.to_string(),
+        Literal::Char(value) => format!("{value:?}"),
+        Literal::Text(value) => json(value),
+    }
+}
+
+fn json(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Where in a value something stands.
+#[derive(Clone, Copy)]
+struct Level {
+    /// Values within values that may still be shown.
+    depth: usize,
+    /// Types that may still be gone through.
+    hops: usize,
+    /// Whether it is an expression's whole value.
+    whole: bool,
+}
+
+impl Level {
+    fn within(self, depth: usize) -> Self {
+        Self {
+            depth,
+            whole: false,
+            ..self
+        }
+    }
+}
+
+struct Renderer<'a> {
+    compiled: &'a Compiled,
+    record: &'a Record<'a>,
+    out: String,
+}
+
+impl Renderer<'_> {
+    fn value(&mut self, ty: TypeRef, address: u64, level: Level) {
+        let found = self.compiled.types.get(ty);
+        let (Some(ty), Some(hops), false) = (found, level.hops.checked_sub(1), self.full()) else {
+            self.out.push_str("..");
+            return;
+        };
+        let level = Level { hops, ..level };
+        let types = &self.compiled.types;
+        match views::view(&ty, &mut |ty| types.get(ty)) {
+            View::Plain => self.plain(&ty, address, level),
+            View::Inner { offset, ty } => self.value(ty, address.wrapping_add(offset), level),
+            View::Address { data } => {
+                if let Some(pointer) = self.number(address.wrapping_add(data)) {
+                    self.put(format_args!("{pointer:#x}"));
+                }
+            }
+            View::Dynamic { data } => {
+                if let Some(pointer) = self.number(address.wrapping_add(data)) {
+                    let name = ty
+                        .name
+                        .strip_suffix(", alloc::alloc::Global>")
+                        .map(|name| format!("{name}>"));
+                    self.put(format_args!(
+                        "<{} at {pointer:#x}>",
+                        name.as_deref().unwrap_or(&ty.name)
+                    ));
+                }
+            }
+            View::Reference { target } => {
+                if let Some(pointer) = self.pointer(address) {
+                    self.value(target, pointer, level);
+                }
+            }
+            View::Text { data, length } => {
+                self.text(
+                    address.wrapping_add(data),
+                    address.wrapping_add(length),
+                    level.whole,
+                );
+            }
+            View::Sequence {
+                data,
+                length,
+                element,
+            } => {
+                self.sequence(
+                    address.wrapping_add(data),
+                    address.wrapping_add(length),
+                    element,
+                    level,
+                );
+            }
+        }
+    }
+
+    fn plain(&mut self, ty: &Type, address: u64, level: Level) {
+        match &ty.kind {
+            TypeKind::Unsigned => self.integer(ty, address, false),
+            TypeKind::Signed => self.integer(ty, address, true),
+            TypeKind::Float => self.float(ty, address),
+            TypeKind::Bool => match self.bytes(address) {
+                Some([0]) => self.put("false"),
+                Some([1]) => self.put("true"),
+                Some([other]) => self.put(format_args!("<invalid bool {other}>")),
+                None => {}
+            },
+            TypeKind::Char => {
+                let Some(bits) = self.bytes(address).map(u32::from_le_bytes) else {
+                    return;
+                };
+                match char::from_u32(bits) {
+                    Some(c) => self.put(format_args!("{c:?}")),
+                    None => self.put(format_args!("<invalid char {bits:#x}>")),
+                }
+            }
+            TypeKind::Unit => self.put("()"),
+            TypeKind::Function => self.put(format_args!("{address:#x}")),
+            // Views show pointers.
+            TypeKind::Pointer { .. } => {}
+            TypeKind::Struct { members, .. } if ty.name.starts_with('(') => {
+                self.members("", members, address, level)
+            }
+            TypeKind::Struct { members, .. }
+                if ty.name.starts_with("core::marker::PhantomData<") && members.is_empty() =>
+            {
+                self.put(ty.name.trim_start_matches("core::marker::"));
+            }
+            TypeKind::Struct { members, .. } => {
+                self.members(short_name(&ty.name), members, address, level)
+            }
+            TypeKind::Union { members } => {
+                self.put("union ");
+                self.members(short_name(&ty.name), members, address, level);
+            }
+            TypeKind::Enum {
+                discriminant,
+                variants,
+                ..
+            } => {
+                self.variant(discriminant.as_ref(), variants, address, level);
+            }
+            TypeKind::Enumeration {
+                signed,
+                enumerators,
+            } => {
+                let Some(bits) = self.unsigned(ty.size, address) else {
+                    return;
+                };
+                let value = if *signed {
+                    sign_extend(bits, ty.size)
+                } else {
+                    bits.cast_signed()
+                };
+                match enumerators.iter().find(|(_, known)| *known == value) {
+                    Some((name, _)) => self.put(name),
+                    None => self.put(format_args!("<invalid discriminant {value}>")),
+                }
+            }
+            TypeKind::Array { element, count } => self.elements(address, *count, *element, level),
+            TypeKind::Unknown(what) => self.put(format_args!("<unknown type: {what}>")),
+        }
+    }
+
+    fn integer(&mut self, ty: &Type, address: u64, signed: bool) {
+        if let Some(bits) = self.unsigned(ty.size, address) {
+            if signed {
+                self.put(sign_extend(bits, ty.size))
+            } else {
+                self.put(bits)
+            }
+        }
+    }
+
+    fn float(&mut self, ty: &Type, address: u64) {
+        let Some(bits) = self.unsigned(ty.size, address) else {
+            return;
+        };
+        match ty.size {
+            4 => self.put(format_args!("{:?}", f32::from_bits(bits as u32))),
+            8 => self.put(format_args!("{:?}", f64::from_bits(bits as u64))),
+            // Rust has no stable type that would print these.
+            _ => self.put(format_args!("<{} {bits:#x}>", ty.name)),
+        }
+    }
+
+    fn text(&mut self, data: u64, length: u64, whole: bool) {
+        let Some(length) = self.number(length) else {
+            return;
+        };
+        if length > i64::MAX.cast_unsigned() {
+            return self.put(format_args!("<invalid length {length}>"));
+        }
+        let bytes = match length {
+            0 => Vec::new(),
+            _ => {
+                let Some(pointer) = self.pointer(data) else {
+                    return;
+                };
+                let limit = usize::try_from(length)
+                    .unwrap_or(usize::MAX)
+                    .min(self.compiled.limits.bytes);
+                let (bytes, rest) = self.record.read_up_to(pointer, limit);
+                match rest {
+                    Err(why @ (Why::Unreadable | Why::OptimizedOut)) if bytes.is_empty() => {
+                        return self.why(why, pointer);
+                    }
+                    _ => bytes,
+                }
+            }
+        };
+        let cut = (bytes.len() as u64) < length;
+        let (text, valid) = match std::str::from_utf8(&bytes) {
+            Ok(text) => (text.to_owned(), true),
+            // A character that the cut went through is left out as well.
+            Err(error) if cut && error.error_len().is_none() => {
+                let whole = bytes.get(..error.valid_up_to()).unwrap_or_default();
+                (String::from_utf8_lossy(whole).into_owned(), true)
+            }
+            Err(_) => (String::from_utf8_lossy(&bytes).into_owned(), false),
+        };
+        if whole {
+            self.put(json(&text));
+        } else {
+            self.put(format_args!("{text:?}"));
+        }
+        if !valid {
+            self.put(" <not UTF-8>");
+        }
+        if cut {
+            let shown = if valid {
+                text.len() as u64
+            } else {
+                bytes.len() as u64
+            };
+            self.put(format_args!(
+                " .. {} more bytes",
+                length.saturating_sub(shown)
+            ));
+        }
+    }
+
+    fn sequence(&mut self, data: u64, length: u64, element: TypeRef, level: Level) {
+        let Some(length) = self.number(length) else {
+            return;
+        };
+        let stride = self
+            .compiled
+            .types
+            .get(element)
+            .map_or(0, |element| element.size);
+        if length
+            .checked_mul(stride)
+            .is_none_or(|bytes| bytes > i64::MAX.cast_unsigned())
+        {
+            return self.put(format_args!("<invalid length {length}>"));
+        }
+        if length == 0 {
+            return self.put("[]");
+        }
+        if let Some(pointer) = self.pointer(data) {
+            self.elements(pointer, length, element, level);
+        }
+    }
+
+    fn elements(&mut self, address: u64, count: u64, element: TypeRef, level: Level) {
+        let Some(depth) = level.depth.checked_sub(1) else {
+            return self.put(if count == 0 { "[]" } else { "[..]" });
+        };
+        let stride = self
+            .compiled
+            .types
+            .get(element)
+            .map_or(0, |element| element.size);
+        self.put('[');
+        let mut shown = 0;
+        while shown < count && shown < self.compiled.limits.elements as u64 && !self.full() {
+            let at = address.wrapping_add(shown.wrapping_mul(stride));
+            let there = if stride == 0 {
+                Ok(())
+            } else {
+                self.record.read(at, &mut [0])
+            };
+            if there == Err(Why::NotCaptured) {
+                break;
+            }
+            if shown > 0 {
+                self.put(", ");
+            }
+            self.value(element, at, level.within(depth));
+            shown += 1;
+            if there == Err(Why::Unreadable) {
+                break;
+            }
+        }
+        if shown < count {
+            let separator = if shown > 0 { ", " } else { "" };
+            self.put(format_args!("{separator}.. {} more", count - shown));
+        }
+        self.put(']');
+    }
+
+    /// A struct's, tuple's or variant's name and members, as `derive(Debug)` prints them.
+    fn members(&mut self, name: &str, members: &[Member], address: u64, level: Level) {
+        let tuple = members.iter().all(|member| is_tuple_field(&member.name));
+        let (open, close) = match (name, tuple) {
+            (_, true) => ("(", ")"),
+            (_, false) => (" { ", " }"),
+        };
+        self.put(name);
+        if members.is_empty() {
+            return if name.is_empty() { self.put("()") } else { () };
+        }
+        self.put(open);
+        match level.depth.checked_sub(1) {
+            None => self.put(".."),
+            Some(depth) => {
+                for (index, member) in members.iter().enumerate() {
+                    if index > 0 {
+                        self.put(", ");
+                    }
+                    if self.full() {
+                        self.put("..");
+                        break;
+                    }
+                    if !tuple {
+                        self.put(format_args!("{}: ", member.name));
+                    }
+                    self.value(
+                        member.ty,
+                        address.wrapping_add(member.offset),
+                        level.within(depth),
+                    );
+                }
+                if name.is_empty() && members.len() == 1 {
+                    self.put(',');
+                }
+            }
+        }
+        self.put(close);
+    }
+
+    fn variant(
+        &mut self,
+        discriminant: Option<&Member>,
+        variants: &[Variant],
+        address: u64,
+        level: Level,
+    ) {
+        let chosen = match (discriminant, variants) {
+            (_, []) => return self.put("<value of a type without values>"),
+            (None, [only]) => only,
+            (None, _) => return self.put("<unknown variant>"),
+            (Some(discriminant), _) => {
+                let size = self
+                    .compiled
+                    .types
+                    .get(discriminant.ty)
+                    .map_or(0, |ty| ty.size);
+                let Some(bits) = self.unsigned(size, address.wrapping_add(discriminant.offset))
+                else {
+                    return;
+                };
+                let selects = |variant: &&Variant| {
+                    variant
+                        .values
+                        .iter()
+                        .any(|range| (range.first..=range.last).contains(&bits))
+                };
+                let mut others = variants.iter().filter(|variant| variant.values.is_empty());
+                match (variants.iter().find(selects), others.next(), others.next()) {
+                    (Some(chosen), ..) | (None, Some(chosen), None) => chosen,
+                    (None, None, _) => {
+                        return self.put(format_args!("<invalid discriminant {bits}>"));
+                    }
+                    (None, Some(_), Some(_)) => return self.put("<unknown variant>"),
+                }
+            }
+        };
+        match self
+            .compiled
+            .types
+            .get(chosen.data.ty)
+            .as_deref()
+            .map(|ty| &ty.kind)
+        {
+            Some(TypeKind::Struct { members, .. }) => {
+                self.members(
+                    &chosen.name,
+                    members,
+                    address.wrapping_add(chosen.data.offset),
+                    level,
+                );
+            }
+            _ => self.put(format_args!("{}(..)", chosen.name)),
+        }
+    }
+
+    /// Reads a pointer that is to be followed.
+    fn pointer(&mut self, address: u64) -> Option<u64> {
+        let pointer = self.number(address)?;
+        // A wild pointer must not lead to where the record keeps registers.
+        if is_pseudo(pointer) {
+            self.put(format_args!("<unreadable {pointer:#x}>"));
+            return None;
+        }
+        Some(pointer)
+    }
+
+    fn number(&mut self, address: u64) -> Option<u64> {
+        self.bytes(address).map(u64::from_le_bytes)
+    }
+
+    fn unsigned(&mut self, size: u64, address: u64) -> Option<u128> {
+        let mut bytes = [0; 16];
+        let Some(wanted) = usize::try_from(size)
+            .ok()
+            .and_then(|size| bytes.get_mut(..size))
+        else {
+            self.put(format_args!("<number of {size} bytes>"));
+            return None;
+        };
+        match self.record.read(address, wanted) {
+            Ok(()) => Some(u128::from_le_bytes(bytes)),
+            Err(why) => {
+                self.why(why, address);
+                None
+            }
+        }
+    }
+
+    /// Reads bytes; where they are missing, says so.
+    fn bytes<const N: usize>(&mut self, address: u64) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        match self.record.read(address, &mut bytes) {
+            Ok(()) => Some(bytes),
+            Err(why) => {
+                self.why(why, address);
+                None
+            }
+        }
+    }
+
+    fn why(&mut self, why: Why, address: u64) {
+        match why {
+            Why::NotCaptured => self.put(".."),
+            Why::OptimizedOut => self.put("<optimized out>"),
+            Why::Unreadable if is_pseudo(address) => self.put("<unreadable>"),
+            Why::Unreadable => self.put(format_args!("<unreadable {address:#x}>")),
+        }
+    }
+
+    fn put(&mut self, text: impl Display) {
+        // Writing to a string cannot fail.
+        let _ = write!(self.out, "{text}");
+    }
+
+    fn full(&self) -> bool {
+        self.out.len() > MAX_TEXT
+    }
+}
+
+fn is_tuple_field(name: &str) -> bool {
+    name.strip_prefix("__")
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn sign_extend(bits: u128, size: u64) -> i128 {
+    let unused = 128u32.saturating_sub(u32::try_from(size.saturating_mul(8)).unwrap_or(128));
+    bits.cast_signed().checked_shl(unused).unwrap_or(0) >> unused.min(127)
+}
