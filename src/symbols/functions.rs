@@ -12,7 +12,7 @@ use super::module::{Module, Slice};
 pub type Entry<'a> = DebuggingInformationEntry<Slice<'a>>;
 
 /// How long a chain of references (`DW_AT_abstract_origin`, `DW_AT_specification`) may be; rustc's have up to 3.
-const MAX_REFERENCES: usize = 8;
+pub const MAX_REFERENCES: usize = 8;
 
 /// What is remembered of a unit after one walk through it.
 pub struct UnitFunctions {

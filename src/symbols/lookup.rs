@@ -8,7 +8,7 @@
 //! 6. A line without any candidate slides down to the next one with code in the same function: the innermost whose
 //!    `fn` is not below the line and whose last code is not above it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::sync::Arc;
 
 use gimli::{Dwarf, Unit, UnitOffset};
@@ -16,7 +16,7 @@ use gimli::{Dwarf, Unit, UnitOffset};
 use super::error::LineError;
 use super::flow::{self, Candidate};
 use super::functions::{self, Declaration, Instance, UnitFunctions};
-use super::lines::{self, Mention, Rows};
+use super::lines::{self, Mention, Row, Rows};
 use super::module::{Module, Slice};
 use super::path::{self, Fit};
 
@@ -161,7 +161,7 @@ impl<'a> Table<'a> {
     }
 
     /// Statement rows of a line.
-    fn rows_at(&self, line: u64) -> impl Iterator<Item = &lines::Row> {
+    fn rows_at(&self, line: u64) -> impl Iterator<Item = &Row> {
         self.rows.rows.iter().filter(move |row| row.line == line && row.statement)
     }
 
@@ -172,7 +172,7 @@ impl<'a> Table<'a> {
     /// The functions with code, each once, and their instances.
     fn all_instances(&self) -> gimli::Result<BTreeMap<UnitOffset, Vec<Instance>>> {
         let functions = self.functions()?;
-        let entries: std::collections::BTreeSet<UnitOffset> = functions.concrete().collect();
+        let entries: BTreeSet<UnitOffset> = functions.concrete().collect();
         let read = |entry| Ok((entry, functions::instances(&self.dwarf, &self.unit, entry)?));
         entries.into_iter().map(read).collect()
     }
@@ -199,9 +199,11 @@ fn addresses(tables: &[Table<'_>], line: u64) -> gimli::Result<Vec<LineAddress>>
     let mut all = Vec::new();
     for table in tables {
         let functions = table.functions()?;
+        let rows = by_function(&functions, table.rows.rows.iter().filter(|row| row.line == line));
         for (entry, instances) in table.all_instances()? {
             let Some(function) = instances.first() else { continue };
-            for (instance, candidates) in candidates(table, &functions, entry, &instances, line) {
+            let rows = rows.get(&entry).map(Vec::as_slice).unwrap_or_default();
+            for (instance, candidates) in candidates(table, rows, &instances, line) {
                 let Some(instance) = instances.get(instance) else { continue };
                 let declaration = table.declaration(instance.entry)?;
                 let kinds: BTreeMap<u64, LineKind> =
@@ -242,22 +244,32 @@ fn addresses(tables: &[Table<'_>], line: u64) -> gimli::Result<Vec<LineAddress>>
 
 type Candidates = Vec<(Candidate, LineKind)>;
 
-/// The candidates of a line in one function, by instance.
+fn by_function<'a>(
+    functions: &UnitFunctions,
+    rows: impl Iterator<Item = &'a Row>,
+) -> BTreeMap<UnitOffset, Vec<Row>> {
+    let mut all: BTreeMap<UnitOffset, Vec<Row>> = BTreeMap::new();
+    for row in rows {
+        if let Some((function, _)) = functions.at(row.start) {
+            all.entry(function).or_default().push(*row);
+        }
+    }
+    all
+}
+
+/// The candidates of a line in one function, by instance. `rows` are the function's for this line.
 fn candidates(
     table: &Table<'_>,
-    functions: &UnitFunctions,
-    entry: UnitOffset,
+    rows: &[Row],
     instances: &[Instance],
     line: u64,
 ) -> BTreeMap<usize, Candidates> {
     let mut by_instance: BTreeMap<usize, Candidates> = BTreeMap::new();
-    let Some(function) = instances.first() else { return by_instance };
     let mut run_end = None;
-    for row in table.rows.rows.iter().filter(|row| row.line == line) {
+    for row in rows {
         let continues = run_end == Some(row.start);
         run_end = Some(row.end);
-        let mine = function.ranges.iter().any(|range| range.contains(&row.start));
-        if !row.statement || !mine || functions.at(row.start).is_none_or(|(at, _)| at != entry) {
+        if !row.statement {
             continue;
         }
         if let Some(instance) = functions::innermost(instances, row.start) {
@@ -291,7 +303,7 @@ fn after_prologue(table: &Table<'_>, function: &Instance, address: u64) -> u64 {
 struct Extent {
     path: String,
     /// Lines with code, rising.
-    lines: std::collections::BTreeSet<u64>,
+    lines: BTreeSet<u64>,
 }
 
 /// The next line with code in the function that a line is in.
@@ -302,8 +314,8 @@ fn slide(tables: &[Table<'_>], line: u64) -> gimli::Result<Option<u64>> {
         let mut declarations: BTreeMap<UnitOffset, Declaration> = BTreeMap::new();
         let mut note = |entry: UnitOffset, code: Option<u64>| -> gimli::Result<()> {
             let declaration = match declarations.entry(entry) {
-                std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::btree_map::Entry::Vacant(new) => new.insert(table.declaration(entry)?),
+                btree_map::Entry::Occupied(known) => known.into_mut(),
+                btree_map::Entry::Vacant(new) => new.insert(table.declaration(entry)?),
             };
             if let Some(start) = declaration.line.filter(|_| table.declares(declaration)) {
                 let key = (start, without_arguments(&declaration.name).to_owned());
@@ -318,13 +330,11 @@ fn slide(tables: &[Table<'_>], line: u64) -> gimli::Result<Option<u64>> {
         for &entry in functions.abstracts() {
             note(entry, None)?;
         }
+        let rows = by_function(&functions, table.rows.rows.iter().filter(|row| row.statement));
         for (entry, instances) in table.all_instances()? {
             note(entry, None)?;
-            let Some(function) = instances.first() else { continue };
-            for row in table.rows.rows.iter().filter(|row| row.statement) {
-                if function.ranges.iter().any(|range| range.contains(&row.start))
-                    && let Some(instance) = functions::innermost(&instances, row.start).and_then(|i| instances.get(i))
-                {
+            for row in rows.get(&entry).into_iter().flatten() {
+                if let Some(instance) = functions::innermost(&instances, row.start).and_then(|i| instances.get(i)) {
                     note(instance.entry, Some(row.line))?;
                 }
             }
@@ -340,7 +350,7 @@ fn slide(tables: &[Table<'_>], line: u64) -> gimli::Result<Option<u64>> {
         // Code below the next function that is not inside of this one comes from a macro that is defined there.
         let below = extents.range((start + 1, String::new())..);
         let next = below.filter(|(_, other)| !is_inside(&other.path, name)).map(|((start, _), _)| *start).next();
-        let code = extent.lines.range(line..next.unwrap_or(u64::MAX)).next();
+        let code = extent.lines.range(line..).next().filter(|&&code| next.is_none_or(|next| code < next));
         if let Some(&code) = code
             && inside.is_none_or(|(innermost, _)| innermost <= *start)
         {
