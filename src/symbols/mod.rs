@@ -1,8 +1,203 @@
 //! What the program's own debug information says: modules, lines, functions, scopes, types.
 //!
 //! Reads DWARF and nothing else: no ptrace, no running code. Addresses that leave this layer are addresses of the
-//! running process, load bias included.
+//! running process, load bias included; inside of it, addresses are those of the file.
+//!
+//! [`Symbols::load`] maps the files of the executable and its libraries. [`Symbols::find_line`] leads from a source line
+//! to addresses ([`lookup`]), [`Symbols::scope_at`] from an address to its variables with their types and places, and
+//! [`TypeSource::load`] from one type to the next. Nothing is indexed ahead and little is kept: see [`module`].
 
+pub mod error;
+mod flow;
+mod functions;
+mod lines;
+mod loaded;
+mod location;
+pub mod lookup;
+mod module;
+mod path;
 pub mod place;
 pub mod scope;
+mod shapes;
 pub mod types;
+mod unwind;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use self::error::{LineError, MissingInfo, SymbolError};
+use self::loaded::Loaded;
+use self::lookup::LineMatch;
+use self::module::Module;
+use self::scope::Scope;
+use self::types::{Type, TypeError, TypeRef, TypeSource};
+
+/// The debug information of the running process.
+///
+/// Holds mappings of files, and small caches; dropping it gives all back.
+pub struct Symbols {
+    /// By index of [`TypeRef::module`]. A place is never used again, so that a type of a library that is gone cannot
+    /// be taken for one of another.
+    modules: Vec<Option<Module>>,
+    /// What each module was when it was opened, and why it could not be, in the same order.
+    loaded: Vec<(Loaded, Option<MissingInfo>)>,
+    generation: (u64, u64),
+}
+
+/// The function that has the code at an address, whatever is inlined into it there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionAt {
+    /// Its path: `detrix::engine::tracer::run`.
+    pub name: String,
+    /// The contiguous code that contains the address, as addresses of the process.
+    pub range: Range<u64>,
+}
+
+/// A run of executable memory that belongs to a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// Addresses of the process.
+    pub range: Range<u64>,
+    /// Where the file can be opened: `/proc/self/exe`, or a library's path.
+    pub file: PathBuf,
+}
+
+/// A module without usable debug information.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleMissing {
+    /// Path of the executable or library.
+    pub module: String,
+    /// What is missing.
+    pub reason: MissingInfo,
+}
+
+impl Symbols {
+    /// Maps the executable and all loaded libraries.
+    ///
+    /// # Errors
+    ///
+    /// [`SymbolError::Missing`] where the executable itself cannot be read. A library that cannot is left out.
+    pub fn load() -> Result<Self, SymbolError> {
+        let generation = loaded::generation();
+        let mut symbols = Self { modules: Vec::new(), loaded: Vec::new(), generation };
+        for loaded in loaded::list() {
+            symbols.add(loaded);
+        }
+        match symbols.loaded.first() {
+            Some((executable, Some(reason))) => {
+                Err(SymbolError::Missing { module: executable.name.clone(), reason: reason.clone() })
+            }
+            _ => Ok(symbols),
+        }
+    }
+
+    /// Looks for libraries that came or went, and returns whether there were any. Costs next to nothing if not.
+    pub fn refresh(&mut self) -> bool {
+        let generation = loaded::generation();
+        if generation == self.generation {
+            return false;
+        }
+        self.generation = generation;
+        let mut now = loaded::list();
+        for (module, (loaded, why)) in self.modules.iter_mut().zip(&mut self.loaded) {
+            match now.iter().position(|other| other == loaded) {
+                Some(same) => drop(now.swap_remove(same)),
+                None => {
+                    // Without text it has no addresses, and equals nothing that is loaded later at the same place.
+                    (*module, *why) = (None, None);
+                    loaded.text.clear();
+                }
+            }
+        }
+        for loaded in now {
+            self.add(loaded);
+        }
+        true
+    }
+
+    /// The places of a source line.
+    ///
+    /// # Errors
+    ///
+    /// [`LineError`], each with what the user can change.
+    pub fn find_line(&self, path: &str, line: u64) -> Result<LineMatch, LineError> {
+        lookup::find_line(&self.modules, path, line)
+    }
+
+    /// What is visible at an address of the process.
+    ///
+    /// # Errors
+    ///
+    /// [`SymbolError`] where the address has no function, or its module no debug information.
+    pub fn scope_at(&self, address: u64) -> Result<Scope, SymbolError> {
+        let (index, module) = self.module_at(address).ok_or(SymbolError::NoModule(address))?;
+        let scope = variables::scope_at(&self.modules, index, module, address);
+        match scope {
+            Err(SymbolError::NoFunction(_)) => match module.missing_in_units() {
+                Some(reason) => Err(module.missing_error(reason)),
+                None => scope,
+            },
+            other => other,
+        }
+    }
+
+    /// The function that has the code at an address of the process.
+    pub fn function_at(&self, address: u64) -> Option<FunctionAt> {
+        let (_, module) = self.module_at(address)?;
+        let dwarf = module.dwarf();
+        let file_address = module.to_file(address);
+        let unit = module.unit(&dwarf, module.unit_of_address(&dwarf, file_address)?).ok()?;
+        let (entry, range) = module.functions(&dwarf, &unit).ok()?.at(file_address)?;
+        let name = functions::declaration(module, &dwarf, &unit, entry).ok()?.path;
+        Some(FunctionAt { name, range: module.to_runtime(range.start)..module.to_runtime(range.end) })
+    }
+
+    /// All executable memory that belongs to modules, debug information or not.
+    pub fn text(&self) -> impl Iterator<Item = Text> {
+        self.loaded.iter().flat_map(|(loaded, _)| {
+            loaded.text.iter().map(|range| Text { range: range.clone(), file: loaded.path.clone() })
+        })
+    }
+
+    /// The bytes of an executable range of the process as they are in the file: what was there before any patch.
+    /// `None` where the range is not inside of one section of one module.
+    pub fn original_text(&self, range: Range<u64>) -> Option<&[u8]> {
+        let (_, module) = self.module_at(range.start)?;
+        let length = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
+        module.bytes_at(module.to_file(range.start))?.get(..length)
+    }
+
+    /// The modules that lines cannot be found in, or variables not, and why.
+    pub fn missing_info(&self) -> Vec<ModuleMissing> {
+        let reasons = self.loaded.iter().zip(&self.modules).map(|((loaded, why), module)| {
+            let reason = why.clone().or_else(|| module.as_ref().and_then(Module::missing_in_units));
+            Some(ModuleMissing { module: loaded.name.clone(), reason: reason? })
+        });
+        reasons.flatten().collect()
+    }
+
+    fn add(&mut self, loaded: Loaded) {
+        let (module, why) = match Module::open(&loaded) {
+            Ok(module) => (Some(module), None),
+            Err(why) => (None, Some(why)),
+        };
+        self.modules.push(module);
+        self.loaded.push((loaded, why));
+    }
+
+    fn module_at(&self, address: u64) -> Option<(u32, &Module)> {
+        let modules = self.modules.iter().enumerate();
+        let mut here = modules.filter_map(|(index, module)| Some((u32::try_from(index).ok()?, module.as_ref()?)));
+        here.find(|(_, module)| module.contains(address))
+    }
+}
+
+impl TypeSource for Symbols {
+    fn load(&self, entry: TypeRef) -> Result<Type, TypeError> {
+        shapes::load(&self.modules, entry)
+    }
+}

@@ -1,0 +1,125 @@
+//! What can go wrong when debug information is asked.
+
+use thiserror::Error;
+
+/// The Cargo setting that gives a release build debug information.
+const CARGO_SETTING: &str = "set `debug = true` in the Cargo profile of the build (`[profile.release]`)";
+
+/// Why the debug information could not answer.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum SymbolError {
+    /// A file could not be opened, mapped or recognised.
+    #[error("cannot read {path}: {reason}")]
+    Unreadable {
+        /// The executable or library.
+        path: String,
+        /// What the system, or the ELF reader, said.
+        reason: String,
+    },
+    /// No module with usable debug information has code at the address.
+    #[error("no debug information for address {0:#x}")]
+    NoModule(u64),
+    /// The module has code there, and no function that is described.
+    #[error("no function is described at address {0:#x}")]
+    NoFunction(u64),
+    /// The module has no debug information that can be read.
+    #[error("{}: {reason}", .module)]
+    Missing {
+        /// Path of the module.
+        module: String,
+        /// What is missing, and what to change.
+        reason: MissingInfo,
+    },
+    /// The debug information contradicts itself or DWARF.
+    #[error("damaged debug information: {0}")]
+    Damaged(#[from] gimli::Error),
+}
+
+/// Why a module has no debug information that can be read.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum MissingInfo {
+    /// Neither the file nor a link in it says anything.
+    #[error("it has no debug information; {CARGO_SETTING}, and `strip = false`")]
+    Stripped,
+    /// Line tables only: lines can be found, variables cannot.
+    #[error("it has line tables only; {CARGO_SETTING} for variables")]
+    LinesOnly,
+    /// `.debug_*` sections with `SHF_COMPRESSED`, or `.zdebug_*`.
+    #[error("its debug information is compressed; remove `-Clink-arg=-Wl,--compress-debug-sections` from the build")]
+    Compressed,
+    /// Units are skeletons whose contents are in `.dwo` or `.dwp` files.
+    #[error("its debug information is split into {0}; set `split-debuginfo = \"off\"` in the Cargo profile")]
+    Split(String),
+    /// Debug information was moved to a file that `.gnu_debuglink` names.
+    #[error("its debug information is in a separate file, {0}; set `strip = false` and `split-debuginfo = \"off\"`")]
+    DebugLink(String),
+    /// Only the build id is left to find the debug information by.
+    #[error("its debug information, if there is any, is outside of it (build id {0}); {CARGO_SETTING}, and `strip = false`")]
+    BuildId(String),
+    /// The file on disk is not the one that runs.
+    #[error("the file was replaced since it was loaded; restart the process to debug it")]
+    Replaced,
+    /// The file cannot be opened or is no ELF file.
+    #[error("the file cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// Why a line has no address.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum LineError {
+    /// No compiled file matches the path.
+    #[error("no compiled source file matches {path}{}", hint(.similar, .missing))]
+    NoSuchFile {
+        /// What was asked for.
+        path: String,
+        /// Files of the same name that match in too few components.
+        similar: Vec<String>,
+        /// Set where the executable has no debug information at all.
+        missing: Option<MissingInfo>,
+    },
+    /// Several different files match equally well.
+    #[error("{path} is ambiguous: {}; send more of the path", .files.join(", "))]
+    AmbiguousPath {
+        /// What was asked for.
+        path: String,
+        /// All that match.
+        files: Vec<String>,
+    },
+    /// The function has no code at or after the line, or no function is there.
+    #[error("no code at {path}:{line}: the line is outside of every compiled function, or all of it was optimized out")]
+    NoCode {
+        /// As in the debug information.
+        path: String,
+        /// As asked for.
+        line: u64,
+    },
+    /// More addresses than can sensibly be patched.
+    #[error("{path}:{line} is compiled into {count} places, more than the limit of {cap}; choose a line of your own code")]
+    TooMany {
+        /// As in the debug information.
+        path: String,
+        /// The line.
+        line: u64,
+        /// How many places.
+        count: usize,
+        /// [`super::lookup::MAX_ADDRESSES`].
+        cap: usize,
+    },
+    /// Reading failed.
+    #[error(transparent)]
+    DebugInfo(#[from] SymbolError),
+}
+
+impl From<gimli::Error> for LineError {
+    fn from(error: gimli::Error) -> Self {
+        Self::DebugInfo(error.into())
+    }
+}
+
+fn hint(similar: &[String], missing: &Option<MissingInfo>) -> String {
+    match (missing, similar) {
+        (Some(reason), _) => format!("; of the executable: {reason}"),
+        (None, []) => String::new(),
+        (None, similar) => format!("; there is {}", similar.join(", ")),
+    }
+}

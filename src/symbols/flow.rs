@@ -1,0 +1,244 @@
+//! Which addresses of a line stand for one pass through it.
+//!
+//! Optimized code spreads a line over several places. To stop at all of them logs a line several times each time that
+//! it runs; to stop at the lowest one misses the passes that come by another way (the other arm of a `match`, a loop
+//! that was turned around, a branch that was moved out of line). So the control flow of the function decides.
+//!
+//! 1. Candidates are the first instructions of the line's statement rows in one instance, and of the ranges of calls
+//!    that were inlined at that line into it. The first row of a run of rows is a primary candidate; a further row of
+//!    the same run is a secondary one.
+//! 2. The function is decoded once into basic blocks. Direct branches and the relative jump tables that compilers emit
+//!    for `match` are followed; calls fall through.
+//! 3. Candidates that cannot be reached from the function's entry are landing pads of a panic. They are left out,
+//!    unless there is nothing else.
+//! 4. Then, from the highest address to the lowest, a candidate is dropped if every way to it passes another one that
+//!    is still there: every way from the function's entry, and for a primary one every way from itself around a loop.
+//! 5. Where the function cannot be decoded, or an indirect jump has no known target, all primary candidates stay:
+//!    a second event is better than a pass that is not seen.
+//!
+//! What is left logs exactly once in straight code and in branches, once for each time that a loop's head is evaluated,
+//! and never misses a pass. Dropping in step 4 keeps this true, because every way to a dropped candidate led through
+//! one that was there, and every way to that one, if it was dropped later, through the others.
+
+use std::ops::Range;
+
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction};
+
+use super::module::Module;
+
+/// Entries of a jump table that are looked at.
+const MAX_TABLE: usize = 4096;
+
+/// An address of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Candidate {
+    /// In the file's address space.
+    pub address: u64,
+    /// Whether it starts a run of rows, or an inlined call.
+    pub primary: bool,
+}
+
+/// The basic blocks of a function, cut at the candidates too.
+pub struct Flow {
+    /// First instructions, sorted.
+    starts: Vec<u64>,
+    /// For each block the indices of those that may follow.
+    successors: Vec<Vec<usize>>,
+    entry: usize,
+}
+
+/// Chooses where to stop among a line's candidates in one instance. `function` are the ranges of the whole function,
+/// its entry first.
+pub fn choose(module: &Module, function: &[Range<u64>], mut candidates: Vec<Candidate>) -> Vec<u64> {
+    // Of two at one address the primary one stays.
+    candidates.sort_unstable_by_key(|candidate| (candidate.address, !candidate.primary));
+    candidates.dedup_by_key(|candidate| candidate.address);
+    if candidates.len() > 1
+        && let Some(flow) = Flow::read(module, function, &candidates)
+    {
+        return flow.choose(candidates);
+    }
+    candidates.into_iter().filter(|candidate| candidate.primary).map(|candidate| candidate.address).collect()
+}
+
+/// Whether nothing but straight code leads from one address to a later one.
+pub fn is_straight(module: &Module, from: u64, to: u64) -> bool {
+    let Some(bytes) = to.checked_sub(from).and_then(|length| code(module, from..from.checked_add(length)?)) else {
+        return false;
+    };
+    let mut decoder = Decoder::with_ip(64, bytes, from, DecoderOptions::NONE);
+    let mut instruction = Instruction::default();
+    while decoder.can_decode() {
+        decoder.decode_out(&mut instruction);
+        if instruction.is_invalid() || instruction.flow_control() != FlowControl::Next {
+            return false;
+        }
+    }
+    true
+}
+
+impl Flow {
+    /// Decodes a function; `None` where that is not possible, or its jumps are not known.
+    fn read(module: &Module, function: &[Range<u64>], candidates: &[Candidate]) -> Option<Self> {
+        let mut jumps = Jumps::default();
+        for range in function {
+            jumps.decode(code(module, range.clone())?, range)?;
+        }
+        jumps.boundaries.sort_unstable();
+        let within = |address: &u64| jumps.boundaries.binary_search(address).is_ok();
+        if !candidates.iter().all(|candidate| within(&candidate.address)) {
+            return None;
+        }
+        let mut indirect = Vec::new();
+        if jumps.ends.iter().any(|(_, end)| *end == End::Indirect) {
+            for &table in &jumps.tables {
+                indirect.extend(table_targets(module, table).take_while(&within));
+            }
+            if indirect.is_empty() {
+                return None;
+            }
+        }
+        let targets = jumps.ends.iter().filter_map(|(_, end)| end.target());
+        let mut starts: Vec<u64> = targets.filter(&within).chain(indirect.iter().copied()).collect();
+        starts.extend(jumps.ends.iter().map(|(end, _)| *end).filter(&within));
+        starts.extend(function.iter().map(|range| range.start));
+        starts.extend(candidates.iter().map(|candidate| candidate.address));
+        starts.sort_unstable();
+        starts.dedup();
+
+        let block = |address: u64| starts.binary_search(&address).ok();
+        jumps.ends.sort_unstable_by_key(|(end, _)| *end);
+        let mut successors = Vec::with_capacity(starts.len());
+        for (index, &start) in starts.iter().enumerate() {
+            let end_of_range = function.iter().find(|range| range.contains(&start))?.end;
+            let end = starts.get(index + 1).copied().unwrap_or(u64::MAX).min(end_of_range);
+            let how = match jumps.ends.binary_search_by_key(&end, |(end, _)| *end) {
+                Ok(at) => jumps.ends.get(at).map_or(End::Next, |(_, how)| *how),
+                Err(_) => End::Next,
+            };
+            successors.push(match how {
+                End::Next => block(end).into_iter().collect(),
+                End::Jump(target) => block(target).into_iter().collect(),
+                End::Branch(target) => block(target).into_iter().chain(block(end)).collect(),
+                End::Indirect => indirect.iter().filter_map(|&target| block(target)).collect(),
+                End::Nowhere => Vec::new(),
+            });
+        }
+        let entry = block(function.first()?.start)?;
+        Some(Self { starts, successors, entry })
+    }
+
+    fn choose(&self, candidates: Vec<Candidate>) -> Vec<u64> {
+        let block = |candidate: &Candidate| self.starts.binary_search(&candidate.address).ok();
+        let reachable = self.reach(&[self.entry], &[], None);
+        let mut kept: Vec<(usize, Candidate)> =
+            candidates.iter().filter_map(|candidate| Some((block(candidate)?, *candidate))).collect();
+        kept.retain(|(block, _)| reachable.get(*block) == Some(&true));
+        if kept.is_empty() {
+            return candidates.iter().filter(|candidate| candidate.primary).map(|candidate| candidate.address).collect();
+        }
+        for index in (0..kept.len()).rev() {
+            let Some(&(here, candidate)) = kept.get(index) else { continue };
+            let others: Vec<usize> = kept.iter().map(|(block, _)| *block).filter(|block| *block != here).collect();
+            let mut from = vec![self.entry];
+            if candidate.primary {
+                from.extend(self.successors.get(here).into_iter().flatten());
+            }
+            if self.reach(&from, &others, Some(here)).get(here) != Some(&true) {
+                kept.remove(index);
+            }
+        }
+        kept.into_iter().map(|(_, candidate)| candidate.address).collect()
+    }
+
+    /// The blocks that can be reached from some without passing others, up to the one that is looked for.
+    fn reach(&self, from: &[usize], blocked: &[usize], wanted: Option<usize>) -> Vec<bool> {
+        let mut reached = vec![false; self.starts.len()];
+        let mut queue: Vec<usize> = from.to_vec();
+        while let Some(block) = queue.pop() {
+            let Some(seen) = reached.get_mut(block) else { continue };
+            if *seen || blocked.contains(&block) {
+                continue;
+            }
+            *seen = true;
+            if wanted == Some(block) {
+                break;
+            }
+            queue.extend(self.successors.get(block).into_iter().flatten());
+        }
+        reached
+    }
+}
+
+/// How control leaves a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Next,
+    Jump(u64),
+    Branch(u64),
+    Indirect,
+    Nowhere,
+}
+
+impl End {
+    fn target(self) -> Option<u64> {
+        match self {
+            Self::Jump(target) | Self::Branch(target) => Some(target),
+            Self::Next | Self::Indirect | Self::Nowhere => None,
+        }
+    }
+}
+
+/// What decoding a function finds.
+#[derive(Default)]
+struct Jumps {
+    /// Where instructions start.
+    boundaries: Vec<u64>,
+    /// Addresses after the instructions that do not simply go on, and what they do instead.
+    ends: Vec<(u64, End)>,
+    /// What may be a jump table: everything whose address is computed.
+    tables: Vec<u64>,
+}
+
+impl Jumps {
+    fn decode(&mut self, bytes: &[u8], range: &Range<u64>) -> Option<()> {
+        let mut decoder = Decoder::with_ip(64, bytes, range.start, DecoderOptions::NONE);
+        let mut instruction = Instruction::default();
+        while decoder.can_decode() {
+            decoder.decode_out(&mut instruction);
+            if instruction.is_invalid() {
+                return None;
+            }
+            self.boundaries.push(instruction.ip());
+            if instruction.code() == Code::Lea_r64_m && instruction.is_ip_rel_memory_operand() {
+                self.tables.push(instruction.ip_rel_memory_address());
+            }
+            let end = match instruction.flow_control() {
+                FlowControl::UnconditionalBranch => End::Jump(instruction.near_branch_target()),
+                FlowControl::ConditionalBranch | FlowControl::XbeginXabortXend => {
+                    End::Branch(instruction.near_branch_target())
+                }
+                FlowControl::IndirectBranch => End::Indirect,
+                FlowControl::Return | FlowControl::Exception => End::Nowhere,
+                FlowControl::Interrupt if instruction.code() == Code::Int3 => End::Nowhere,
+                _ => continue,
+            };
+            self.ends.push((instruction.next_ip(), end));
+        }
+        Some(())
+    }
+}
+
+/// The targets of a table of 32-bit offsets relative to the table, as LLVM emits them for position-independent code.
+fn table_targets(module: &Module, table: u64) -> impl Iterator<Item = u64> {
+    let entries = module.bytes_at(table).unwrap_or_default().chunks_exact(4).take(MAX_TABLE);
+    entries.filter_map(move |entry| {
+        let offset = i32::from_le_bytes(entry.try_into().ok()?);
+        Some(table.wrapping_add_signed(offset.into()))
+    })
+}
+
+fn code(module: &Module, range: Range<u64>) -> Option<&[u8]> {
+    let length = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
+    module.bytes_at(range.start)?.get(..length)
+}

@@ -1,0 +1,268 @@
+//! The variables at an address, scope by scope.
+//!
+//! 1. The function with code at the address is found, and in it the lexical blocks and inlined calls that contain the
+//!    address: a chain of scopes, each in the one before.
+//! 2. Each scope's variables are listed; what an inlined copy does not say is read at its origin.
+//! 3. What a scope's origin has and the copy has not was optimized out, and is listed as that. Blocks of the origin
+//!    that have no copy at all are listed last of their function: without code nobody knows whether they are here.
+//! 4. The innermost scope comes first; within a scope what was declared last, because it shadows the others.
+
+use std::collections::BTreeSet;
+
+use gimli::{Dwarf, Unit, UnitOffset, constants as dw};
+
+use super::error::SymbolError;
+use super::functions::{self, Entry};
+use super::location::Expressions;
+use super::module::{Module, Slice};
+use super::place::{Formula, Location, Missing, Piece, Source, Term};
+use super::scope::{Scope, Variable};
+use super::shapes;
+use super::types::TypeRef;
+use super::unwind;
+
+/// How deep scopes may be nested; more is damage.
+const MAX_DEPTH: usize = 512;
+
+/// Everything that is visible at an address of the process.
+///
+/// # Errors
+///
+/// [`SymbolError::NoFunction`] where no function is described, [`SymbolError::Damaged`].
+pub fn scope_at(modules: &[Option<Module>], index: u32, module: &Module, address: u64) -> Result<Scope, SymbolError> {
+    let dwarf = module.dwarf();
+    let file_address = module.to_file(address);
+    let unit = module.unit_of_address(&dwarf, file_address).ok_or(SymbolError::NoFunction(address))?;
+    let unit = module.unit(&dwarf, unit)?;
+    let functions = module.functions(&dwarf, &unit)?;
+    let (function, _) = functions.at(file_address).ok_or(SymbolError::NoFunction(address))?;
+    let frame = unwind::frame_at(module, file_address);
+    let entry = unit.entry(function)?;
+    let expressions = Expressions::new(&dwarf, &unit, module.bias, frame, &entry, file_address);
+    let reader = Reader { modules, index, module, dwarf: &dwarf, unit: &unit, expressions, address: file_address };
+
+    let blocks = reader.blocks(function)?;
+    let calls = blocks.iter().filter(|block| block.call).count();
+    let mut scope = Scope::default();
+    if let Some(innermost) = blocks.iter().rfind(|block| block.call) {
+        scope.function = functions::declaration(module, &dwarf, &unit, innermost.entry)?.path;
+    }
+    let mut level = calls;
+    // From the innermost on; a function's leftovers come after its outermost block.
+    for block in blocks.iter().rev() {
+        let depth = u32::try_from(calls.saturating_sub(level)).unwrap_or(u32::MAX);
+        let mut variables = Vec::new();
+        let mut lost = Vec::new();
+        reader.variables(block, depth, &mut variables, &mut lost)?;
+        scope.variables.extend(variables);
+        if block.call {
+            scope.variables.extend(lost);
+            level = level.saturating_sub(1);
+        }
+    }
+    Ok(scope)
+}
+
+struct Reader<'u, 'a> {
+    modules: &'u [Option<Module>],
+    index: u32,
+    module: &'a Module,
+    dwarf: &'u Dwarf<Slice<'a>>,
+    unit: &'u Unit<Slice<'a>>,
+    expressions: Expressions<'u, 'a>,
+    address: u64,
+}
+
+/// A scope that contains the address.
+struct Block {
+    entry: UnitOffset,
+    /// Whether it is a function, or a call that was inlined.
+    call: bool,
+}
+
+impl<'a> Reader<'_, 'a> {
+    /// The chain of scopes at the address, outermost first.
+    fn blocks(&self, function: UnitOffset) -> gimli::Result<Vec<Block>> {
+        let mut chain = vec![Block { entry: function, call: true }];
+        let mut raw = self.unit.entries_raw(Some(function))?;
+        let mut entry = Entry::null();
+        raw.read_entry(&mut entry)?;
+        let top = entry.depth();
+        let mut inside = top;
+        while !raw.is_empty() && raw.next_depth() > top && chain.len() < MAX_DEPTH {
+            let (offset, depth) = (raw.next_offset(), raw.next_depth());
+            if !raw.read_entry(&mut entry)? {
+                continue;
+            }
+            let call = entry.tag() == dw::DW_TAG_inlined_subroutine;
+            let scope = call || entry.tag() == dw::DW_TAG_lexical_block;
+            // Only children of the deepest block so far can be deeper ones.
+            let contains = scope
+                && depth == inside + 1
+                && functions::ranges(self.dwarf, self.unit, &entry)?.iter().any(|range| range.contains(&self.address));
+            if contains {
+                chain.push(Block { entry: offset, call });
+                inside = depth;
+            } else if entry.has_children() {
+                functions::skip_children(&mut raw, depth)?;
+            }
+        }
+        Ok(chain)
+    }
+
+    /// The variables of one scope, and of blocks of its origin that it has no copy of.
+    fn variables(
+        &self,
+        block: &Block,
+        depth: u32,
+        out: &mut Vec<Variable>,
+        lost: &mut Vec<Variable>,
+    ) -> gimli::Result<()> {
+        let mut seen = BTreeSet::new();
+        // Line of the declaration, and position.
+        let mut found: Vec<(u64, Variable)> = Vec::new();
+        self.children(self.unit, block.entry, |offset, entry| {
+            if let Some(origin) = self.origin(self.unit, entry) {
+                seen.insert(origin);
+            }
+            if is_variable(entry) {
+                let at = self.unit.header.offset().0.saturating_add(offset.0) as u64;
+                let location = self.expressions.variable(entry, self.address);
+                found.extend(self.variable(at, location, depth)?);
+            }
+            Ok(())
+        })?;
+        let entry = self.unit.entry(block.entry)?;
+        if let Some(origin) = self.origin(self.unit, &entry) {
+            let (unit, offset) = self.module.unit_and_entry(self.dwarf, origin)?;
+            self.missing(&unit, offset, &seen, depth, &mut found, lost, 0)?;
+        }
+        let (arguments, mut locals): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, variable)| variable.argument);
+        locals.reverse();
+        locals.sort_by_key(|(line, _)| std::cmp::Reverse(*line));
+        out.extend(locals.into_iter().chain(arguments).map(|(_, variable)| variable));
+        Ok(())
+    }
+
+    /// Lists what an origin has and its copy has not: of the block itself into `found`, of blocks in it into `lost`.
+    #[expect(clippy::too_many_arguments, reason = "a recursion's state")]
+    fn missing(
+        &self,
+        unit: &Unit<Slice<'a>>,
+        origin: UnitOffset,
+        seen: &BTreeSet<u64>,
+        depth: u32,
+        found: &mut Vec<(u64, Variable)>,
+        lost: &mut Vec<Variable>,
+        nesting: usize,
+    ) -> gimli::Result<()> {
+        let mut blocks = Vec::new();
+        self.children(unit, origin, |offset, entry| {
+            let at = unit.header.offset().0.saturating_add(offset.0) as u64;
+            if seen.contains(&at) {
+                return Ok(());
+            }
+            if is_variable(entry) {
+                found.extend(self.variable(at, optimized_out(), depth)?);
+            } else if entry.tag() == dw::DW_TAG_lexical_block {
+                blocks.push(offset);
+            }
+            Ok(())
+        })?;
+        for block in blocks.into_iter().filter(|_| nesting < MAX_DEPTH) {
+            let mut inner = Vec::new();
+            self.missing(unit, block, seen, depth, &mut inner, lost, nesting + 1)?;
+            lost.extend(inner.into_iter().map(|(_, variable)| variable));
+        }
+        Ok(())
+    }
+
+    fn children(
+        &self,
+        unit: &Unit<Slice<'a>>,
+        parent: UnitOffset,
+        mut each: impl FnMut(UnitOffset, &Entry<'a>) -> gimli::Result<()>,
+    ) -> gimli::Result<()> {
+        let mut raw = unit.entries_raw(Some(parent))?;
+        let mut entry = Entry::null();
+        raw.read_entry(&mut entry)?;
+        let top = entry.depth();
+        if !entry.has_children() {
+            return Ok(());
+        }
+        while !raw.is_empty() && raw.next_depth() > top {
+            let (offset, depth) = (raw.next_offset(), raw.next_depth());
+            if raw.read_entry(&mut entry)? {
+                each(offset, &entry)?;
+                functions::skip_children(&mut raw, depth)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn origin(&self, unit: &Unit<Slice<'a>>, entry: &Entry<'a>) -> Option<u64> {
+        functions::section_offset(unit, entry.attr_value(dw::DW_AT_abstract_origin)?)
+    }
+
+    /// Name and type of a variable, from its entry or the origin of that; `None` for one without a name.
+    fn variable(&self, entry: u64, location: Location, depth: u32) -> gimli::Result<Option<(u64, Variable)>> {
+        let (mut name, mut ty, mut line, mut argument) = (None, None, 0, false);
+        let mut next = Some(entry);
+        for _ in 0..functions::MAX_REFERENCES {
+            let Some(offset) = next else { break };
+            let (unit, offset) = self.module.unit_and_entry(self.dwarf, offset)?;
+            let entry = unit.entry(offset)?;
+            argument |= entry.tag() == dw::DW_TAG_formal_parameter;
+            if let Some(value) = entry.attr_value(dw::DW_AT_name).filter(|_| name.is_none()) {
+                name = Some(self.dwarf.attr_string(&unit, value)?.to_string_lossy().into_owned().into_boxed_str());
+            }
+            if let Some(value) = entry.attr_value(dw::DW_AT_type).filter(|_| ty.is_none()) {
+                ty = functions::section_offset(&unit, value).map(|entry| TypeRef { module: self.index, entry });
+            }
+            if let Some(value) = entry.attr(dw::DW_AT_decl_line).filter(|_| line == 0) {
+                line = value.udata_value().unwrap_or(0);
+            }
+            next = self.origin(&unit, &entry);
+        }
+        let Some((name, ty)) = name.zip(ty) else { return Ok(None) };
+        let location = self.without_indirect(location, ty);
+        Ok(Some((line, Variable { name, ty, location, argument, depth })))
+    }
+
+    /// Takes back the place of an argument that the caller may have passed as a pointer on the stack.
+    ///
+    /// Rust passes what does not fit into two registers as a pointer. Where that pointer itself comes on the stack,
+    /// rustc 1.95 describes its slot as if it were the value: one dereference is lost, and what follows the pointer
+    /// (the next argument) looks like the value's second word. Nothing tells such a slot from one that holds a value
+    /// by the C calling convention, so neither is shown.
+    fn without_indirect(&self, location: Location, ty: TypeRef) -> Location {
+        let incoming = match location.pieces.as_slice() {
+            [Piece { size: None, source: Source::Memory(formula), .. }] => self.is_incoming(formula),
+            _ => false,
+        };
+        let small = || shapes::load(self.modules, ty).is_ok_and(|ty| ty.size <= 8);
+        if incoming && !small() {
+            return Location { pieces: vec![Piece { offset: 0, size: None, source: Source::Missing(Missing::Unsupported) }] };
+        }
+        location
+    }
+
+    /// Whether an address is in the caller's frame, where arguments are passed.
+    fn is_incoming(&self, formula: &Formula) -> bool {
+        let Some(Formula(cfa)) = &self.expressions.frame().cfa else { return false };
+        match (formula.0.as_slice(), cfa.as_slice()) {
+            (&[Term::Register(register, offset)], &[Term::Register(cfa_register, cfa)]) => {
+                register == cfa_register && offset >= cfa
+            }
+            _ => false,
+        }
+    }
+}
+
+fn is_variable(entry: &Entry<'_>) -> bool {
+    matches!(entry.tag(), dw::DW_TAG_variable | dw::DW_TAG_formal_parameter)
+}
+
+fn optimized_out() -> Location {
+    Location { pieces: vec![Piece { offset: 0, size: None, source: Source::Missing(Missing::OptimizedOut) }] }
+}
