@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::mpsc;
-use std::thread::JoinHandle;
 
 use dap::SourceMap;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
@@ -95,9 +94,14 @@ impl Backend for FakeBackend {
     }
 
     fn close(&mut self, session: SessionId) {
-        self.outlets
-            .remove(&session)
-            .expect("closed once, after it was opened");
+        let outlet = self.outlets.remove(&session);
+        outlet
+            .expect("closed once, after it was opened")
+            .send(Notice::Output {
+                text: "the last hit".to_owned(),
+                path: None,
+                line: None,
+            });
         self.record(Call::Close(session));
     }
 }
@@ -107,7 +111,7 @@ pub struct FakeServer {
     calls: mpsc::Receiver<Call>,
     actions: tokio_mpsc::UnboundedSender<Action>,
     stop: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
+    ended: mpsc::Receiver<()>,
 }
 
 impl FakeServer {
@@ -115,6 +119,7 @@ impl FakeServer {
         let (calls_sender, calls) = mpsc::channel();
         let (actions, mut actions_receiver) = tokio_mpsc::unbounded_channel::<Action>();
         let (stop, stopped) = oneshot::channel();
+        let (end, ended) = mpsc::channel();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let target = Target {
@@ -123,7 +128,7 @@ impl FakeServer {
             lines: [7, 9],
             bad_line: BAD_LINE,
         };
-        let thread = std::thread::spawn(move || {
+        std::thread::spawn(move || {
             let backend = Rc::new(RefCell::new(FakeBackend {
                 calls: calls_sender,
                 outlets: BTreeMap::new(),
@@ -145,13 +150,15 @@ impl FakeServer {
                 })
                 .await;
             });
+            // A test that does not stop the server has dropped the other end.
+            let _ = end.send(());
         });
         Self {
             target,
             calls,
             actions,
             stop,
-            thread,
+            ended,
         }
     }
 
@@ -179,6 +186,6 @@ impl FakeServer {
     /// Ends the server, and waits until it has.
     pub fn stop(self) {
         self.stop.send(()).unwrap();
-        self.thread.join().unwrap();
+        self.ended.recv_timeout(WAIT).unwrap();
     }
 }

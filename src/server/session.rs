@@ -106,19 +106,20 @@ impl<B: Backend> Session<B> {
         })
     }
 
-    /// Removes everything that this session set; the text is restored when it returns.
+    /// Removes everything that this session set; the text is restored when it returns. What the backend sends while it
+    /// does so still goes out.
     pub fn close(&mut self) {
-        self.outlet.close();
         let before = std::mem::replace(&mut self.stage, Stage::Over);
         if matches!(before, Stage::Initialized(_) | Stage::Attached) {
             self.backend.borrow_mut().close(self.id);
         }
+        self.outlet.close();
     }
 
     /// Closes the session because the server ends, and tells the client.
     pub fn terminate(&mut self) {
-        self.outlet.send(Notice::Terminated);
         self.close();
+        self.outlet.push_event(&Event::Terminated);
     }
 
     fn answer(&mut self, request: &Request) -> Answer {

@@ -1,7 +1,8 @@
 //! The sessions over real sockets, with a debugger that is made up.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use dap::{Client, ClientError, SourceMap};
 use serde_json::{Value, json};
@@ -150,13 +151,19 @@ fn row_24_closed_before_disconnect_is_answered() {
     let mut client = server.target.attach();
     client.call("disconnect", Value::Null).unwrap();
     assert_eq!(server.calls(), [Call::Open(1), Call::Close(1)]);
-    drop(client);
+    // What was hit until then is not lost, and comes before the answer.
+    assert_eq!(client.next_output(WAIT).unwrap().output, "the last hit\n");
+    assert!(matches!(
+        client.next_message(WAIT),
+        Err(ClientError::Closed)
+    ));
     let mut client = server.target.attach();
     client.finish().unwrap();
     assert_eq!(
         [server.next_call(), server.next_call()],
         [Call::Open(2), Call::Close(2)]
     );
+    client.next_output(WAIT).unwrap();
     assert!(matches!(
         client.next_message(WAIT),
         Err(ClientError::Closed)
@@ -186,6 +193,7 @@ fn row_24_closed_when_the_protocol_is_broken() {
         [server.next_call(), server.next_call()],
         [Call::Open(1), Call::Close(1)]
     );
+    client.next_output(WAIT).unwrap();
     assert!(matches!(
         client.next_message(WAIT),
         Err(ClientError::Closed)
@@ -338,16 +346,40 @@ fn too_many_clients_are_told_so() {
         Err(ClientError::Closed)
     ));
     drop((clients, silent));
-    while server
-        .calls()
-        .iter()
-        .filter(|call| matches!(call, Call::Close(_)))
-        .count()
-        == 0
-    {
-        std::thread::yield_now();
+    let deadline = Instant::now() + WAIT;
+    while server.target.connect().initialize().is_err() {
+        assert!(Instant::now() < deadline, "no seat was given back");
     }
-    server.target.attach();
+}
+
+#[test]
+fn requests_of_a_client_that_does_not_read_are_left_in_the_socket() {
+    let server = FakeServer::start();
+    let mut stream = TcpStream::connect(server.target.address).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    stream
+        .set_write_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    let request = framed(&"x".repeat(50_000), 1);
+    let (mut requests, mut sent) = (0, 0);
+    while let Ok(length) = stream.write(&request[sent..]) {
+        sent += length;
+        if sent == request.len() {
+            (requests, sent) = (requests + 1, 0);
+        }
+        assert!(requests < 10_000, "the server takes requests without end");
+    }
+    let mut decoder = dap::Decoder::default();
+    let mut chunk = [0; 64 << 10];
+    let mut answered = 0;
+    while answered < requests {
+        let length = stream.read(&mut chunk).unwrap();
+        assert!(length > 0, "{answered} of {requests} answered");
+        decoder.push(&chunk[..length]);
+        while decoder.next_message().unwrap().is_some() {
+            answered += 1;
+        }
+    }
 }
 
 fn framed(command: &str, seq: i64) -> Vec<u8> {
