@@ -6,6 +6,7 @@
 mod fixture;
 mod process;
 mod running;
+mod schema;
 mod session;
 
 pub use fixture::{Profile, fixture, mark, plugin, root, source, try_mark};

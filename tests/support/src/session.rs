@@ -1,13 +1,13 @@
 //! A DAP client that reads like the conversation that a test is about.
 
-use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use dap::ClientError;
 use serde_json::{Value, json};
 
-use crate::PATIENCE;
+use crate::{PATIENCE, schema};
 
 /// What a logpoint said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,24 +36,19 @@ pub struct Placed {
 /// An attached client. Dropping it closes the connection.
 pub struct Session {
     client: dap::Client,
-    events: VecDeque<Value>,
 }
 
 impl Session {
     /// Connects to `port` and initializes, without attaching.
     #[must_use]
     pub fn connect(port: u16) -> Self {
-        let client = dap::Client::connect((Ipv4Addr::LOCALHOST, port))
+        let mut client = dap::Client::connect((Ipv4Addr::LOCALHOST, port))
             .unwrap_or_else(|error| panic!("connect to {port}: {error}"));
-        let mut session = Self {
-            client,
-            events: VecDeque::new(),
-        };
-        session.request(
-            "initialize",
-            json!({ "adapterID": "detrix", "clientID": "tests", "linesStartAt1": true, "columnsStartAt1": true }),
-        );
-        session
+        client.observe(schema::check);
+        client
+            .initialize()
+            .unwrap_or_else(|error| panic!("initialize: {error}"));
+        Self { client }
     }
 
     /// Connects, initializes, attaches and finishes the configuration.
@@ -88,9 +83,10 @@ impl Session {
     ///
     /// The text of an error response.
     pub fn try_request(&mut self, command: &str, arguments: Value) -> Result<Value, String> {
-        self.client
-            .request(command, arguments)
-            .map_err(|error| error.to_string())
+        match self.client.call(command, arguments) {
+            Err(ClientError::Refused { message, .. }) => Err(message),
+            other => Ok(other.unwrap_or_else(|error| panic!("{command}: {error}"))),
+        }
     }
 
     /// Replaces the logpoints of a file. None clears it.
@@ -144,13 +140,15 @@ impl Session {
             .unwrap_or_else(|| panic!("no output for {PATIENCE:?}"))
     }
 
-    /// What the next logpoint to fire says, or `None` after `timeout`.
+    /// What the next logpoint to fire says, or `None` after `timeout`. Output that is not a logpoint's, such as a warning of
+    /// the server, has no source and is skipped.
     pub fn try_output(&mut self, timeout: Duration) -> Option<Output> {
         let deadline = Instant::now() + timeout;
         loop {
-            let event = self.try_event(deadline.saturating_duration_since(Instant::now()))?;
-            if event["event"] == "output" && event["body"]["source"].is_object() {
-                return Some(output(&event["body"]));
+            let left = deadline.saturating_duration_since(Instant::now());
+            let body = self.try_event("output", left)?;
+            if body["source"].is_object() {
+                return Some(output(&body));
             }
         }
     }
@@ -172,32 +170,37 @@ impl Session {
         outputs
     }
 
-    /// Waits for an event of this name and drops those before it.
+    /// Waits for an event of this name and returns its body. Other events stay for later.
     ///
     /// # Panics
     ///
     /// When it does not come.
     pub fn expect_event(&mut self, name: &str) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let event = self
-                .try_event(left)
-                .unwrap_or_else(|| panic!("no `{name}` event for {PATIENCE:?}"));
-            if event["event"] == name {
-                return event;
-            }
+        self.try_event(name, PATIENCE)
+            .unwrap_or_else(|| panic!("no `{name}` event for {PATIENCE:?}"))
+    }
+
+    /// As [`Session::expect_event`], or `None` after `timeout`.
+    ///
+    /// # Panics
+    ///
+    /// When the connection breaks.
+    pub fn try_event(&mut self, name: &str, timeout: Duration) -> Option<Value> {
+        match self.client.wait_event(name, timeout) {
+            Err(ClientError::Timeout(_)) => None,
+            other => Some(other.unwrap_or_else(|error| panic!("waiting for `{name}`: {error}"))),
         }
     }
 
-    /// The next event of any name.
-    pub fn try_event(&mut self, timeout: Duration) -> Option<Value> {
-        if let Some(event) = self.events.pop_front() {
-            return Some(event);
+    /// Whether the server closes the connection within [`PATIENCE`]; messages before its end are dropped.
+    pub fn closes(&mut self) -> bool {
+        loop {
+            match self.client.next_message(PATIENCE) {
+                Ok(_) => {}
+                Err(ClientError::Closed) => return true,
+                Err(_) => return false,
+            }
         }
-        self.client
-            .next_event(timeout)
-            .unwrap_or_else(|error| panic!("the connection broke: {error}"))
     }
 
     /// Disconnects and waits for the answer.
