@@ -1,0 +1,264 @@
+//! What waits to be written to one client: numbered, in order, and bounded.
+
+use std::collections::VecDeque;
+
+use crate::framing::frame;
+use crate::outgoing::{Event, Response};
+use crate::types::Output;
+
+/// The messages to one client, from the moment they are due until they are written.
+///
+/// - Messages leave in the order in which they were put in, numbered from 1 without a gap.
+/// - No event leaves before the successful response to `initialize`.
+/// - Responses are never dropped: take no more requests while [`response_bytes`](Self::response_bytes) is high.
+/// - Events are dropped where a client does not read them, and the client is told how many once it does.
+#[derive(Debug)]
+pub struct Outbox {
+    last_seq: i64,
+    open: bool,
+    /// Events that are due before the response to `initialize`.
+    early: VecDeque<Message>,
+    queue: VecDeque<Message>,
+    event_bytes: usize,
+    response_bytes: usize,
+    max_event_bytes: usize,
+    dropped: u64,
+}
+
+/// A message's JSON without its number.
+#[derive(Debug)]
+struct Message {
+    json: Vec<u8>,
+    event: bool,
+}
+
+impl Outbox {
+    /// An outbox that keeps at most `max_event_bytes` of `output` events; all other events may take as much again,
+    /// because a flood of output must not cost the client what it cannot do without.
+    pub fn new(max_event_bytes: usize) -> Self {
+        Self {
+            last_seq: 0,
+            open: false,
+            early: VecDeque::new(),
+            queue: VecDeque::new(),
+            event_bytes: 0,
+            response_bytes: 0,
+            max_event_bytes,
+            dropped: 0,
+        }
+    }
+
+    /// Puts a response in.
+    pub fn push_response(&mut self, response: &Response) {
+        let json = response.to_json();
+        self.response_bytes += json.len();
+        self.queue.push_back(Message { json, event: false });
+        if response.command == "initialize" && response.result.is_ok() {
+            self.open = true;
+            self.queue.append(&mut self.early);
+        }
+    }
+
+    /// Puts an event in, or counts it as dropped.
+    pub fn push_event(&mut self, event: &Event) {
+        let json = event.to_json();
+        let bound = match event {
+            Event::Output(_) => self.max_event_bytes,
+            _ => self.max_event_bytes.saturating_mul(2),
+        };
+        if self.event_bytes > 0 && self.event_bytes + json.len() > bound {
+            self.dropped += 1;
+            return;
+        }
+        self.report_dropped();
+        self.push_event_json(json);
+    }
+
+    /// Appends whole messages to `out` while it stays within `max_bytes` (but at least one), and says whether there
+    /// were any. What it takes is gone from the outbox.
+    pub fn take_batch(&mut self, max_bytes: usize, out: &mut Vec<u8>) -> bool {
+        let mut any = false;
+        loop {
+            if self.queue.is_empty() && self.open {
+                self.report_dropped();
+            }
+            let Some(message) = self.queue.front() else {
+                break;
+            };
+            if any && out.len() + message.json.len() > max_bytes {
+                break;
+            }
+            self.last_seq += 1;
+            let seq = format!("{{\"seq\":{},", self.last_seq);
+            // An object with a member, so it begins with a brace.
+            frame(&[seq.as_bytes(), &message.json[1..]], out);
+            let bytes = match message.event {
+                true => &mut self.event_bytes,
+                false => &mut self.response_bytes,
+            };
+            *bytes -= message.json.len();
+            self.queue.pop_front();
+            any = true;
+        }
+        any
+    }
+
+    /// How many bytes of responses wait: requests should not be taken while this is high.
+    pub fn response_bytes(&self) -> usize {
+        self.response_bytes
+    }
+
+    /// Says how many events were dropped, at the place in the order where they are missing.
+    fn report_dropped(&mut self) {
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped > 0 {
+            let text =
+                format!("{dropped} events were dropped, because this client reads too slowly");
+            self.push_event_json(Event::Output(Output::console(text)).to_json());
+        }
+    }
+
+    fn push_event_json(&mut self, json: Vec<u8>) {
+        self.event_bytes += json.len();
+        let queue = if self.open {
+            &mut self.queue
+        } else {
+            &mut self.early
+        };
+        queue.push_back(Message { json, event: true });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Capabilities, Decoder, Request, ResponseBody};
+    use serde_json::Value;
+
+    fn request(seq: i64, command: &str) -> Request {
+        Request {
+            seq,
+            command: command.to_owned(),
+            arguments: Value::Null,
+        }
+    }
+
+    fn initialize(outbox: &mut Outbox) {
+        let body = ResponseBody::Initialize(Capabilities::default());
+        outbox.push_response(&Response::success(&request(1, "initialize"), body));
+    }
+
+    fn output(text: &str) -> Event {
+        Event::Output(Output::console(text.to_owned()))
+    }
+
+    fn take(outbox: &mut Outbox, max_bytes: usize) -> Vec<Value> {
+        let mut decoder = Decoder::default();
+        let mut bytes = Vec::new();
+        outbox.take_batch(max_bytes, &mut bytes);
+        decoder.push(&bytes);
+        let mut messages = Vec::new();
+        while let Some(message) = decoder.next_message().unwrap() {
+            messages.push(message);
+        }
+        messages
+    }
+
+    fn names(messages: &[Value]) -> Vec<&str> {
+        let name = |message: &Value| {
+            ["command", "event"]
+                .into_iter()
+                .find(|key| message[key].is_string())
+        };
+        messages
+            .iter()
+            .map(|message| message[name(message).unwrap()].as_str().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn numbers_rise_from_one() {
+        let mut outbox = Outbox::new(1000);
+        initialize(&mut outbox);
+        outbox.push_event(&Event::Initialized);
+        let mut seqs: Vec<Value> = take(&mut outbox, 1)
+            .iter()
+            .map(|m| m["seq"].clone())
+            .collect();
+        outbox.push_response(&Response::done(&request(2, "attach")));
+        seqs.extend(take(&mut outbox, 1000).iter().map(|m| m["seq"].clone()));
+        assert_eq!(seqs, [1, 2, 3]);
+    }
+
+    #[test]
+    fn events_wait_for_initialize() {
+        let mut outbox = Outbox::new(1000);
+        outbox.push_event(&Event::Terminated);
+        assert_eq!(take(&mut outbox, 1000), [] as [Value; 0]);
+        let failure = crate::Failure::new(crate::FailureId::BadPath, String::new());
+        outbox.push_response(&Response::failure(&request(1, "initialize"), failure));
+        assert_eq!(names(&take(&mut outbox, 1000)), ["initialize"]);
+        initialize(&mut outbox);
+        outbox.push_event(&Event::Initialized);
+        assert_eq!(
+            names(&take(&mut outbox, 1000)),
+            ["initialize", "terminated", "initialized"]
+        );
+    }
+
+    #[test]
+    fn a_batch_is_bounded_but_never_empty() {
+        let mut outbox = Outbox::new(1000);
+        initialize(&mut outbox);
+        outbox.push_event(&Event::Initialized);
+        assert_eq!(take(&mut outbox, 1).len(), 1);
+        assert_eq!(take(&mut outbox, 1).len(), 1);
+        assert!(!outbox.take_batch(1, &mut Vec::new()));
+    }
+
+    #[test]
+    fn floods_are_dropped_counted_and_told_in_their_place() {
+        let mut outbox = Outbox::new(300);
+        initialize(&mut outbox);
+        for _ in 0..10 {
+            outbox.push_event(&output("old"));
+        }
+        outbox.push_response(&Response::done(&request(2, "attach")));
+        outbox.push_event(&Event::Terminated);
+        assert_eq!(names(&take(&mut outbox, 1)), ["initialize"]);
+        for _ in 0..3 {
+            assert_eq!(names(&take(&mut outbox, 1)), ["output"]);
+        }
+        outbox.push_event(&output("new"));
+        let rest = take(&mut outbox, 100_000);
+        let texts: Vec<&str> = rest
+            .iter()
+            .filter_map(|m| m["body"]["output"].as_str())
+            .collect();
+        assert_eq!(names(&rest), ["attach", "output", "terminated", "output"]);
+        assert!(texts[0].starts_with("7 events were dropped"), "{texts:?}");
+        assert_eq!(texts[1], "new\n");
+        assert_eq!((outbox.event_bytes, outbox.response_bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_was_dropped_last_is_told_when_all_is_read() {
+        let mut outbox = Outbox::new(100);
+        initialize(&mut outbox);
+        for _ in 0..5 {
+            outbox.push_event(&output(&"x".repeat(60)));
+        }
+        let last = take(&mut outbox, 100_000).pop().unwrap();
+        let text = last["body"]["output"].as_str().unwrap();
+        assert!(text.starts_with("4 events were dropped"), "{text}");
+        assert!(!outbox.take_batch(1, &mut Vec::new()));
+    }
+
+    #[test]
+    fn one_event_always_fits() {
+        let mut outbox = Outbox::new(1);
+        initialize(&mut outbox);
+        outbox.push_event(&output("long"));
+        assert_eq!(take(&mut outbox, 1000).len(), 2);
+    }
+}
