@@ -4,12 +4,14 @@
 //! Everything here panics on failure, with what happened in the message: it is test code.
 
 mod fixture;
+mod measure;
 mod process;
 mod running;
 mod schema;
 mod session;
 
 pub use fixture::{Profile, fixture, mark, plugin, root, source, try_mark};
+pub use measure::{Table, median, pin};
 pub use process::Process;
 pub use running::{PATIENCE, Running};
 pub use session::{Output, Placed, Session};
