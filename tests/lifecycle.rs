@@ -1,0 +1,187 @@
+//! The life of detrix in a program: what each state leaves behind is nothing.
+
+use std::time::Instant;
+
+use detrix_test_support::{PATIENCE, Process, Profile, Running, Session, fixture, mark, source};
+
+/// What of a process must be as before.
+#[derive(PartialEq)]
+struct Trace {
+    text: std::collections::BTreeMap<(String, u64), Vec<u8>>,
+    threads: Vec<String>,
+    ports: std::collections::BTreeSet<u16>,
+    tracers: std::collections::BTreeSet<u32>,
+    descriptors: usize,
+}
+
+impl Trace {
+    fn of(process: Process) -> Self {
+        Self {
+            text: process.text(),
+            threads: process.threads().into_values().collect(),
+            ports: process.listening_ports(),
+            tracers: process.tracers(),
+            descriptors: process.descriptors(),
+        }
+    }
+
+    /// The names of what differs, for a message that is not megabytes long.
+    fn differences(&self, other: &Self) -> Vec<String> {
+        let mut differences = Vec::new();
+        if self.text != other.text {
+            differences.push("text".to_owned());
+        }
+        if self.threads != other.threads {
+            differences.push(format!("threads {:?} {:?}", self.threads, other.threads));
+        }
+        if self.ports != other.ports {
+            differences.push(format!("ports {:?} {:?}", self.ports, other.ports));
+        }
+        if self.tracers != other.tracers {
+            differences.push(format!("tracers {:?} {:?}", self.tracers, other.tracers));
+        }
+        if self.descriptors != other.descriptors {
+            differences.push(format!(
+                "descriptors {} {}",
+                self.descriptors, other.descriptors
+            ));
+        }
+        differences
+    }
+}
+
+/// A thread that was joined can be listed a moment longer (the kernel wakes the joiner before it unlinks the thread).
+fn becomes(process: Process, wanted: &Trace) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let now = Trace::of(process);
+        if now == *wanted {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "not as before: {:?}",
+            now.differences(wanted)
+        );
+        std::thread::yield_now();
+    }
+}
+
+fn whole_life(way: &[&str]) {
+    let file = source("bin/lifecycle.rs");
+    let line = mark(&file, "step");
+    let mut program = Running::program(&fixture("lifecycle", Profile::Release), way);
+    program.run("go 1");
+    let virgin = Trace::of(program.process());
+    program.run("init");
+    let asleep = Trace::of(program.process());
+    assert_eq!(
+        asleep.threads.len(),
+        virgin.threads.len() + 1,
+        "asleep is one thread"
+    );
+
+    let mut port = 0;
+    for _ in 0..3 {
+        assert_eq!(program.ask("status", "state"), "Sleeping");
+        port = program.wake();
+        assert_eq!(program.ask("status", "state"), "Awake");
+        assert_eq!(program.number("status", "debug_port"), u64::from(port));
+        assert_eq!(program.ask("status", "debug_port_active"), "true");
+        assert!(program.process().listening_ports().contains(&port));
+        assert!(
+            program.process().tracers().is_empty(),
+            "awake without a logpoint traces nothing"
+        );
+        let mut session = Session::attach(port);
+        session.logpoint(&file, line, "index={index}");
+        program.run("go 3");
+        let texts: Vec<String> = session
+            .outputs(3)
+            .into_iter()
+            .map(|output| output.text)
+            .collect();
+        assert_eq!(texts, ["index=0", "index=1", "index=2"]);
+        assert!(Trace::of(program.process()).text != asleep.text);
+        assert_eq!(program.ask("sleep", "status"), "Sleeping");
+        // Row 23: an orderly end is told.
+        session.expect_event("terminated");
+        assert!(session.closes());
+        drop(session);
+        becomes(program.process(), &asleep);
+    }
+    assert_eq!(program.ask("sleep", "status"), "AlreadySleeping");
+    assert_eq!(
+        program.number("status", "debug_port"),
+        u64::from(port),
+        "the last port stays known"
+    );
+    assert_eq!(program.ask("status", "debug_port_active"), "false");
+
+    program.run("shutdown");
+    becomes(program.process(), &virgin);
+    program.run("init");
+    becomes(program.process(), &asleep);
+    let port = program.wake();
+    assert_eq!(program.wake(), port, "awake already");
+    let mut session = Session::attach(port);
+    session.logpoint(&file, line, "again {index}");
+    program.run("go 1");
+    assert_eq!(session.output().text, "again 0");
+    program.run("shutdown");
+    session.expect_event("terminated");
+    becomes(program.process(), &virgin);
+    program.quit();
+}
+
+#[test]
+fn from_a_plain_thread() {
+    whole_life(&[]);
+}
+
+#[test]
+fn from_the_main_thread_of_a_tokio_runtime() {
+    whole_life(&["tokio"]);
+}
+
+#[test]
+fn from_a_task_of_a_tokio_runtime() {
+    whole_life(&["worker"]);
+}
+
+#[test]
+fn calls_in_the_wrong_order_are_errors_that_say_so() {
+    let mut program = Running::start("lifecycle", Profile::Release);
+    assert_eq!(
+        program.ask("status", "state"),
+        "Sleeping",
+        "before init as after"
+    );
+    for command in ["wake", "sleep"] {
+        program.send(command);
+        let why = program.outcome(command).expect_err("not initialised");
+        assert!(why.contains("init"), "{command}: {why}");
+    }
+    program.run("init");
+    program.send("init");
+    let why = program.outcome("init").expect_err("initialised twice");
+    assert!(why.contains("already"), "{why}");
+    program.run("shutdown");
+    program.run("init");
+    program.quit();
+}
+
+#[test]
+fn the_program_ends_while_awake_and_armed() {
+    let file = source("bin/lifecycle.rs");
+    let mut program = Running::start("lifecycle", Profile::Release);
+    program.run("init");
+    let port = program.wake();
+    let mut session = Session::attach(port);
+    session.logpoint(&file, mark(&file, "step"), "hit");
+    program.run("go 1");
+    session.output();
+    program.quit();
+    assert!(session.closes(), "the connection ends with the program");
+    std::net::TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
+}

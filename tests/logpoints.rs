@@ -1,0 +1,426 @@
+//! Logpoints end to end: where they are placed, when they log, and how they go.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use detrix_test_support::{Profile, Running, Session, mark, plugin, source};
+use serde_json::json;
+
+fn orders() -> (Running, Session, PathBuf) {
+    let mut program = Running::start("orders", Profile::Release);
+    let session = Session::attach(program.port());
+    (program, session, source("bin/orders.rs"))
+}
+
+#[test]
+fn a_logpoint_logs_each_hit_with_its_values() {
+    let (mut program, mut session, file) = orders();
+    let line = mark(&file, "price");
+    session.logpoint(
+        &file,
+        line,
+        "id={order.id} quantity={order.quantity} cents={cents}",
+    );
+    let undisturbed = program.ask("go 3", "total");
+    let texts: Vec<String> = session
+        .outputs(3)
+        .into_iter()
+        .map(|output| {
+            assert_eq!(
+                (Path::new(&output.path), output.line),
+                (file.as_path(), line)
+            );
+            output.text
+        })
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "id=0 quantity=1 cents=100",
+            "id=1 quantity=2 cents=101",
+            "id=2 quantity=3 cents=102"
+        ]
+    );
+    session.disconnect();
+    assert_eq!(
+        program.ask("go 3", "total"),
+        undisturbed,
+        "the same result without it"
+    );
+    program.quit();
+}
+
+#[test]
+fn a_line_of_an_inlined_function_logs() {
+    let (mut program, mut session, file) = orders();
+    let placed = session.logpoint(&file, mark(&file, "fee"), "fee base={base} id={id}");
+    assert_eq!(placed.line, Some(mark(&file, "fee")));
+    program.run("go 2");
+    let texts: Vec<String> = session
+        .outputs(2)
+        .into_iter()
+        .map(|output| output.text)
+        .collect();
+    for (index, text) in texts.iter().enumerate() {
+        assert!(text.starts_with("fee base="), "{text}");
+        assert!(
+            text.ends_with(&format!("id={index}")) || text.contains("optimized out"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn one_pass_of_a_line_is_one_hit() {
+    let (mut program, mut session, file) = orders();
+    let lines = [
+        (mark(&file, "price"), "price"),
+        (mark(&file, "fee"), "fee"),
+        (mark(&file, "after price"), "after"),
+    ];
+    session.logpoints(&file, &lines);
+    program.run("go 5");
+    let texts: Vec<String> = session
+        .outputs(15)
+        .into_iter()
+        .map(|output| output.text)
+        .collect();
+    let expected: Vec<&str> = ["fee", "price", "after"].repeat(5);
+    assert_eq!(texts, expected, "in the order of the program");
+    assert_eq!(session.drain(), [], "and no more");
+}
+
+#[test]
+fn several_logpoints_on_one_line_each_log() {
+    let (mut program, mut session, file) = orders();
+    let line = mark(&file, "price");
+    for placed in session.logpoints(&file, &[(line, "one {cents}"), (line, "two {order.id}")]) {
+        assert!(placed.verified, "{placed:?}");
+    }
+    program.run("go 1");
+    let texts: BTreeSet<String> = session
+        .outputs(2)
+        .into_iter()
+        .map(|output| output.text)
+        .collect();
+    assert_eq!(
+        texts,
+        BTreeSet::from(["one 100".to_owned(), "two 0".to_owned()])
+    );
+}
+
+#[test]
+fn dap_03_set_breakpoints_replaces_the_source_and_an_empty_list_clears_it() {
+    let (mut program, mut session, file) = orders();
+    session.logpoint(&file, mark(&file, "price"), "old");
+    session.logpoint(&file, mark(&file, "after price"), "new");
+    program.run("go 2");
+    let texts: Vec<String> = session
+        .outputs(2)
+        .into_iter()
+        .map(|output| output.text)
+        .collect();
+    assert_eq!(texts, ["new", "new"]);
+    for empty in [json!([]), json!(null)] {
+        session.logpoint(&file, mark(&file, "price"), "again");
+        let path = file.to_str().expect("UTF-8");
+        let arguments = if empty.is_null() {
+            json!({ "source": { "path": path } })
+        } else {
+            json!({ "source": { "path": path }, "breakpoints": empty })
+        };
+        let body = session.request("setBreakpoints", arguments);
+        assert_eq!(body["breakpoints"], json!([]));
+        program.run("go 2");
+        assert_eq!(session.drain(), [], "cleared");
+    }
+}
+
+#[test]
+fn dap_04_ids_stay_and_the_message_is_updated_in_place() {
+    let (mut program, mut session, file) = orders();
+    let line = mark(&file, "price");
+    let first = session.logpoint(&file, line, "first");
+    let second = session.logpoint(&file, line, "second");
+    assert!(first.id.is_some());
+    assert_eq!(first.id, second.id);
+    program.run("go 1");
+    assert_eq!(session.output().text, "second");
+}
+
+#[test]
+fn dap_05_the_answer_has_the_requests_order_and_length() {
+    let (_program, mut session, file) = orders();
+    let (price, after) = (mark(&file, "price"), mark(&file, "after price"));
+    let placed = session.logpoints(
+        &file,
+        &[(after, "a"), (1_000_000, "nowhere"), (price, "b"), (1, "c")],
+    );
+    assert_eq!(
+        placed.iter().map(|one| one.verified).collect::<Vec<_>>(),
+        [true, false, true, false]
+    );
+    assert_eq!((placed[0].line, placed[2].line), (Some(after), Some(price)));
+    for missing in [&placed[1], &placed[3]] {
+        assert!(!missing.message.is_empty(), "{missing:?}");
+    }
+}
+
+#[test]
+fn dap_08_a_breakpoint_without_a_message_or_with_a_condition_is_refused() {
+    let (mut program, mut session, file) = orders();
+    let line = mark(&file, "price");
+    for breakpoint in [
+        json!({ "line": line }),
+        json!({ "line": line, "logMessage": "" }),
+        json!({ "line": line, "logMessage": "x", "condition": "cents > 3" }),
+        json!({ "line": line, "logMessage": "x", "hitCondition": "3" }),
+    ] {
+        let placed = session.breakpoints(&file, &json!([breakpoint])).remove(0);
+        assert!(!placed.verified, "{breakpoint}: {placed:?}");
+        assert!(!placed.message.is_empty(), "{breakpoint}: says why");
+        program.run("go 1");
+        assert_eq!(session.drain(), [], "{breakpoint}: never logs");
+    }
+}
+
+#[test]
+fn dap_10_braces() {
+    let (mut program, mut session, file) = orders();
+    let line = mark(&file, "price");
+    for (message, expected) in [
+        (r"\{literal\} {cents}", "{literal} 100"),
+        (r"no newline\n", r"no newline\n"),
+    ] {
+        session.logpoint(&file, line, message);
+        program.run("go 1");
+        assert_eq!(session.output().text, expected);
+    }
+    for unbalanced in ["{cents", "{order.id} {"] {
+        let placed = session.logpoints(&file, &[(line, unbalanced)]).remove(0);
+        assert!(!placed.verified, "{unbalanced}: {placed:?}");
+        assert!(!placed.message.is_empty());
+    }
+}
+
+#[test]
+fn dap_14_setting_logpoints_does_not_pause_the_program() {
+    let (mut program, mut session, file) = orders();
+    program.run("fire");
+    let before = program.number("priced", "priced");
+    session.logpoint(&file, mark(&file, "price"), "hit");
+    session.output();
+    let after = program.number("priced", "priced");
+    assert!(after > before);
+    session.disconnect();
+    program.quit();
+}
+
+#[test]
+fn dap_20_disconnect_under_fire_leaves_the_program_running() {
+    let (mut program, mut session, file) = orders();
+    let before = program.process().text();
+    program.run("fire");
+    session.logpoint(&file, mark(&file, "price"), "{cents}");
+    session.outputs(20);
+    session.disconnect();
+    assert!(
+        program.process().text() == before,
+        "row 24: text is restored before the answer"
+    );
+    let priced = program.number("priced", "priced");
+    program.run("go 10");
+    assert!(program.number("priced", "priced") > priced);
+    program.quit();
+}
+
+#[test]
+fn dap_21_clients_at_once_and_one_after_another() {
+    let mut program = Running::start("orders", Profile::Release);
+    let port = program.port();
+    let file = source("bin/orders.rs");
+    let line = mark(&file, "price");
+    let (mut first, mut second) = (Session::attach(port), Session::attach(port));
+    first.logpoint(&file, line, "first {cents}");
+    second.logpoint(&file, line, "second {cents}");
+    program.run("go 2");
+    for (session, name) in [(&mut first, "first"), (&mut second, "second")] {
+        let texts: Vec<String> = session
+            .outputs(2)
+            .into_iter()
+            .map(|output| output.text)
+            .collect();
+        assert_eq!(texts, [format!("{name} 100"), format!("{name} 101")]);
+        assert_eq!(session.drain(), [], "only its own");
+    }
+    first.disconnect();
+    program.run("go 1");
+    assert_eq!(second.output().text, "second 100", "the other's are gone");
+    drop(second);
+    for _ in 0..3 {
+        let mut next = Session::attach(port);
+        next.logpoint(&file, line, "next");
+        program.run("go 1");
+        assert_eq!(next.output().text, "next");
+        assert_eq!(next.drain(), []);
+        next.disconnect();
+    }
+    program.quit();
+}
+
+#[test]
+fn a_client_that_vanishes_takes_its_logpoints_with_it() {
+    let (mut program, mut session, file) = orders();
+    let before = program.process().text();
+    session.logpoint(&file, mark(&file, "price"), "hit");
+    assert!(program.process().text() != before, "armed");
+    drop(session);
+    // The server sees the end of the connection on its own time; a new client is served after that or meanwhile.
+    let deadline = std::time::Instant::now() + detrix_test_support::PATIENCE;
+    while program.process().text() != before {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the text stays patched"
+        );
+        std::thread::yield_now();
+    }
+    program.run("go 1");
+    program.quit();
+}
+
+#[test]
+fn a_line_without_code_slides_within_its_function_or_is_refused() {
+    let (mut program, mut session, file) = orders();
+    let line = mark(&file, "nothing");
+    let placed = session.logpoints(&file, &[(line, "slid")]).remove(0);
+    if placed.verified {
+        let moved = placed.line.expect("a verified breakpoint has a line");
+        assert!(
+            moved > line && moved <= line + 1,
+            "it stays in its function: {placed:?}"
+        );
+        program.run("go 1");
+        session.output();
+    } else {
+        assert!(!placed.message.is_empty());
+    }
+    let before_the_function = mark(&file, "fee") - 2;
+    let placed = session
+        .logpoints(&file, &[(before_the_function, "{id}")])
+        .remove(0);
+    assert!(placed.verified || !placed.message.is_empty(), "{placed:?}");
+}
+
+#[test]
+fn a_source_map_translates_the_clients_paths() {
+    let mut program = Running::start("orders", Profile::Release);
+    let port = program.port();
+    let file = source("bin/orders.rs");
+    let directory = file.parent().expect("a file is in a directory");
+    let line = mark(&file, "price");
+    let mut session = Session::attach_with(
+        port,
+        json!({ "sourceMap": [["/elsewhere/of/the/client", directory]] }),
+    );
+    let theirs = Path::new("/elsewhere/of/the/client/orders.rs");
+    session.logpoint(theirs, line, "mapped {cents}");
+    program.run("go 1");
+    let output = session.output();
+    assert_eq!(output.text, "mapped 100");
+    assert_eq!(
+        output.path,
+        theirs.to_str().expect("UTF-8"),
+        "events speak the client's paths"
+    );
+}
+
+#[test]
+fn dap_26_paths_with_spaces_unicode_and_signs_and_two_files_of_one_name() {
+    let mut program = Running::start("names", Profile::Release);
+    let port = program.port();
+    let files = [
+        ("names/with space/order book.rs", "space"),
+        ("names/größe/zähler.rs", "unicode"),
+        ("names/r&d #1/c#.rs", "signs"),
+        ("names/left/same.rs", "left"),
+        ("names/right/same.rs", "right"),
+    ];
+    let mut session = Session::attach(port);
+    for (path, name) in files {
+        let file = source(path);
+        session.logpoint(&file, mark(&file, name), &format!("{name} {{value}}"));
+    }
+    program.run("go");
+    for (output, (path, name)) in session.outputs(files.len()).iter().zip(files) {
+        assert_eq!(output.text, format!("{name} 10"));
+        assert_eq!(Path::new(&output.path), source(path));
+    }
+    session.disconnect();
+
+    let mut session = Session::attach(port);
+    let left = source("names/left/same.rs");
+    let placed = session
+        .logpoints(Path::new("same.rs"), &[(mark(&left, "left"), "which?")])
+        .remove(0);
+    assert!(
+        !placed.verified,
+        "a base name that two files have is ambiguous"
+    );
+    assert!(
+        placed.message.contains("left/same.rs") && placed.message.contains("right/same.rs"),
+        "it names both: {placed:?}"
+    );
+    let file = Path::new("left/same.rs");
+    session.logpoint(file, mark(&left, "left"), "left {value}");
+    program.run("go");
+    assert_eq!(session.output().text, "left 10");
+    program.quit();
+}
+
+#[test]
+fn dap_06_a_logpoint_in_a_library_that_is_loaded_later_is_armed_then() {
+    let library = plugin(Profile::Release);
+    let mut program = Running::program(
+        &detrix_test_support::fixture("modules", Profile::Release),
+        &[library.to_str().expect("UTF-8")],
+    );
+    let mut session = Session::attach(program.port());
+    let file = source("../plugin/src/lib.rs");
+    let file = file.canonicalize().expect("the plugin's source");
+    let line = mark(&file, "plugin");
+    let early = session
+        .logpoints(&file, &[(line, "gross={gross}")])
+        .remove(0);
+    assert!(!early.verified, "{early:?}");
+    program.run("load");
+    let event = session.expect_event("breakpoint");
+    assert_eq!(event["reason"], "changed");
+    assert_eq!(event["breakpoint"]["id"].as_u64(), early.id);
+    assert_eq!(event["breakpoint"]["verified"], true);
+    program.run("go 2");
+    let texts: Vec<String> = session
+        .outputs(2)
+        .into_iter()
+        .map(|output| output.text)
+        .collect();
+    assert_eq!(texts, ["gross=0", "gross=100"]);
+    session.disconnect();
+    program.quit();
+}
+
+#[test]
+fn many_threads_log_and_the_result_is_the_same() {
+    let (mut program, mut session, file) = orders();
+    let undisturbed = program.ask("work 50 4", "total");
+    session.logpoint(&file, mark(&file, "price"), "{order.id}");
+    assert_eq!(program.ask("work 50 4", "total"), undisturbed);
+    let ids: BTreeSet<String> = session
+        .outputs(200)
+        .into_iter()
+        .map(|output| output.text)
+        .collect();
+    let expected: BTreeSet<String> = (0..4_u64)
+        .flat_map(|worker| (0..50).map(move |index| (worker * 1_000_000 + index).to_string()))
+        .collect();
+    assert_eq!(ids, expected, "each order once");
+}

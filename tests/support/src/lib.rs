@@ -1,0 +1,17 @@
+//! What the tests and benches share: fixtures are built once per profile ([`fixture`]), run under a line protocol ([`Running`]), debugged over
+//! real DAP ([`Session`]) and watched from outside ([`Process`]).
+//!
+//! Everything here panics on failure, with what happened in the message: it is test code.
+
+mod fixture;
+mod measure;
+mod process;
+mod running;
+mod schema;
+mod session;
+
+pub use fixture::{Profile, fixture, mark, plugin, root, source, try_mark};
+pub use measure::{Table, median, pin};
+pub use process::Process;
+pub use running::{PATIENCE, Running};
+pub use session::{Output, Placed, Session};

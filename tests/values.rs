@@ -1,0 +1,167 @@
+//! What logpoints show is what the program itself prints with `{:?}`, or says that it cannot be known. Never a wrong value.
+
+use std::collections::BTreeMap;
+
+use detrix_test_support::{Profile, Running, Session, mark, source};
+
+/// Between two values of one message: no value contains it.
+const BETWEEN: &str = " ¦ ";
+
+/// What is shown for a value that the optimizer removed. It is honest, but too much of it makes a debugger useless: the test
+/// has a ceiling for it.
+const GONE: &str = "optimized out";
+
+#[test]
+fn values_are_what_the_program_prints_at_o3() {
+    check(Profile::Release, 15);
+}
+
+#[test]
+fn values_are_what_the_program_prints_at_o1() {
+    check(Profile::O1, 15);
+}
+
+/// What the fixture expects, by mark, pass and expression: a line that runs several times has several passes.
+type Expected = BTreeMap<String, Vec<Vec<(String, String)>>>;
+
+fn check(profile: Profile, most_gone: usize) {
+    let file = source("bin/values.rs");
+    let mut program = Running::start("values", profile);
+    let port = program.port();
+    let expected = expectations(&program.run("go"));
+    assert!(expected.len() >= 20, "marks: {:?}", expected.keys());
+
+    let mut session = Session::attach(port);
+    let messages: Vec<(u32, String)> = expected
+        .iter()
+        .map(|(name, passes)| {
+            let holes: Vec<String> = passes[0]
+                .iter()
+                .map(|(expression, _)| format!("{{{expression}}}"))
+                .collect();
+            (mark(&file, name), holes.join(BETWEEN))
+        })
+        .collect();
+    let lines: Vec<(u32, &str)> = messages
+        .iter()
+        .map(|(line, message)| (*line, message.as_str()))
+        .collect();
+    for (placed, (line, message)) in session.logpoints(&file, &lines).iter().zip(&lines) {
+        assert!(placed.verified, "line {line} {message:?}: {placed:?}");
+        assert_eq!(placed.line, Some(*line), "{message:?} slid: {placed:?}");
+    }
+
+    program.run("go");
+    let hits = expected.values().map(Vec::len).sum();
+    let mut shown: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for output in session.outputs(hits) {
+        shown.entry(output.line).or_default().push(output.text);
+    }
+
+    let (mut right, mut gone, mut wrong) = (0, Vec::new(), Vec::new());
+    for (name, passes) in &expected {
+        let texts = shown.remove(&mark(&file, name)).unwrap_or_default();
+        assert_eq!(texts.len(), passes.len(), "hits of `{name}`: {texts:?}");
+        for (pass, text) in passes.iter().zip(&texts) {
+            let values: Vec<&str> = text.split(BETWEEN).collect();
+            assert_eq!(values.len(), pass.len(), "`{name}`: {text}");
+            for ((expression, wanted), value) in pass.iter().zip(values) {
+                if value == wanted {
+                    right += 1;
+                } else if value.contains(GONE) {
+                    gone.push(format!("{name}: {expression} = {value}, is {wanted}"));
+                } else {
+                    wrong.push(format!("{name}: {expression} = {value}, is {wanted}"));
+                }
+            }
+        }
+    }
+    println!(
+        "{}: {right} right, {} optimized out, {} wrong\n{}",
+        profile.name(),
+        gone.len(),
+        wrong.len(),
+        gone.join("\n")
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(
+        gone.len() * 100 <= most_gone * (right + gone.len()),
+        "more than {most_gone} % is gone:\n{}",
+        gone.join("\n")
+    );
+    session.disconnect();
+    program.quit();
+}
+
+#[test]
+fn a_long_vector_is_cut_and_its_elements_are_reached() {
+    let file = source("bin/values.rs");
+    let mut program = Running::start("values", Profile::Release);
+    let mut session = Session::attach(program.port());
+    session.logpoint(&file, mark(&file, "long vector"), "{long}");
+    program.run("go");
+    let text = session.output().text;
+    assert!(text.starts_with("[0, 1, 2, 3, "), "{text}");
+    assert!(text.len() < 64 * 1024, "{} bytes", text.len());
+    assert!(
+        !text.ends_with("99999]"),
+        "a vector of 100,000 is not shown whole"
+    );
+}
+
+#[test]
+fn what_does_not_exist_is_refused_with_its_name() {
+    let file = source("bin/values.rs");
+    let mut program = Running::start("values", Profile::Release);
+    let mut session = Session::attach(program.port());
+    let line = mark(&file, "structs");
+    for (message, name) in [
+        ("{nobody}", "nobody"),
+        ("{order.nothing}", "nothing"),
+        ("{order.id.deeper}", "deeper"),
+        ("{meters.7}", "7"),
+    ] {
+        let placed = session.logpoints(&file, &[(line, message)]).remove(0);
+        assert!(!placed.verified, "{message}: {placed:?}");
+        assert!(
+            placed.message.contains(name),
+            "{message}: the reason names what is missing: {placed:?}"
+        );
+    }
+    program.quit();
+}
+
+/// Reads the `expect MARK EXPRESSION TEXT` lines; a mark may have spaces, an expression has none.
+fn expectations(printed: &[String]) -> Expected {
+    let file = std::fs::read_to_string(source("bin/values.rs")).expect("the fixture's source");
+    let marks: Vec<&str> = file
+        .lines()
+        .filter_map(|line| line.split_once("// MARK: "))
+        .map(|(_, name)| name.trim())
+        .collect();
+    let mut expected = Expected::new();
+    for line in printed {
+        let Some(rest) = line.strip_prefix("expect ") else {
+            continue;
+        };
+        let (name, rest) = marks
+            .iter()
+            .find_map(|name| Some((*name, rest.strip_prefix(name)?.strip_prefix(' ')?)))
+            .unwrap_or_else(|| panic!("no mark of `{line}`"));
+        let (expression, text) = rest
+            .split_once(' ')
+            .unwrap_or_else(|| panic!("no text in `{line}`"));
+        let passes = expected.entry(name.to_owned()).or_default();
+        // The next pass of a line begins where the first expression comes again.
+        let again = passes
+            .last()
+            .is_none_or(|pass: &Vec<(String, String)>| pass[0].0 == expression);
+        if again {
+            passes.push(Vec::new());
+        }
+        if let Some(pass) = passes.last_mut() {
+            pass.push((expression.to_owned(), text.to_owned()));
+        }
+    }
+    expected
+}
