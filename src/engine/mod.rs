@@ -1,3 +1,507 @@
-//! Sites, patched text and the tracer: everything that touches the running threads.
+//! Sites, patched text and the tracer: everything that touches running threads.
+//!
+//! [`Engine`] is the side of detrix's own thread. It prepares sites, gives the [`tracer`] its orders by the
+//! [bell](shared::Bell), reads the [`ring`], and does what needs a clock: looking for threads that are not traced yet,
+//! putting suspended sites back, comparing privileges. The tracer only reacts.
 
+mod budget;
 pub mod displace;
+mod error;
+mod hit;
+mod interrupted;
+mod keeper;
+mod mapping;
+mod privileges;
+mod proc;
+mod quiet;
+mod ring;
+mod shared;
+mod sites;
+mod slots;
+mod sys;
+mod text;
+mod threads;
+mod tracer;
+mod trap;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+pub use error::{EngineError, PlaceError};
+pub use ring::Header;
+
+use crate::capture::program::Program;
+use keeper::Tracer;
+use privileges::Privileges;
+use shared::{Command, OwnThread, Progress, Purpose, Shared};
+use sites::{Probe, Site, State};
+use trap::TrapHandler;
+
+/// When to look for untraced threads after seizing: a thread may have been born meanwhile by one that was not traced.
+const LOOKS: [Duration; 4] =
+    [Duration::from_millis(1), Duration::from_millis(9), Duration::from_millis(90), Duration::from_millis(900)];
+
+/// And from then on.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What the engine may cost the application.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// The share of one CPU's time that each site may stop threads for, 0 to 1.
+    pub site_share: f64,
+}
+
+/// A probe to place.
+pub struct Placement {
+    /// The number that its records will carry.
+    pub probe: u32,
+    /// Where.
+    pub address: u64,
+    /// The code of the module that the address is in.
+    pub text: Range<u64>,
+    /// What to record.
+    pub program: Program,
+}
+
+/// What happened on its own account.
+#[derive(Debug)]
+pub enum Event {
+    /// The probes' site cost too much and is out until its window of 100 ms ends.
+    Suspended {
+        /// The probes at that site.
+        probes: Vec<u32>,
+    },
+    /// There is no tracer any more, and no probe; the text is as it was.
+    Lost {
+        /// Why, for people.
+        reason: String,
+        /// The probes that are gone.
+        probes: Vec<u32>,
+    },
+}
+
+/// What became of a probe's hits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Hits that reached it.
+    pub hits: u64,
+    /// Hits whose record was lost to a full ring.
+    pub dropped: u64,
+    /// How often its site's budget took it out.
+    pub suspensions: u64,
+}
+
+/// See the module's documentation. Belongs to the thread that started it.
+pub struct Engine {
+    shared: Arc<Shared>,
+    /// None only while it is dropped.
+    trap: Option<TrapHandler>,
+    _own: OwnThread,
+    tracer: Option<Tracer>,
+    probes: HashMap<u32, Arc<Probe>>,
+    privileges: Privileges,
+    looks: usize,
+    next_look: Instant,
+    /// Suspensions of each site that were told.
+    told: HashMap<u64, u64>,
+    attention: u32,
+}
+
+impl Engine {
+    /// Installs the SIGTRAP handler and tries whether this process lets itself be traced. Nothing is traced yet.
+    ///
+    /// # Errors
+    ///
+    /// When tracing is refused, with what to change; nothing is left behind then.
+    pub fn start(budget: Budget) -> Result<Self, EngineError> {
+        privileges::check_shadow_stack()?;
+        let allowance = (budget.site_share.clamp(0.0, 1.0) * budget::WINDOW as f64) as u64;
+        let shared = Arc::new(Shared::new(allowance).map_err(EngineError::Resources)?);
+        unblock_trap();
+        let own = shared.own_thread();
+        let trap = TrapHandler::install(shared.clone()).map_err(EngineError::Resources)?;
+        let engine = Self {
+            shared,
+            trap: Some(trap),
+            _own: own,
+            tracer: None,
+            probes: HashMap::new(),
+            privileges: Privileges::current(),
+            looks: 0,
+            next_look: Instant::now(),
+            told: HashMap::new(),
+            attention: 0,
+        };
+        let trial = Tracer::spawn(&engine.shared, Purpose::Trial).map_err(EngineError::Resources)?.join();
+        match trial.progress() {
+            Progress::Left => Ok(engine),
+            _ => Err(error::refusal(&trial)),
+        }
+    }
+
+    /// An eventfd that becomes readable when [`Engine::read`] or [`Engine::tick`] has something to do.
+    pub fn event_fd(&self) -> BorrowedFd<'_> {
+        self.shared.event.as_fd()
+    }
+
+    /// Whether it is one of detrix's own threads, whose hits are never reported.
+    pub fn is_own_thread(&self, tid: i32) -> bool {
+        self.shared.is_own(tid)
+    }
+
+    /// Where a probe is.
+    pub fn address(&self, probe: u32) -> Option<u64> {
+        self.probes.get(&probe).map(|probe| probe.address)
+    }
+
+    /// The tracer's process number, while there is one.
+    pub fn tracer_pid(&self) -> Option<i32> {
+        self.tracer.as_ref().map(|tracer| tracer.channel.tracer.load(Ordering::Acquire))
+    }
+
+    /// Removes probes and places others, at once. The text is patched when this returns; each placement's result has its
+    /// place in the answer.
+    pub fn change(&mut self, remove: &[u32], place: Vec<Placement>) -> Vec<Result<(), PlaceError>> {
+        let mut touched = BTreeSet::new();
+        for probe in remove {
+            touched.extend(self.probes.remove(probe).map(|probe| probe.address));
+        }
+        let mut placed = Vec::new();
+        for placement in place {
+            let probe = placement.probe;
+            placed.push(self.prepare(placement).map(|address| {
+                touched.insert(address);
+                probe
+            }));
+        }
+        let failed = self.publish(&touched);
+        let mut failures = match failed {
+            Ok(failures) => failures,
+            // Without a tracer no site is in the text: none of what was placed before works either.
+            Err(error) => {
+                let error = Arc::new(error);
+                self.probes.keys().map(|probe| (*probe, PlaceError::Tracer(error.clone()))).collect()
+            }
+        };
+        let failed: Vec<u32> = failures.keys().copied().collect();
+        if !failed.is_empty() {
+            let mut touched = BTreeSet::new();
+            for probe in failed {
+                touched.extend(self.probes.remove(&probe).map(|probe| probe.address));
+            }
+            // Only takes probes away: needs no tracer, and nothing can fail.
+            let _ = self.publish(&touched);
+        }
+        placed.into_iter().map(|probe| probe.and_then(|probe| failures.remove(&probe).map_or(Ok(()), Err))).collect()
+    }
+
+    /// Publishes a placement's site, not yet in the text, and its probe; returns the site's address.
+    fn prepare(&mut self, placement: Placement) -> Result<u64, PlaceError> {
+        let at = placement.address;
+        let address = displace::site_address(&self.original_text(at)?, at);
+        let code = self.original_text(address)?;
+        match self.shared.sites.find(address) {
+            Some(site) if site.code == code => {}
+            Some(_) => return Err(PlaceError::Changed { address }),
+            None => {
+                let slot = self.shared.slots.take(address, &placement.text).map_err(|error| PlaceError::NoRoom(Arc::new(error)))?;
+                let displaced = displace::displace(&code, address, slot)
+                    .map_err(|reason| PlaceError::Instruction { address, reason })?;
+                let site = self.shared.sites.insert(Site::new(address, code, displaced));
+                self.shared.slots.assign(slot, site);
+            }
+        }
+        let probe = Arc::new(Probe::new(placement.probe, address, placement.program));
+        self.probes.insert(probe.id, probe);
+        Ok(address)
+    }
+
+    /// The text at an address as it is without our patches; shorter where it ends.
+    fn original_text(&self, address: u64) -> Result<Vec<u8>, PlaceError> {
+        let mut code = vec![0; LONGEST_INSTRUCTION];
+        let readable = sys::read_memory(self.shared.app, address, &mut code);
+        code.truncate(readable);
+        for (at, byte) in (address..).zip(&mut code) {
+            if *byte == text::INT3
+                && let Some(site) = self.shared.sites.find(at)
+                && site.state() == State::Armed
+            {
+                *byte = site.original;
+            }
+        }
+        if code.is_empty() { Err(PlaceError::Unreadable { address }) } else { Ok(code) }
+    }
+
+    /// Gives the sites their current probes, and has the tracer patch those that must change. Returns the probes whose
+    /// site could not be patched.
+    fn publish(&mut self, addresses: &BTreeSet<u64>) -> Result<HashMap<u32, PlaceError>, EngineError> {
+        let mut by_site: HashMap<u64, Vec<Arc<Probe>>> = HashMap::new();
+        for probe in self.probes.values().filter(|probe| addresses.contains(&probe.address)) {
+            by_site.entry(probe.address).or_default().push(probe.clone());
+        }
+        let mut orders = Vec::new();
+        let mut arming = Vec::new();
+        // Kept until the tracer has answered: it may be reading them.
+        let mut old = Vec::new();
+        for site in addresses.iter().filter_map(|address| self.shared.sites.find(*address)) {
+            let mut probes = by_site.remove(&site.address).unwrap_or_default();
+            probes.sort_by_key(|probe| probe.id);
+            let wanted = !probes.is_empty();
+            old.extend(site.replace_probes(probes));
+            match site.state() {
+                State::Absent if wanted => {
+                    orders.push(Command::Arm(site));
+                    arming.push(site.address);
+                }
+                State::Armed | State::Suspended if !wanted => orders.push(Command::Disarm(site)),
+                _ => {}
+            }
+        }
+        if arming.is_empty() {
+            if self.probes.is_empty() {
+                orders.push(Command::Leave);
+            }
+            if let Some(tracer) = &self.tracer {
+                // Where it does not answer its keeper restores the text, and `tick` will tell.
+                tracer.channel.bell.ring(&orders);
+            }
+            return Ok(HashMap::new());
+        }
+        if !self.ring(&orders)? {
+            // It died just now. A new one finds no site in the text; all that are wanted are armed again.
+            self.tracer.take().map(Tracer::join);
+            let all = self.armed_sites();
+            if !self.ring(&all)? {
+                return Err(EngineError::NoAnswer);
+            }
+        }
+        drop(old);
+        let failed = |address: &u64| self.shared.sites.find(*address).filter(|site| site.state() == State::Absent);
+        Ok(arming
+            .iter()
+            .filter_map(failed)
+            .flat_map(|site| self.probes.values().filter(|probe| probe.address == site.address))
+            .map(|probe| (probe.id, PlaceError::NotWritten { address: probe.address }))
+            .collect())
+    }
+
+    fn armed_sites(&self) -> Vec<Command> {
+        let addresses: BTreeSet<u64> = self.probes.values().map(|probe| probe.address).collect();
+        let sites = addresses.iter().filter_map(|address| self.shared.sites.find(*address));
+        sites.map(|site| Command::Arm(site)).collect()
+    }
+
+    /// Gives orders to the tracer, which is made if there is none; false when it did not answer.
+    fn ring(&mut self, orders: &[Command]) -> Result<bool, EngineError> {
+        if let Some(tracer) = self.tracer.take_if(|tracer| tracer.channel.progress() != Progress::Ready) {
+            tracer.join();
+        }
+        let tracer = match &self.tracer {
+            Some(tracer) => tracer,
+            None => {
+                self.privileges = Privileges::current();
+                let tracer = Tracer::spawn(&self.shared, Purpose::Serve).map_err(EngineError::Resources)?;
+                if tracer.channel.progress() != Progress::Ready {
+                    return Err(error::refusal(&tracer.join()));
+                }
+                self.looks = 0;
+                self.next_look = Instant::now() + LOOKS[0];
+                self.tracer.insert(tracer)
+            }
+        };
+        Ok(tracer.channel.bell.ring(orders))
+    }
+
+    /// Hands up to `limit` of the records that wait to `visit`, oldest first, and returns how many there were.
+    pub fn read(&mut self, limit: usize, mut visit: impl FnMut(&Header, &[u8])) -> usize {
+        let mut count = 0;
+        while count < limit {
+            // SAFETY: this thread is the ring's one consumer.
+            let Some(record) = (unsafe { self.shared.ring.next() }) else { break };
+            visit(&record.header, record.bytes);
+            count += 1;
+        }
+        count
+    }
+
+    /// Says that the caller is about to sleep until [`Engine::event_fd`]; false when there is something to do first.
+    pub fn park(&self) -> bool {
+        self.shared.attention.load(Ordering::Acquire) == self.attention && self.shared.ring.park()
+    }
+
+    /// What became of a probe's hits.
+    pub fn counts(&self, probe: u32) -> Counts {
+        let Some(probe) = self.probes.get(&probe) else { return Counts::default() };
+        let suspensions = |site: &Site| site.suspensions.load(Ordering::Relaxed);
+        Counts {
+            hits: probe.hits.load(Ordering::Relaxed),
+            dropped: probe.dropped.load(Ordering::Relaxed),
+            suspensions: self.shared.sites.find(probe.address).map_or(0, suspensions),
+        }
+    }
+
+    /// Hits of threads that nobody traced, which passed without a record.
+    pub fn passed(&self) -> u64 {
+        self.shared.untraced.passed.load(Ordering::Relaxed)
+    }
+
+    /// When [`Engine::tick`] has something to do, besides when the eventfd says so.
+    pub fn next_tick(&self) -> Option<Instant> {
+        self.tracer.as_ref()?;
+        let now = sys::now();
+        let resume = self
+            .suspended()
+            .map(|site| Instant::now() + Duration::from_nanos(site.meter.window_end().saturating_sub(now)))
+            .min();
+        Some(resume.map_or(self.next_look, |resume| resume.min(self.next_look)))
+    }
+
+    fn suspended(&self) -> impl Iterator<Item = &Site> {
+        self.shared.sites.iter().filter(|site| site.state() == State::Suspended)
+    }
+
+    /// Does what is due: puts sites back whose window has ended, looks for untraced threads, notices a tracer that died
+    /// or that has more privileges than the application.
+    pub fn tick(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        let attention = self.shared.attention.load(Ordering::Acquire);
+        let called = attention != self.attention;
+        self.attention = attention;
+        if called {
+            self.tell_suspensions(&mut events);
+        }
+        if self.tracer.as_ref().is_some_and(Tracer::is_gone) {
+            self.bury(&mut events);
+        }
+        if self.tracer.is_none() {
+            return events;
+        }
+        let due = Instant::now() >= self.next_look;
+        if (due || called) && self.privileges != Privileges::current() {
+            self.replace_tracer(&mut events);
+            return events;
+        }
+        let now = sys::now();
+        let mut orders: Vec<Command> = self
+            .suspended()
+            .filter(|site| site.meter.window_end() <= now)
+            .map(|site| Command::Arm(site))
+            .collect();
+        orders.extend(self.shared.untraced.take().map(Command::Seize));
+        if due {
+            self.look(&mut orders);
+            self.looks += 1;
+            self.next_look = Instant::now() + LOOKS.get(self.looks).copied().unwrap_or(LOOK_EVERY);
+        }
+        if let Some(tracer) = &self.tracer
+            && !orders.is_empty()
+            && tracer.channel.progress() == Progress::Ready
+            && !tracer.channel.bell.ring(&orders)
+        {
+            self.bury(&mut events);
+        }
+        events
+    }
+
+    fn look(&self, orders: &mut Vec<Command>) {
+        let Some(tracer) = &self.tracer else { return };
+        // Where the list cannot be read the next look may.
+        let _ = proc::each_thread(self.shared.app, |tid| {
+            if tracer.channel.threads.find(tid).is_none() {
+                orders.push(Command::Seize(tid));
+            }
+        });
+    }
+
+    fn tell_suspensions(&mut self, events: &mut Vec<Event>) {
+        for site in self.shared.sites.iter() {
+            let count = site.suspensions.load(Ordering::Relaxed);
+            if count != self.told.get(&site.address).copied().unwrap_or(0) {
+                self.told.insert(site.address, count);
+                let here = self.probes.values().filter(|probe| probe.address == site.address);
+                events.push(Event::Suspended { probes: here.map(|probe| probe.id).collect() });
+            }
+        }
+    }
+
+    /// Forgets a tracer that has ended. Where it did so on its own, all probes are gone.
+    fn bury(&mut self, events: &mut Vec<Event>) {
+        let Some(channel) = self.tracer.take().map(Tracer::join) else { return };
+        if channel.progress() == Progress::Left && self.probes.is_empty() {
+            return;
+        }
+        let reason = error::describe_end(channel.end.load(Ordering::Acquire));
+        self.lose(format!("the tracer {reason}"), events);
+    }
+
+    fn lose(&mut self, reason: String, events: &mut Vec<Event>) {
+        let probes: Vec<u32> = self.probes.drain().map(|(id, _)| id).collect();
+        for site in self.shared.sites.iter() {
+            // No tracer reads the list.
+            drop(site.replace_probes(Vec::new()));
+        }
+        events.push(Event::Lost { reason, probes });
+    }
+
+    /// The application gave privileges up: the tracer goes, and one that inherits what is left now takes its place.
+    fn replace_tracer(&mut self, events: &mut Vec<Event>) {
+        self.dismiss();
+        let orders = self.armed_sites();
+        if orders.is_empty() {
+            self.privileges = Privileges::current();
+            return;
+        }
+        match self.ring(&orders) {
+            Ok(true) => {}
+            Ok(false) => self.bury(events),
+            Err(error) => self.lose(error.to_string(), events),
+        }
+    }
+
+    /// Restores the text and waits until the tracer is gone.
+    fn dismiss(&mut self) {
+        let Some(tracer) = self.tracer.take() else { return };
+        let mut orders: Vec<Command> = self
+            .shared
+            .sites
+            .iter()
+            .filter(|site| site.state() != State::Absent)
+            .map(|site| Command::Disarm(site))
+            .collect();
+        orders.push(Command::Leave);
+        tracer.channel.bell.ring(&orders);
+        tracer.join();
+    }
+}
+
+/// Restores the text, lets all threads go, and removes the SIGTRAP handler. What records are still in the ring can be
+/// read before, after a [`Engine::change`] that removes all probes.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.dismiss();
+        let quiet = quiet::wait_until_quiet(&self.shared);
+        self.trap = None;
+        quiet::retire(self.shared.clone(), quiet);
+    }
+}
+
+/// The longest instruction that a processor takes (Intel SDM volume 2, 2.3.11), and as much as a site remembers.
+const LONGEST_INSTRUCTION: usize = 15;
+
+/// The bell is an `int3` in this thread.
+fn unblock_trap() {
+    // SAFETY: a set that is initialized before it is used.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGTRAP);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
+    }
+}

@@ -1,0 +1,175 @@
+//! The debugger while awake: joins sessions, symbols, capture programs and the engine.
+//!
+//! * A `setBreakpoints` comes in by [`Backend::set_breakpoints`]: [`resolve`] finds the line's addresses and compiles
+//!   the message for each, the engine patches them.
+//! * A hit comes in by the [`pump`]: the engine's record is rendered and goes out by the session's outlet.
+
+mod breakpoints;
+mod pump;
+mod resolve;
+
+use std::collections::HashMap;
+
+use dap::SourceMap;
+
+use crate::config::Config;
+use crate::engine::{Budget, Engine, EngineError, Placement};
+use crate::error::{Error, Result};
+use crate::server::backend::{Backend, Notice, Placed, SessionId, Wanted};
+use crate::server::outlet::Outlet;
+use crate::symbols::Symbols;
+use breakpoints::{Breakpoint, File, Probes, Session};
+use resolve::Resolved;
+
+pub use pump::pump;
+
+/// See the module's documentation. Dropping it restores the program's code.
+pub struct Debugger {
+    symbols: Symbols,
+    engine: Engine,
+    sessions: HashMap<SessionId, Session>,
+    probes: Probes,
+    last_id: i64,
+}
+
+impl Debugger {
+    /// Opens the debug information and tries whether this process can be traced.
+    pub fn start(config: &Config) -> Result<Self> {
+        let symbols = Symbols::load().map_err(|error| Error::DebugInfoMissing(error.to_string()))?;
+        let budget = Budget { site_share: config.logpoint_budget };
+        let engine = Engine::start(budget).map_err(|error| match error {
+            EngineError::Resources(error) => Error::IoError(error),
+            error => Error::TracingRefused(error.to_string()),
+        })?;
+        Ok(Self { symbols, engine, sessions: HashMap::new(), probes: Probes::default(), last_id: 0 })
+    }
+
+    /// Resolves what is wanted of one file; what is not placed says why.
+    fn resolve(&mut self, path: &str, map: &SourceMap, wanted: &Wanted) -> std::result::Result<Resolved, String> {
+        let program_path = map.to_program(path);
+        resolve::resolve(&self.symbols, program_path.as_deref().unwrap_or(path), wanted)
+    }
+
+    /// Resolves the breakpoints that are `pending`, places their probes while it removes those of `remove`, and writes
+    /// down what became of each.
+    fn place(&mut self, session: SessionId, path: &str, map: &SourceMap, pending: &mut [Breakpoint], remove: &[u32]) {
+        let mut placements = Vec::new();
+        let mut owners = Vec::new();
+        for (index, breakpoint) in pending.iter_mut().enumerate().filter(|(_, breakpoint)| breakpoint.is_pending()) {
+            match self.resolve(path, map, &breakpoint.wanted) {
+                Err(why) => breakpoint.refuse(why),
+                Ok(resolved) => {
+                    breakpoint.found(&resolved);
+                    for (place, compiled) in resolved.places {
+                        let program = compiled.program.clone();
+                        let probe = self.probes.add(session, path, resolved.line, compiled);
+                        placements.push(Placement { probe, address: place.address, text: place.text, program });
+                        owners.push((index, probe));
+                    }
+                }
+            }
+        }
+        // What was hit until now is still the old breakpoints'.
+        self.deliver(usize::MAX);
+        let results = self.engine.change(remove, placements);
+        for probe in remove {
+            self.probes.remove(*probe);
+        }
+        for ((index, probe), result) in owners.into_iter().zip(results) {
+            let Some(breakpoint) = pending.get_mut(index) else { continue };
+            if let Err(error) = &result {
+                self.probes.remove(probe);
+                breakpoint.place_failed(error.to_string());
+            } else {
+                breakpoint.probes.push(probe);
+            }
+        }
+        for breakpoint in pending.iter_mut() {
+            breakpoint.settle();
+        }
+    }
+
+    /// Tries again what was not found, after libraries came or went; tells the clients what changed.
+    fn modules_changed(&mut self) {
+        let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for id in sessions {
+            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            let outlet = session.outlet.clone();
+            for (path, mut file) in std::mem::take(&mut session.files) {
+                let mut remove = Vec::new();
+                let before: Vec<Placed> = file.breakpoints.iter().map(|breakpoint| breakpoint.placed.clone()).collect();
+                for breakpoint in &mut file.breakpoints {
+                    let gone = |probe: &u32| self.engine.address(*probe).is_none_or(|at| self.symbols.text_at(at).is_none());
+                    if !breakpoint.placed.verified || breakpoint.probes.iter().any(gone) {
+                        remove.append(&mut breakpoint.probes);
+                        breakpoint.retry();
+                    }
+                }
+                self.place(id, &path, &file.map.clone(), &mut file.breakpoints, &remove);
+                for (breakpoint, before) in file.breakpoints.iter().zip(before) {
+                    if breakpoint.placed != before {
+                        outlet.send(Notice::BreakpointChanged(breakpoint.placed_at(&path)));
+                    }
+                }
+                if let Some(session) = self.sessions.get_mut(&id) {
+                    session.files.insert(path, file);
+                }
+            }
+        }
+    }
+}
+
+impl Backend for Debugger {
+    fn open(&mut self, session: SessionId, outlet: Outlet) {
+        self.sessions.insert(session, Session { outlet, files: HashMap::new() });
+    }
+
+    fn set_breakpoints(
+        &mut self,
+        session: SessionId,
+        path: &str,
+        source_map: &SourceMap,
+        wanted: &[Wanted],
+    ) -> Vec<Placed> {
+        if self.symbols.refresh() {
+            self.modules_changed();
+        }
+        let Some(state) = self.sessions.get_mut(&session) else { return Vec::new() };
+        let old = state.files.remove(path).unwrap_or_default();
+        let same_map = old.map == *source_map;
+        let (mut breakpoints, remove) = breakpoints::merge(old.breakpoints, wanted, same_map, &mut self.last_id);
+        self.place(session, path, source_map, &mut breakpoints, &remove);
+        let placed = breakpoints.iter().map(|breakpoint| breakpoint.placed.clone()).collect();
+        if let Some(state) = self.sessions.get_mut(&session)
+            && !breakpoints.is_empty()
+        {
+            state.files.insert(path.to_owned(), File { map: source_map.clone(), breakpoints });
+        }
+        placed
+    }
+
+    fn threads(&mut self) -> Vec<(i64, String)> {
+        let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
+        let tids = tasks.flatten().filter_map(|task| task.file_name().to_str()?.parse::<i32>().ok());
+        let mut threads: Vec<(i64, String)> = tids
+            .filter(|tid| !self.engine.is_own_thread(*tid))
+            .filter_map(|tid| {
+                let name = std::fs::read_to_string(format!("/proc/self/task/{tid}/comm")).ok()?;
+                Some((tid.into(), name.trim_end().to_owned()))
+            })
+            .collect();
+        threads.sort_unstable();
+        threads
+    }
+
+    fn close(&mut self, session: SessionId) {
+        let Some(state) = self.sessions.remove(&session) else { return };
+        let breakpoints = state.files.into_values().flat_map(|file| file.breakpoints);
+        let probes: Vec<u32> = breakpoints.flat_map(|breakpoint| breakpoint.probes).collect();
+        self.deliver(usize::MAX);
+        self.engine.change(&probes, Vec::new());
+        for probe in probes {
+            self.probes.remove(probe);
+        }
+    }
+}

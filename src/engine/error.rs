@@ -1,0 +1,155 @@
+//! Why tracing or patching did not work, and what to change.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use thiserror::Error;
+
+use super::displace::Refusal;
+use super::shared::{Channel, Stage};
+
+/// Why there is no tracer.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// Memory, a thread or a process could not be had.
+    #[error("the debugger could not get what it needs from the system: {0}; check the limits on memory, processes and files")]
+    Resources(#[source] io::Error),
+    /// ptrace is refused.
+    #[error("this process must not be traced: {reason}; {fix}")]
+    Refused {
+        /// What forbids it.
+        reason: String,
+        /// What to change.
+        fix: &'static str,
+    },
+    /// The processor's shadow stack is on.
+    #[error(
+        "this process runs with a user shadow stack, with which displaced calls cannot work; start it with \
+         GLIBC_TUNABLES=glibc.cpu.x86_shstk=off"
+    )]
+    ShadowStack,
+    /// The tracer failed at its start.
+    #[error("the tracer could not start: {what}: {error}")]
+    Start {
+        /// In doing what.
+        what: &'static str,
+        /// The kernel's answer.
+        #[source]
+        error: io::Error,
+    },
+    /// The tracer ended at its start.
+    #[error("the tracer {0} while it started; if a seccomp filter kills on ptrace, allow ptrace, process_vm_readv and pidfd_getfd")]
+    Ended(String),
+    /// Two tracers in a row did not answer.
+    #[error("the tracer does not answer: something ends it as soon as it starts")]
+    NoAnswer,
+}
+
+/// Why a probe could not be placed.
+#[derive(Debug, Clone, Error)]
+pub enum PlaceError {
+    /// The address is not readable.
+    #[error("there is no code at {address:#x}")]
+    Unreadable {
+        /// Where.
+        address: u64,
+    },
+    /// The instruction there must not be displaced.
+    #[error("the instruction at {address:#x} cannot carry a logpoint: {reason}")]
+    Instruction {
+        /// Where.
+        address: u64,
+        /// Why.
+        reason: Refusal,
+    },
+    /// Other code is at this address than at an earlier time.
+    #[error("the code at {address:#x} is not what it was when a logpoint was there before; sleep and wake, then set it again")]
+    Changed {
+        /// Where.
+        address: u64,
+    },
+    /// No memory near enough for the displaced instruction.
+    #[error("no room for the displaced instruction: {0}")]
+    NoRoom(#[source] Arc<io::Error>),
+    /// The text could not be written.
+    #[error("the code at {address:#x} could not be patched")]
+    NotWritten {
+        /// Where.
+        address: u64,
+    },
+    /// There is no tracer.
+    #[error("{0}")]
+    Tracer(#[source] Arc<EngineError>),
+}
+
+/// The error of a tracer that did not become ready.
+pub fn refusal(channel: &Channel) -> EngineError {
+    let Some((stage, errno)) = channel.failure() else {
+        return match channel.end.load(Ordering::Acquire) {
+            errno @ ..0 => EngineError::Resources(io::Error::from_raw_os_error(-errno)),
+            status => EngineError::Ended(describe_end(status)),
+        };
+    };
+    let refused = matches!(errno, libc::EPERM | libc::EACCES | libc::ENOSYS);
+    match (refused, why_refused()) {
+        (true, Some((reason, fix))) => EngineError::Refused { reason, fix },
+        (true, None) if stage == Stage::Seize => EngineError::Refused {
+            reason: format!("ptrace was refused ({})", io::Error::from_raw_os_error(errno)),
+            fix: "allow ptrace in the seccomp profile or security module that confines this process",
+        },
+        _ => {
+            let what = match stage {
+                Stage::FileTable => "getting a file table of its own (close_range, Linux 5.9)",
+                Stage::Memory => "opening /proc/PID/mem",
+                Stage::Event => "fetching the wake-up descriptor (pidfd_getfd, Linux 5.6)",
+                Stage::List => "listing the threads in /proc/PID/task",
+                Stage::Seize => "seizing a thread",
+            };
+            EngineError::Start { what, error: io::Error::from_raw_os_error(errno) }
+        }
+    }
+}
+
+/// What may forbid this process to be traced by its own clone.
+fn why_refused() -> Option<(String, &'static str)> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map_or("", str::trim);
+    let tracer = field("TracerPid:");
+    if !matches!(tracer, "" | "0") {
+        let name = fs::read_to_string(format!("/proc/{tracer}/comm")).unwrap_or_default();
+        let reason = format!("process {tracer} ({}) traces it already", name.trim_end());
+        return Some((reason, "end that debugger, strace or profiler first"));
+    }
+    match fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default().trim_end() {
+        "2" => {
+            let reason = "kernel.yama.ptrace_scope is 2 (administrators only)".into();
+            return Some((reason, "set it to 1 or 0, or give the process CAP_SYS_PTRACE"));
+        }
+        "3" => {
+            let reason = "kernel.yama.ptrace_scope is 3 (nobody)".into();
+            return Some((reason, "set kernel.yama.ptrace_scope to 1 or 0 and reboot"));
+        }
+        _ => {}
+    }
+    // SAFETY: takes numbers only.
+    if unsafe { libc::prctl(libc::PR_GET_DUMPABLE) } != 1 {
+        let reason = "it is not dumpable (it changed its user, or its file cannot be read, or it asked for that)".into();
+        return Some((reason, "call prctl(PR_SET_DUMPABLE, 1) before wake, or give the process CAP_SYS_PTRACE"));
+    }
+    if !matches!(field("Seccomp:"), "" | "0") {
+        let reason = "a seccomp filter refuses ptrace".into();
+        return Some((reason, "allow ptrace, process_vm_readv and pidfd_getfd in the filter (containers: --cap-add=SYS_PTRACE)"));
+    }
+    None
+}
+
+/// A process' end, as wait(2) encodes it, in words that follow its name.
+pub fn describe_end(status: i32) -> String {
+    if libc::WIFSIGNALED(status) {
+        format!("was killed by signal {}", libc::WTERMSIG(status))
+    } else {
+        format!("ended with status {}", libc::WEXITSTATUS(status))
+    }
+}

@@ -1,0 +1,158 @@
+//! The keeper: the thread that makes a tracer, waits for its end, and repairs what it left.
+
+use std::ffi::c_void;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::raw::c_int;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+
+use super::mapping::Mapping;
+use super::shared::{Channel, Progress, Purpose, Shared};
+use super::sites::State;
+use super::sys;
+use super::text::{INT3, Text};
+use super::tracer;
+
+/// The tracer's stack, in bytes; used as it is touched. A hit takes less than 16 KiB.
+const STACK: usize = 256 * 1024;
+
+/// Yama's request to let this process trace the caller's; 0 takes it back (Documentation/admin-guide/LSM/Yama.rst).
+const PR_SET_PTRACER: c_int = 0x5961_6d61;
+
+/// A tracer with its keeper.
+pub struct Tracer {
+    /// What is shared with it.
+    pub channel: Arc<Channel>,
+    keeper: JoinHandle<()>,
+}
+
+impl Tracer {
+    /// Makes a keeper, which makes a tracer, and waits until that is ready, or has failed.
+    ///
+    /// # Errors
+    ///
+    /// Of making threads and memory; see [`Channel::progress`] for the tracer's own.
+    pub fn spawn(shared: &Arc<Shared>, purpose: Purpose) -> io::Result<Self> {
+        let channel = Arc::new(Channel::new(shared.clone(), purpose)?);
+        let stack = Mapping::stack(STACK)?;
+        let keeper = thread::Builder::new().name("detrix-keeper".into()).stack_size(128 * 1024).spawn({
+            let channel = channel.clone();
+            move || keep(&channel, &stack)
+        })?;
+        channel.wait_until_started();
+        Ok(Self { channel, keeper })
+    }
+
+    /// Whether its keeper has seen its end.
+    pub fn is_gone(&self) -> bool {
+        self.channel.gone.load(Ordering::Acquire) != 0
+    }
+
+    /// Waits for the end.
+    pub fn join(self) -> Arc<Channel> {
+        // The keeper has nothing that panics; if it did, its end is all that is asked for.
+        let _ = self.keeper.join();
+        self.channel
+    }
+}
+
+fn keep(channel: &Channel, stack: &Mapping) {
+    let shared = &channel.shared;
+    let _own = shared.own_thread();
+    channel.keeper.store(sys::thread_id(), Ordering::Release);
+    block_signals();
+    let argument = ptr::from_ref(channel).cast_mut().cast::<c_void>();
+    const SHARE: c_int = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND;
+    // SAFETY: the stack is the tracer's alone, and both it and the channel outlive the tracer: this thread waits for its
+    // end below. `tracer::main` is made for running beside us. Exit signal 0: nobody else's wait(2) sees it.
+    let pid = unsafe { libc::clone(tracer::main, stack.end().cast(), SHARE, argument) };
+    if pid == -1 {
+        channel.end.store(-io::Error::last_os_error().raw_os_error().unwrap_or(1), Ordering::Release);
+        channel.set_gone();
+        return;
+    }
+    channel.tracer.store(pid, Ordering::Release);
+    allow_tracing_by(pid);
+    channel.go.store(1, Ordering::Release);
+    sys::futex_wake(&channel.go);
+    let end = wait_for(pid);
+    allow_tracing_by(0);
+    if channel.progress() != Progress::Left {
+        repair(channel);
+    }
+    channel.end.store(end, Ordering::Release);
+    channel.set_gone();
+    shared.call_attention();
+}
+
+/// Blocks all signals in this thread but SIGTRAP, and but those that glibc needs, which its `pthread_sigmask` leaves.
+fn block_signals() {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: the set is filled before it is read; SIGTRAP is a signal.
+    unsafe {
+        libc::sigfillset(set.as_mut_ptr());
+        libc::sigdelset(set.as_mut_ptr(), libc::SIGTRAP);
+        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), ptr::null_mut());
+    }
+}
+
+fn allow_tracing_by(pid: i32) {
+    // Fails where there is no Yama, which then does not forbid anything either.
+    // SAFETY: takes numbers only.
+    unsafe { libc::prctl(PR_SET_PTRACER, libc::c_ulong::from(pid.unsigned_abs()), 0, 0, 0) };
+}
+
+fn wait_for(pid: i32) -> i32 {
+    loop {
+        match sys::wait(pid, libc::__WALL) {
+            Ok(Some((_, status))) if libc::WIFEXITED(status) || libc::WIFSIGNALED(status) => return status,
+            Ok(_) | Err(sys::Errno::INTR) => {}
+            // Somebody else has reaped it, with a wait for all clones.
+            Err(_) => return 0,
+        }
+    }
+}
+
+/// Undoes what a tracer left that ended out of order: patched text, a reset SIGTRAP action, a narrowed thread.
+fn repair(channel: &Channel) {
+    let shared = &channel.shared;
+    let text = Text::open(shared.app);
+    for site in shared.sites.iter().filter(|site| site.state() != State::Absent) {
+        let restored =
+            matches!(&text, Ok(text) if text.replace(site.address, INT3, site.original)) || !is_patched(site.address);
+        if !restored {
+            write_directly(site.address, site.original);
+        }
+        site.set_state(State::Absent);
+    }
+    let (last_seen, now) = (shared.trap_action.load(), sys::signal_action(libc::SIGTRAP));
+    if now.is_ok_and(|now| now.handler == libc::SIG_DFL && now != last_seen) {
+        // SAFETY: the action that was in place until the kernel reset it.
+        let _ = unsafe { sys::set_signal_action(libc::SIGTRAP, &last_seen) };
+    }
+    let narrowed = channel.narrowed.swap(0, Ordering::AcqRel);
+    if narrowed != 0 {
+        let _ = sys::set_affinity(narrowed, &channel.narrowed_set());
+    }
+}
+
+fn is_patched(address: u64) -> bool {
+    let mut byte = [0];
+    sys::read_memory(sys::process_id(), address, &mut byte) == 1 && byte == [INT3]
+}
+
+/// For a process that may not open its own memory (not dumpable, without privilege): makes the page writable for a moment.
+fn write_directly(address: u64, byte: u8) {
+    let page = ptr::without_provenance_mut::<c_void>(address as usize & !4095);
+    // SAFETY: the page holds code of a loaded module, where this byte was readable a moment ago; other threads may run it
+    // meanwhile, so it stays executable.
+    unsafe {
+        if libc::mprotect(page, 4096, libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC) == 0 {
+            ptr::without_provenance_mut::<u8>(address as usize).write_volatile(byte);
+            libc::mprotect(page, 4096, libc::PROT_READ | libc::PROT_EXEC);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What the application may do, so that the tracer never may more.
+
+use std::fs;
+
+use super::error::EngineError;
+
+/// User, group, capabilities, seccomp filters and no-new-privileges of the calling thread, as `/proc` tells them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Privileges(String);
+
+impl Privileges {
+    /// Of the calling thread, from which a tracer would inherit them.
+    pub fn current() -> Self {
+        const NAMES: [&str; 8] =
+            ["Uid:", "Gid:", "Groups:", "CapPrm:", "CapEff:", "CapBnd:", "NoNewPrivs:", "Seccomp"];
+        let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+        Self(status.lines().filter(|line| NAMES.iter().any(|name| line.starts_with(name))).collect())
+    }
+}
+
+/// A displaced call pushes no entry to the processor's shadow stack, so the return would fault.
+///
+/// # Errors
+///
+/// When this process has one.
+pub fn check_shadow_stack() -> Result<(), EngineError> {
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let features = status.lines().find_map(|line| line.strip_prefix("x86_Thread_features:"));
+    if features.is_some_and(|features| features.split_whitespace().any(|feature| feature == "shstk")) {
+        return Err(EngineError::ShadowStack);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_gives_something_up_differs() {
+        let before = Privileges::current();
+        assert!(before.0.contains("Uid:") && before.0.contains("Seccomp:"), "{before:?}");
+        assert_eq!(before, Privileges::current());
+        let after = std::thread::spawn(|| {
+            // SAFETY: takes numbers only; concerns this thread alone.
+            assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+            Privileges::current()
+        });
+        assert_ne!(before, after.join().unwrap());
+    }
+}

@@ -1,0 +1,196 @@
+//! The engine on this very process: sites in functions of these tests, hit by threads of theirs.
+
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::*;
+use crate::capture::compile::{Limits, compile};
+use crate::capture::template::Template;
+use crate::symbols::scope::Scope;
+use crate::symbols::types::{Type, TypeError, TypeRef, TypeSource};
+
+/// One process can be traced by one tracer.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn engine() -> Engine {
+    Engine::start(Budget { site_share: 1.0 }).unwrap()
+}
+
+#[inline(never)]
+extern "C" fn target(x: u64) -> u64 {
+    std::hint::black_box(x).wrapping_mul(3)
+}
+
+fn address() -> u64 {
+    target as extern "C" fn(u64) -> u64 as usize as u64
+}
+
+fn placement(probe: u32) -> Placement {
+    Placement { probe, address: address(), text: address()..address() + 64, program: program() }
+}
+
+/// Records the hit and nothing else.
+fn program() -> Program {
+    struct NoTypes;
+    impl TypeSource for NoTypes {
+        fn load(&self, _: TypeRef) -> Result<Type, TypeError> {
+            Err(TypeError("none".to_owned()))
+        }
+    }
+    let template = Template::parse("hit").unwrap();
+    compile(&template, &Scope::default(), &NoTypes, &Limits::default()).unwrap().program
+}
+
+fn text() -> Vec<u8> {
+    let mut bytes = vec![0; 64];
+    assert_eq!(sys::read_memory(sys::process_id(), address(), &mut bytes), 64);
+    bytes
+}
+
+fn traced() -> usize {
+    let mut count = 0;
+    proc::each_thread(sys::process_id(), |tid| {
+        let status = std::fs::read_to_string(format!("/proc/self/task/{tid}/status")).unwrap_or_default();
+        count += usize::from(status.contains("TracerPid:") && !status.contains("TracerPid:\t0\n"));
+    })
+    .unwrap();
+    count
+}
+
+#[test]
+fn a_hit_is_recorded_and_the_function_does_what_it_does() {
+    let _alone = alone();
+    let before = text();
+    let mut engine = engine();
+    assert_eq!(traced(), 0, "awake without a site nothing is traced");
+    assert!(engine.change(&[], vec![placement(1), placement(2)]).into_iter().all(|result| result.is_ok()));
+    assert_ne!(text(), before);
+    let thread = std::thread::spawn(|| (0..1000).map(|x| target(x)).sum::<u64>());
+    assert_eq!(thread.join().unwrap(), 999 * 1000 / 2 * 3);
+    let mut seen = HashMap::new();
+    engine.read(usize::MAX, |header, bytes| {
+        assert!(!bytes.is_empty());
+        *seen.entry(header.probe).or_insert(0) += 1;
+    });
+    assert_eq!(seen, HashMap::from([(1, 1000), (2, 1000)]));
+    engine.change(&[1, 2], Vec::new());
+    assert_eq!(text(), before);
+    drop(engine);
+    assert_eq!(traced(), 0);
+}
+
+#[test]
+fn a_hit_of_the_own_thread_is_not_reported() {
+    let _alone = alone();
+    let mut engine = engine();
+    engine.change(&[], vec![placement(1)]);
+    assert_eq!(target(4), 12);
+    assert_eq!(engine.read(usize::MAX, |_, _| ()), 0);
+    drop(engine);
+}
+
+#[test]
+fn sites_come_and_go_while_threads_run() {
+    let _alone = alone();
+    let before = text();
+    let stop = AtomicBool::new(false);
+    let calls = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let n = calls.fetch_add(1, Ordering::Relaxed);
+                    assert_eq!(target(n), n * 3);
+                }
+            });
+        }
+        let mut engine = engine();
+        let mut records = 0;
+        for round in 0..200 {
+            assert!(engine.change(&[], vec![placement(round)])[0].is_ok());
+            let start = calls.load(Ordering::Relaxed);
+            while calls.load(Ordering::Relaxed) < start + 10 {
+                records += engine.read(usize::MAX, |_, _| ());
+            }
+            engine.change(&[round], Vec::new());
+            assert_eq!(text(), before);
+        }
+        assert!(records > 200);
+        drop(engine);
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(text(), before);
+}
+
+#[test]
+fn a_killed_tracer_hurts_nobody() {
+    let _alone = alone();
+    let before = text();
+    let stop = AtomicBool::new(false);
+    let calls = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let n = calls.fetch_add(1, Ordering::Relaxed);
+                    assert_eq!(target(n), n * 3);
+                }
+            });
+        }
+        let mut engine = engine();
+        for round in 0..50 {
+            assert!(engine.change(&[], vec![placement(round)])[0].is_ok());
+            while engine.read(usize::MAX, |_, _| ()) == 0 {}
+            // SAFETY: the tracer is a process of ours.
+            unsafe { libc::kill(engine.tracer_pid().unwrap(), libc::SIGKILL) };
+            let lost = loop {
+                let events = engine.tick();
+                if let Some(Event::Lost { reason, probes }) = events.into_iter().find(|e| matches!(e, Event::Lost { .. })) {
+                    break (reason, probes);
+                }
+            };
+            assert_eq!(lost, ("the tracer was killed by signal 9".to_string(), vec![round]));
+            assert_eq!(text(), before);
+            engine.read(usize::MAX, |_, _| ());
+        }
+        drop(engine);
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_thread_that_blocks_sigtrap_keeps_its_mask_and_the_action() {
+    let _alone = alone();
+    let mut engine = engine();
+    engine.change(&[], vec![placement(1)]);
+    let action = sys::signal_action(libc::SIGTRAP);
+    let thread = std::thread::spawn(|| {
+        // SAFETY: sets that are initialized before they are used.
+        unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&mut set);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
+            assert_eq!((0..100).map(|x| target(x)).sum::<u64>(), 4950 * 3);
+            libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &mut set);
+            libc::sigismember(&set, libc::SIGTRAP)
+        }
+    });
+    assert_eq!(thread.join().unwrap(), 1);
+    assert_eq!(sys::signal_action(libc::SIGTRAP), action);
+    assert_eq!(engine.read(usize::MAX, |_, _| ()), 100);
+    drop(engine);
+}
+
+#[test]
+fn sleep_puts_the_signal_action_back() {
+    let _alone = alone();
+    let before = sys::signal_action(libc::SIGTRAP);
+    let engine = engine();
+    assert_ne!(sys::signal_action(libc::SIGTRAP), before);
+    drop(engine);
+    assert_eq!(sys::signal_action(libc::SIGTRAP), before);
+}

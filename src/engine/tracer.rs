@@ -1,0 +1,340 @@
+//! The tracer: a task that shares the application's memory and traces its threads.
+//!
+//! It is made by the keeper with clone(2), runs on a stack of its own, borrows the keeper's thread-local storage without
+//! touching it, and has no libc: see [`sys`]. It must not panic, lock or allocate, and it must never detach a thread of
+//! the application or interrupt one: both end blocking system calls early. It lets go by exiting.
+//!
+//! 1. Become independent: die with the keeper, own session, own file table, blocked signals.
+//! 2. Seize all threads, then say that it is ready.
+//! 3. Wait for a thread to stop; find out why; deal with it; let the thread go on.
+
+use core::ffi::{c_int, c_void};
+use core::mem::{offset_of, size_of};
+use core::sync::atomic::Ordering;
+use std::os::fd::AsRawFd;
+
+use super::hit::{Cpu, Hits};
+use super::{interrupted, proc};
+use super::shared::{Channel, Command, Progress, Purpose, Shared, Stage, rung_at};
+use super::sites::{Site, State};
+use super::sys::{self, Change, Errno};
+use super::text::{INT3, Text};
+
+/// `si_code` of a signal that the kernel raised for a trap of the thread's own.
+const SI_KERNEL: i32 = 0x80;
+
+/// The program counter's place in `user_regs_struct`.
+const PC: usize = offset_of!(libc::user_regs_struct, rip);
+
+/// How long no thread may have run into a site before the tracer leaves, in milliseconds.
+const QUIET: u32 = 10;
+
+/// How many stops of the last hot thread are served before the others are asked.
+const STREAK: u32 = 16;
+
+/// glibc's signal by which a thread that changes user or group makes the others follow.
+const SIGSETXID: i32 = 33;
+
+/// What clone(2) runs.
+///
+/// `channel` is a [`Channel`] that lives until the keeper has seen this task's end.
+pub extern "C" fn main(channel: *mut c_void) -> c_int {
+    // SAFETY: the keeper's promise.
+    let channel = unsafe { &*channel.cast_const().cast::<Channel>() };
+    match Tracer::start(channel) {
+        Ok(mut tracer) => {
+            channel.set_progress(Progress::Ready);
+            if channel.purpose == Purpose::Serve {
+                tracer.serve();
+            }
+            channel.set_progress(Progress::Left);
+            sys::exit(0)
+        }
+        Err((stage, errno)) => {
+            channel.set_failure(stage, errno.0);
+            channel.set_progress(Progress::Failed);
+            sys::exit(1)
+        }
+    }
+}
+
+struct Tracer<'a> {
+    channel: &'a Channel,
+    shared: &'a Shared,
+    text: Text,
+    hits: Hits<'a>,
+    /// Set when the order to leave has come: milliseconds without a hit.
+    leaving: Option<u32>,
+}
+
+impl<'a> Tracer<'a> {
+    fn start(channel: &'a Channel) -> Result<Self, (Stage, Errno)> {
+        let shared = &*channel.shared;
+        let at = |stage| move |errno| (stage, errno);
+        sys::die_with_parent(libc::SIGKILL);
+        if sys::parent() != shared.app {
+            // The keeper ended before the line above: nobody would tell us.
+            sys::exit(1);
+        }
+        sys::new_session();
+        sys::leave_file_table().map_err(at(Stage::FileTable))?;
+        // 1, not 0: with 0 a pipe as core_pattern would still be served (kernel/coredump.c).
+        sys::limit_core(1);
+        sys::block_signals(!(1 << (libc::SIGTRAP - 1)));
+        sys::raise_priority(-19);
+        while channel.go.load(Ordering::Acquire) == 0 {
+            sys::futex_wait(&channel.go, 0);
+        }
+        let text = Text::open(shared.app).map_err(at(Stage::Memory))?;
+        let event = sys::fetch_descriptor(shared.app, shared.event.as_raw_fd()).map_err(at(Stage::Event))?;
+        let hits = Hits::new(channel, Cpu::claim(), event);
+        let mut tracer = Self { channel, shared, text, hits, leaving: None };
+        match channel.purpose {
+            Purpose::Trial => {
+                sys::seize(channel.keeper.load(Ordering::Acquire), 0).map_err(at(Stage::Seize))?;
+            }
+            Purpose::Serve => tracer.seize_all()?,
+        }
+        Ok(tracer)
+    }
+
+    fn seize_all(&mut self) -> Result<(), (Stage, Errno)> {
+        let mut result = Ok(());
+        proc::each_thread(self.shared.app, |tid| match self.seize(tid) {
+            // It ended in the meantime.
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(errno) => result = Err((Stage::Seize, errno)),
+        })
+        .map_err(|errno| (Stage::List, errno))?;
+        result
+    }
+
+    fn seize(&mut self, tid: i32) -> Result<(), Errno> {
+        const OPTIONS: i32 =
+            libc::PTRACE_O_TRACECLONE | libc::PTRACE_O_TRACEFORK | libc::PTRACE_O_TRACEVFORK | libc::PTRACE_O_TRACEEXEC;
+        if self.channel.threads.find(tid).is_some() {
+            return Ok(());
+        }
+        sys::seize(tid, OPTIONS as usize)?;
+        self.channel.threads.insert(tid);
+        Ok(())
+    }
+
+    /// Deals with stops until there is nothing to trace, or the order to leave is carried out.
+    fn serve(&mut self) {
+        let mut last = 0;
+        let mut streak = 0;
+        loop {
+            match self.next_stop(last, streak) {
+                Some((tid, change)) => {
+                    streak = if tid == last { streak + 1 } else { 0 };
+                    last = if self.changed(tid, change) { tid } else { 0 };
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// The next thread that changed its state. Asking for all of them is linear in their number and prefers some, so:
+    /// whoever rang the bell; the thread that was hot, for a while; all.
+    fn next_stop(&mut self, last: i32, streak: u32) -> Option<(i32, Change)> {
+        loop {
+            let caller = self.channel.bell.caller.load(Ordering::SeqCst);
+            let first = if caller != 0 {
+                caller
+            } else if streak < STREAK {
+                last
+            } else {
+                0
+            };
+            if first != 0
+                && let Ok(Some(change)) = sys::next_change(Some(first), false)
+            {
+                return Some(change);
+            }
+            match sys::next_change(None, self.leaving.is_none()) {
+                Ok(Some(change)) => return Some(change),
+                Ok(None) => {
+                    let quiet = self.leaving.unwrap_or(0).wrapping_add(1);
+                    if quiet > QUIET {
+                        return None;
+                    }
+                    self.leaving = Some(quiet);
+                    sys::pause_for(1_000_000);
+                }
+                // A SIGTRAP to this task, harmless.
+                Err(Errno::INTR) => {}
+                // No thread is left.
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Deals with one change of state; true when it was a hit.
+    fn changed(&mut self, tid: i32, change: Change) -> bool {
+        match change {
+            Change::Ended => {
+                self.channel.threads.remove(tid);
+                let _ = sys::wait(tid, libc::__WALL | libc::WNOHANG);
+            }
+            Change::Stopped { signal: libc::SIGTRAP, event: 0 } => return self.trapped(tid),
+            Change::Stopped { signal, event: 0 } => self.signalled(tid, signal),
+            Change::Stopped { signal: libc::SIGTRAP, event: libc::PTRACE_EVENT_STOP } => self.born(tid),
+            Change::Stopped { event: libc::PTRACE_EVENT_STOP, .. } => drop(sys::listen(tid)),
+            Change::Stopped { event: libc::PTRACE_EVENT_EXEC, .. } => self.executed(tid),
+            Change::Stopped { .. } => drop(sys::resume(tid, 0)),
+        }
+        false
+    }
+
+    /// A SIGTRAP is about to be delivered: a site, the bell, or the program's own.
+    fn trapped(&mut self, tid: i32) -> bool {
+        let own_trap = sys::signal_info(tid).is_ok_and(|info| info.si_code == SI_KERNEL);
+        if own_trap && let Ok(pc) = sys::peek_register(tid, PC) {
+            if let Some(site) = self.shared.sites.find(pc.wrapping_sub(1)) {
+                if self.leaving.is_some() {
+                    self.leaving = Some(0);
+                }
+                self.hits.hit(&self.text, site, tid);
+                return true;
+            }
+            if pc == rung_at() {
+                self.rung(tid);
+                return false;
+            }
+        }
+        let _ = sys::resume(tid, libc::SIGTRAP);
+        false
+    }
+
+    /// Any other signal is about to be delivered. No address of a slot may become visible, and a signal that an
+    /// untraced thread would not have noticed must not end a system call.
+    fn signalled(&mut self, tid: i32, signal: i32) {
+        if let Ok(pc) = sys::peek_register(tid, PC)
+            && let Some(site) = self.shared.slots.site_at(pc)
+            && let Some(original) = site.displaced.original(pc)
+        {
+            self.leave_slot(tid, site, pc, original);
+        }
+        if signal == SIGSETXID && tid == self.channel.keeper.load(Ordering::Relaxed) {
+            // The application changes user or group: detrix's thread compares and replaces this tracer.
+            self.shared.attention.fetch_add(1, Ordering::Release);
+            self.hits.wake();
+        }
+        let signal = if interrupted::is_ignored(signal) && self.is_thread(tid) {
+            interrupted::repair(tid);
+            0
+        } else {
+            signal
+        };
+        let _ = sys::resume(tid, signal);
+    }
+
+    fn leave_slot(&self, tid: i32, site: &Site, pc: u64, original: super::displace::Original) {
+        const SP: usize = offset_of!(libc::user_regs_struct, rsp);
+        let Ok(stack) = sys::peek_register(tid, SP) else { return };
+        let stack = stack.wrapping_add(original.stack);
+        if original.stack != 0 {
+            let _ = sys::poke_register(tid, SP, stack);
+        }
+        let _ = sys::poke_register(tid, PC, original.pc);
+        if !original.passed
+            && let Some(thread) = self.channel.threads.find(tid)
+        {
+            thread.expect_repeat(site.address, stack);
+        }
+        if let Ok(mut info) = sys::signal_info(tid)
+            && matches!(info.si_signo, libc::SIGILL | libc::SIGFPE)
+            && info.si_code > 0
+        {
+            // SAFETY: both signals carry an address when the kernel raised them (`si_code` > 0).
+            let address = unsafe { &mut *(&raw mut info).byte_add(SI_ADDR).cast::<u64>() };
+            if *address == pc {
+                *address = original.pc;
+                let _ = sys::set_signal_info(tid, &info);
+            }
+        }
+    }
+
+    /// A thread's or process' first stop: it was born of one that is traced, and is traced itself.
+    fn born(&mut self, tid: i32) {
+        if self.channel.threads.find(tid).is_some() {
+            // Not its first stop: a group stop ended.
+            let _ = sys::resume(tid, 0);
+        } else if self.shares_memory(tid) {
+            self.channel.threads.insert(tid);
+            let _ = sys::resume(tid, 0);
+        } else {
+            self.restore_copy(tid);
+            let _ = sys::detach(tid);
+        }
+    }
+
+    /// Whether what we write is seen there. Its memory, if a copy, was made before this number.
+    fn shares_memory(&self, tid: i32) -> bool {
+        let nonce = self.shared.nonce.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
+        let mut seen = [0u8; 8];
+        sys::read_memory(tid, self.shared.nonce.as_ptr() as u64, &mut seen) == 8 && u64::from_ne_bytes(seen) == nonce
+    }
+
+    /// Gives a forked child's copy of the text its own bytes back.
+    fn restore_copy(&self, pid: i32) {
+        let Ok(text) = Text::open(pid) else { return };
+        for site in self.shared.sites.iter() {
+            text.replace(site.address, INT3, site.original);
+        }
+    }
+
+    fn executed(&mut self, tid: i32) {
+        if tid == self.shared.app {
+            // Our memory is not this image's any more, and the keeper is gone: never touch it.
+            sys::exit(0);
+        }
+        self.channel.threads.remove(tid);
+        let _ = sys::detach(tid);
+    }
+
+    /// Whether it is a thread of the application, not a process that shares its memory.
+    fn is_thread(&self, tid: i32) -> bool {
+        sys::is_thread_of(self.shared.app, tid)
+    }
+
+    fn rung(&mut self, tid: i32) {
+        // SAFETY: that thread is stopped at the bell.
+        for command in unsafe { self.channel.bell.commands() } {
+            match *command {
+                // SAFETY: sites live as long as `Shared`.
+                Command::Arm(site) => self.arm(unsafe { &*site }),
+                // SAFETY: as above.
+                Command::Disarm(site) => self.disarm(unsafe { &*site }),
+                Command::Seize(tid) => drop(self.seize(tid)),
+                Command::Leave => self.leaving = Some(0),
+            }
+            if !matches!(command, Command::Leave) {
+                self.leaving = None;
+            }
+        }
+        self.channel.bell.answer();
+        let _ = sys::resume(tid, 0);
+    }
+
+    fn arm(&self, site: &Site) {
+        // Published first: a thread may run into it as soon as it is written.
+        site.set_state(State::Armed);
+        let written = self.text.write(site.displaced.slot(), site.displaced.code())
+            && self.text.replace(site.address, site.original, INT3);
+        if !written {
+            site.set_state(State::Absent);
+        }
+    }
+
+    fn disarm(&self, site: &Site) {
+        self.text.replace(site.address, INT3, site.original);
+        site.set_state(State::Absent);
+    }
+}
+
+/// Where `siginfo_t` has the address of a fault: behind three numbers and their padding (include/uapi/asm-generic/siginfo.h).
+const SI_ADDR: usize = 16;
+
+const _: () = assert!(size_of::<libc::siginfo_t>() == 128);

@@ -1,0 +1,183 @@
+//! The SIGTRAP handler: the net under threads that run into a site while nobody traces them.
+//!
+//! That is a thread born with CLONE_UNTRACED or not seized yet, any thread after the tracer died, the tracer itself, or
+//! a forked child that inherited patched text. It goes on in the site's slot, without a record. A trap that is not ours
+//! goes to the handler that was there before, or does what it would have done.
+
+use std::io;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use super::shared::{Shared, rung_at};
+use super::sys;
+use super::text::INT3;
+
+/// What the handler works on; null while asleep.
+static ACTIVE: AtomicPtr<Active> = AtomicPtr::new(ptr::null_mut());
+
+struct Active {
+    shared: Arc<Shared>,
+    previous: libc::sigaction,
+}
+
+/// The handler in place. Dropping it puts the previous action back, unless the application has set another one since.
+pub struct TrapHandler {
+    active: *mut Active,
+}
+
+// SAFETY: the pointer is this value's own, made by `Box::into_raw`.
+unsafe impl Send for TrapHandler {}
+
+impl TrapHandler {
+    /// Installs the handler.
+    pub fn install(shared: Arc<Shared>) -> io::Result<Self> {
+        let mut previous = current_action()?;
+        // In a forked child: ours, of the parent's time.
+        // SAFETY: null, or what `install` published and nobody drops in a child.
+        if is_ours(&previous)
+            && let Some(inherited) = unsafe { ACTIVE.load(Ordering::SeqCst).as_ref() }
+        {
+            previous = inherited.previous;
+        }
+        let active = Box::into_raw(Box::new(Active { shared, previous }));
+        ACTIVE.store(active, Ordering::SeqCst);
+        let this = Self { active };
+        // SAFETY: zeroes are a valid sigaction; the handler may run in any thread at any time, that is what it is for.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = handle as extern "C" fn(_, _, _) as usize;
+            // NODEFER: a trap while SIGTRAP is blocked kills. ONSTACK: the thread's own stack may be tiny.
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
+            if libc::sigaction(libc::SIGTRAP, &action, ptr::null_mut()) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        let installed = sys::signal_action(libc::SIGTRAP).map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
+        this.active().shared.trap_action.store(&installed);
+        Ok(this)
+    }
+
+    fn active(&self) -> &Active {
+        // SAFETY: made in `install`, freed in `drop`.
+        unsafe { &*self.active }
+    }
+}
+
+impl Drop for TrapHandler {
+    fn drop(&mut self) {
+        if current_action().is_ok_and(|action| is_ours(&action)) {
+            // SAFETY: the action that was there before us.
+            unsafe { libc::sigaction(libc::SIGTRAP, &self.active().previous, ptr::null_mut()) };
+        }
+        ACTIVE.store(ptr::null_mut(), Ordering::SeqCst);
+        // A handler that read the pointer just before counts itself only after that; it would have had to be delivered
+        // before the action was put back. What it reads is therefore kept, a few bytes per wake, where any is inside.
+        if self.active().shared.in_handler.load(Ordering::SeqCst) == 0 {
+            // SAFETY: made by `Box::into_raw`; nobody finds it any more.
+            drop(unsafe { Box::from_raw(self.active) });
+        }
+    }
+}
+
+fn is_ours(action: &libc::sigaction) -> bool {
+    action.sa_sigaction == handle as extern "C" fn(_, _, _) as usize
+}
+
+fn current_action() -> io::Result<libc::sigaction> {
+    // SAFETY: zeroes are a valid sigaction, which the call overwrites.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        match libc::sigaction(libc::SIGTRAP, ptr::null(), &mut action) {
+            0 => Ok(action),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// Runs in any thread, the tracer included: no libc but for a trap that is not ours.
+extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: null, or what `install` published.
+    let Some(active) = (unsafe { ACTIVE.load(Ordering::SeqCst).as_ref() }) else { return };
+    active.shared.in_handler.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: the kernel's arguments to a handler with SA_SIGINFO.
+    let ours = unsafe { pass(&active.shared, &*info, &mut *context.cast::<libc::ucontext_t>()) };
+    if !ours {
+        // SAFETY: as above.
+        unsafe { defer(&active.previous, signal, info, context) };
+    }
+    active.shared.in_handler.fetch_sub(1, Ordering::SeqCst);
+}
+
+/// Sends a thread that ran into a site of ours through its slot; false for any other trap.
+fn pass(shared: &Shared, info: &libc::siginfo_t, context: &mut libc::ucontext_t) -> bool {
+    const SI_KERNEL: i32 = 0x80;
+    if info.si_code != SI_KERNEL {
+        return false;
+    }
+    let Some(pc) = context.uc_mcontext.gregs.get_mut(libc::REG_RIP as usize) else { return false };
+    let at = *pc as u64;
+    if let Some(site) = shared.sites.find(at.wrapping_sub(1)) {
+        *pc = site.displaced.slot() as i64;
+        // A process of its own that inherited patched text has nobody to tell.
+        if sys::process_id() == shared.app {
+            shared.untraced.push(sys::thread_id());
+            shared.call_attention();
+        }
+        return true;
+    }
+    // The tracer died when it had already sent the thread on; or there is none at the bell.
+    shared.slots.contains(at) || at == rung_at()
+}
+
+/// Does with a trap what would have been done without us.
+///
+/// # Safety
+///
+/// The arguments are the kernel's.
+unsafe fn defer(
+    previous: &libc::sigaction,
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    type Simple = extern "C" fn(libc::c_int);
+    type Full = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+    match previous.sa_sigaction {
+        // A trap of the thread's own kills even where SIGTRAP is ignored; one that was sent does not.
+        // SAFETY: the kernel's arguments.
+        libc::SIG_IGN if unsafe { (*info).si_code } <= 0 => {}
+        // SAFETY: as above.
+        libc::SIG_DFL | libc::SIG_IGN => unsafe { die(signal, context) },
+        // SAFETY: what the application gave to sigaction(2), with or without SA_SIGINFO.
+        handler => unsafe {
+            if previous.sa_flags & libc::SA_SIGINFO != 0 {
+                std::mem::transmute::<usize, Full>(handler)(signal, info, context);
+            } else {
+                std::mem::transmute::<usize, Simple>(handler)(signal);
+            }
+        },
+    }
+}
+
+/// The default action: the process ends by SIGTRAP, at the trapping instruction where it can be repeated, so that a core
+/// dump shows it.
+///
+/// # Safety
+///
+/// `context` is the kernel's.
+unsafe fn die(signal: libc::c_int, context: *mut libc::c_void) {
+    // SAFETY: the kernel's context; zeroes are a valid sigaction, and mean SIG_DFL.
+    unsafe {
+        let action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, &action, ptr::null_mut());
+        let pc = &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RIP as usize];
+        let mut byte = [0];
+        let before = (*pc as u64).wrapping_sub(1);
+        if sys::read_memory(sys::process_id(), before, &mut byte) == 1 && byte == [INT3] {
+            *pc = before as i64;
+        } else {
+            libc::raise(signal);
+        }
+    }
+}
