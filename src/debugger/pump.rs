@@ -27,7 +27,10 @@ const TELL_SUSPENSION: Duration = Duration::from_secs(1);
 /// Runs until it is dropped.
 pub async fn pump(debugger: Rc<RefCell<Debugger>>) {
     let event = debugger.borrow().engine.event_fd().as_fd().try_clone_to_owned();
-    let Ok(event) = event.and_then(AsyncFd::new) else {
+    let Ok(event) = event.and_then(|event| {
+        // SAFETY: an eventfd of its own, which stays open and registered until it is dropped with the `AsyncFd`.
+        unsafe { Ok(AsyncFd::register(event)?) }
+    }) else {
         tracing::error!("cannot wait for hits: no file descriptor is left; logpoints stay silent");
         return;
     };
