@@ -68,7 +68,7 @@ pub struct Failure {
 }
 
 /// The kinds of refusal, by the number that goes over the wire: never give one a new meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 #[non_exhaustive]
 pub enum FailureId {

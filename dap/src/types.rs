@@ -18,7 +18,6 @@ pub struct Capabilities {
     pub supports_cancel_request: bool,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn is_false(value: &bool) -> bool {
     !value
 }

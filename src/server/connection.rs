@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use dap::{Decoder, FramingError};
+use dap::Decoder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
@@ -65,10 +65,9 @@ pub async fn run<B: Backend>(
     };
     session.close();
     tracing::debug!(?end, "a debug client's session ends");
-    if !matches!(end, End::Http | End::Broken) {
+    if end != End::Broken {
         // Whatever the outcome, there is nothing more to be done for this client.
         let _ = tokio::time::timeout(FLUSH_TIMEOUT, writer.finish(&outlet)).await;
-        reader.discard();
     }
 }
 
@@ -79,10 +78,8 @@ enum End {
     Eof,
     /// The session is over.
     Session,
-    /// The client does not speak the protocol.
+    /// The client does not speak the protocol; it may be a browser, which gets no byte.
     Protocol,
-    /// The client speaks HTTP: it gets no byte.
-    Http,
     /// There is no client any more.
     Broken,
 }
@@ -124,7 +121,6 @@ impl<'a> Reader<'a> {
         loop {
             let message = match self.decoder.next_message() {
                 Ok(message) => message?,
-                Err(FramingError::Http) => return Some(End::Http),
                 Err(error) => return Some(protocol(error)),
             };
             match session.receive(message) {
@@ -133,12 +129,6 @@ impl<'a> Reader<'a> {
                 Err(error) => return Some(protocol(error)),
             }
         }
-    }
-
-    /// Throws away what the client sent beyond the end: a socket that is closed with bytes unread resets the
-    /// connection, and the client could lose what was written to it.
-    fn discard(&mut self) {
-        while let Ok(1..) = self.half.try_read(&mut self.chunk) {}
     }
 }
 
@@ -182,7 +172,8 @@ impl<'a> Writer<'a> {
         !self.batch.is_empty()
     }
 
-    /// Writes all that is left, and ends the stream.
+    /// Writes all that is left, and ends the stream: a socket that is only closed, with bytes unread, resets the
+    /// connection, and the client loses what was written.
     async fn finish(&mut self, outlet: &Outlet) -> io::Result<()> {
         while self.fill(outlet) {
             self.write(outlet).await?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::backend::{Notice, Placed, Wanted};
 use super::fake::{Call, FakeServer};
-use super::{MAX_CLIENTS, MAX_REFUSALS};
+use super::{MAX_CLIENTS, MAX_REFUSALS, REFUSAL_TIMEOUT};
 use rows::WAIT;
 
 #[path = "../../tests/support/rows.rs"]
@@ -76,6 +76,9 @@ fn row_01_requests_before_initialize_are_refused() {
     }
     assert_eq!(server.calls(), []);
     client.initialize().unwrap();
+    let again = client.request("initialize", Value::Null).unwrap();
+    let reason = again.message.as_deref();
+    assert_eq!(reason, Some("the session is initialized already"));
     assert_eq!(server.calls(), [Call::Open(1)]);
 }
 
@@ -168,6 +171,24 @@ fn row_24_closed_before_disconnect_is_answered() {
         client.next_message(WAIT),
         Err(ClientError::Closed)
     ));
+}
+
+#[test]
+fn row_24_the_answer_to_disconnect_survives_what_follows_it() {
+    let server = FakeServer::start();
+    let mut stream = TcpStream::connect(server.target.address).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    let mut writing = stream.try_clone().unwrap();
+    // On the server's thread, so that it does not read before all is there.
+    server.act(move |_| {
+        let tail = vec![b' '; 60_000];
+        let requests = [framed("initialize", 1), framed("disconnect", 2), tail];
+        writing.write_all(&requests.concat()).unwrap();
+    });
+    let mut answers = String::new();
+    // The stream ends before the bytes that nobody reads make the connection reset.
+    stream.read_to_string(&mut answers).unwrap();
+    assert!(answers.contains("\"command\":\"disconnect\""), "{answers}");
 }
 
 #[test]
@@ -268,7 +289,7 @@ fn a_source_map_reaches_the_backend_however_late_it_comes() {
 
 #[test]
 fn a_client_that_does_not_read_loses_events_and_is_told() {
-    const EVENTS: u64 = 100_000;
+    const EVENTS: u64 = 30_000;
     let server = FakeServer::start();
     let mut slow = server.target.attach();
     server.act(|backend| {
@@ -302,11 +323,11 @@ fn a_client_that_does_not_read_loses_events_and_is_told() {
 }
 
 #[test]
-fn a_client_that_never_reads_can_be_dropped_and_does_not_delay_the_end() {
+fn a_client_that_never_reads_can_disconnect() {
     let server = FakeServer::start();
     let mut client = server.target.attach();
     server.act(|backend| {
-        for _ in 0..10_000 {
+        for _ in 0..2000 {
             let text = "x".repeat(1000);
             let (path, line) = (None, None);
             backend.outlets[&1].send(Notice::Output { text, path, line });
@@ -317,11 +338,6 @@ fn a_client_that_never_reads_can_be_dropped_and_does_not_delay_the_end() {
         [server.next_call(), server.next_call()],
         [Call::Open(1), Call::Close(1)]
     );
-    let mut flood = server.target.attach();
-    for _ in 0..10_000 {
-        flood.send("threads", Value::Null).unwrap();
-    }
-    server.stop();
 }
 
 #[test]
@@ -341,10 +357,8 @@ fn too_many_clients_are_told_so() {
     ));
     let silent: Vec<Client> = (0..MAX_REFUSALS).map(|_| server.target.connect()).collect();
     let mut beyond = server.target.connect();
-    assert!(matches!(
-        beyond.next_message(WAIT),
-        Err(ClientError::Closed)
-    ));
+    let nothing = beyond.next_message(REFUSAL_TIMEOUT / 2);
+    assert!(matches!(nothing, Err(ClientError::Closed)), "{nothing:?}");
     drop((clients, silent));
     let deadline = Instant::now() + WAIT;
     while server.target.connect().initialize().is_err() {
@@ -355,20 +369,7 @@ fn too_many_clients_are_told_so() {
 #[test]
 fn requests_of_a_client_that_does_not_read_are_left_in_the_socket() {
     let server = FakeServer::start();
-    let mut stream = TcpStream::connect(server.target.address).unwrap();
-    stream.set_read_timeout(Some(WAIT)).unwrap();
-    stream
-        .set_write_timeout(Some(Duration::from_millis(300)))
-        .unwrap();
-    let request = framed(&"x".repeat(50_000), 1);
-    let (mut requests, mut sent) = (0, 0);
-    while let Ok(length) = stream.write(&request[sent..]) {
-        sent += length;
-        if sent == request.len() {
-            (requests, sent) = (requests + 1, 0);
-        }
-        assert!(requests < 10_000, "the server takes requests without end");
-    }
+    let (mut stream, requests) = clogged(&server);
     let mut decoder = dap::Decoder::default();
     let mut chunk = [0; 64 << 10];
     let mut answered = 0;
@@ -380,6 +381,31 @@ fn requests_of_a_client_that_does_not_read_are_left_in_the_socket() {
             answered += 1;
         }
     }
+}
+
+#[test]
+fn a_client_that_never_reads_does_not_delay_the_end() {
+    let server = FakeServer::start();
+    let _clogged = clogged(&server);
+    server.stop();
+}
+
+/// A client that has written requests until the server takes no more, and how many were whole.
+fn clogged(server: &FakeServer) -> (TcpStream, usize) {
+    let mut stream = TcpStream::connect(server.target.address).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    let patience = Duration::from_millis(300);
+    stream.set_write_timeout(Some(patience)).unwrap();
+    let request = framed(&"x".repeat(50_000), 1);
+    let (mut requests, mut sent) = (0, 0);
+    while let Ok(length) = stream.write(&request[sent..]) {
+        sent += length;
+        if sent == request.len() {
+            (requests, sent) = (requests + 1, 0);
+        }
+        assert!(requests < 10_000, "the server takes requests without end");
+    }
+    (stream, requests)
 }
 
 fn framed(command: &str, seq: i64) -> Vec<u8> {
