@@ -317,3 +317,90 @@ impl Client {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+
+    const SHORT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// A client, and the other end of its connection.
+    fn pair() -> (Client, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Client::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    fn send(server: &mut TcpStream, message: Value) {
+        let mut bytes = Vec::new();
+        frame(&[message.to_string().as_bytes()], &mut bytes);
+        server.write_all(&bytes).unwrap();
+    }
+
+    #[test]
+    fn what_does_not_come_is_an_error() {
+        let (mut client, _server) = pair();
+        let error = client.wait_event("initialized", SHORT).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no event `initialized` from the debug adapter in time"
+        );
+        assert!(matches!(
+            client.wait_reply(1, Duration::ZERO),
+            Err(ClientError::Timeout(_))
+        ));
+    }
+
+    #[test]
+    fn the_end_of_the_connection_is_an_error() {
+        let (mut client, server) = pair();
+        drop(server);
+        assert!(matches!(client.next_output(LONG), Err(ClientError::Closed)));
+    }
+
+    #[test]
+    fn garbage_is_an_error() {
+        let (mut client, mut server) = pair();
+        server.write_all(b"Content-Length: x\r\n\r\n").unwrap();
+        assert!(matches!(
+            client.next_message(LONG),
+            Err(ClientError::Protocol(_))
+        ));
+    }
+
+    #[test]
+    fn messages_wait_for_whom_they_concern() {
+        let (mut client, mut server) = pair();
+        let (seen, order) = mpsc::channel();
+        client.observe(move |message| seen.send(message["seq"].clone()).unwrap());
+        let first = client.send("threads", Value::Null).unwrap();
+        let second = client.send("attach", json!({"pid": 1})).unwrap();
+        let event = |seq, text| json!({"seq": seq, "type": "event", "event": "output", "body": {"output": text}});
+        send(&mut server, event(1, "a"));
+        send(
+            &mut server,
+            json!({"seq": 2, "type": "response", "request_seq": second, "command": "attach", "success": false, "message": "no"}),
+        );
+        send(&mut server, event(3, "b"));
+        send(
+            &mut server,
+            json!({"seq": 4, "type": "response", "request_seq": first, "command": "threads", "success": true, "body": {"threads": []}}),
+        );
+        let threads = client.wait_reply(first, LONG).unwrap();
+        assert_eq!(
+            (threads.success, threads.body),
+            (true, json!({"threads": []}))
+        );
+        let attach = client.wait_reply(second, LONG).unwrap();
+        assert_eq!(
+            (attach.success, attach.message.as_deref()),
+            (false, Some("no"))
+        );
+        assert_eq!(client.next_output(LONG).unwrap().output, "a");
+        assert_eq!(client.next_output(LONG).unwrap().output, "b");
+        assert_eq!(order.try_iter().collect::<Vec<_>>(), [1, 2, 3, 4]);
+    }
+}

@@ -253,6 +253,23 @@ mod tests {
         assert_eq!(path.path_from_client(&named).unwrap(), "a.rs");
     }
 
+    #[test]
+    fn source_maps() {
+        let map =
+            |client: &str| serde_json::from_value::<SourceMap>(json!({"/build": client})).unwrap();
+        let uri = conventions(json!({"pathFormat": "uri"}));
+        let native = uri.source_map_from_client(map("file:///a%20b"));
+        assert_eq!(native, Ok(map("/a b")));
+        // People write paths there, whatever their client uses elsewhere.
+        assert_eq!(uri.source_map_from_client(map("/a%20b")), Ok(map("/a%20b")));
+        assert!(uri.source_map_from_client(map("http://a/b")).is_err());
+        let path = Conventions::default();
+        assert_eq!(
+            path.source_map_from_client(map("file:///a")),
+            Ok(map("file:///a"))
+        );
+    }
+
     proptest! {
         #[test]
         fn uris_round_trip(path in "/[^\\x00]{0,30}") {

@@ -15,7 +15,7 @@
 //! assert!(matches!(Command::parse(&request), Ok(Command::Threads)));
 //!
 //! let mut outbox = Outbox::new(1 << 20);
-//! outbox.push_response(&Response::success(&request, ResponseBody::Threads { threads: vec![] }));
+//! outbox.push_response(&Response::new(&request, Ok(Some(ResponseBody::Threads { threads: vec![] }))));
 //! let mut bytes = Vec::new();
 //! outbox.take_batch(1 << 16, &mut bytes);
 //! assert!(bytes.starts_with(b"Content-Length: "));

@@ -145,7 +145,7 @@ mod tests {
 
     fn initialize(outbox: &mut Outbox) {
         let body = ResponseBody::Initialize(Capabilities::default());
-        outbox.push_response(&Response::success(&request(1, "initialize"), body));
+        outbox.push_response(&Response::new(&request(1, "initialize"), Ok(Some(body))));
     }
 
     fn output(text: &str) -> Event {
@@ -185,7 +185,7 @@ mod tests {
             .iter()
             .map(|m| m["seq"].clone())
             .collect();
-        outbox.push_response(&Response::done(&request(2, "attach")));
+        outbox.push_response(&Response::new(&request(2, "attach"), Ok(None)));
         seqs.extend(take(&mut outbox, 1000).iter().map(|m| m["seq"].clone()));
         assert_eq!(seqs, [1, 2, 3]);
     }
@@ -196,7 +196,7 @@ mod tests {
         outbox.push_event(&Event::Terminated);
         assert_eq!(take(&mut outbox, 1000), [] as [Value; 0]);
         let failure = crate::Failure::new(crate::FailureId::BadPath, String::new());
-        outbox.push_response(&Response::failure(&request(1, "initialize"), failure));
+        outbox.push_response(&Response::new(&request(1, "initialize"), Err(failure)));
         assert_eq!(names(&take(&mut outbox, 1000)), ["initialize"]);
         initialize(&mut outbox);
         outbox.push_event(&Event::Initialized);
@@ -223,7 +223,7 @@ mod tests {
         for _ in 0..10 {
             outbox.push_event(&output("old"));
         }
-        outbox.push_response(&Response::done(&request(2, "attach")));
+        outbox.push_response(&Response::new(&request(2, "attach"), Ok(None)));
         outbox.push_event(&Event::Terminated);
         assert_eq!(names(&take(&mut outbox, 1)), ["initialize"]);
         for _ in 0..3 {

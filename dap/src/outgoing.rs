@@ -48,22 +48,8 @@ pub enum ResponseBody {
 }
 
 impl Response {
-    /// Success, with a body.
-    pub fn success(request: &Request, body: ResponseBody) -> Self {
-        Self::new(request, Ok(Some(body)))
-    }
-
-    /// Success, for requests whose response has no body.
-    pub fn done(request: &Request) -> Self {
-        Self::new(request, Ok(None))
-    }
-
-    /// An error.
-    pub fn failure(request: &Request, failure: Failure) -> Self {
-        Self::new(request, Err(failure))
-    }
-
-    fn new(request: &Request, result: Result<Option<ResponseBody>, Failure>) -> Self {
+    /// The answer to `request`: a body, where its kind of response has one, or the reason of a refusal.
+    pub fn new(request: &Request, result: Result<Option<ResponseBody>, Failure>) -> Self {
         Self {
             request_seq: request.seq,
             command: request.command.clone(),
@@ -211,7 +197,7 @@ mod tests {
 
     #[test]
     fn responses() {
-        let done = Response::done(&request("attach"));
+        let done = Response::new(&request("attach"), Ok(None));
         let expected =
             json!({"type": "response", "request_seq": 5, "command": "attach", "success": true});
         assert_eq!(parsed(done.to_json()), expected);
@@ -222,7 +208,7 @@ mod tests {
             ..Breakpoint::default()
         }];
         let body = ResponseBody::SetBreakpoints { breakpoints };
-        let response = Response::success(&request("setBreakpoints"), body);
+        let response = Response::new(&request("setBreakpoints"), Ok(Some(body)));
         assert_eq!(
             parsed(response.to_json())["body"],
             json!({"breakpoints": [{"verified": true, "instructionReference": "0x10"}]})
@@ -232,7 +218,7 @@ mod tests {
     #[test]
     fn failures() {
         let failure = Failure::new(FailureId::BadArguments, "no {brace".to_owned());
-        let response = parsed(Response::failure(&request("x"), failure).to_json());
+        let response = parsed(Response::new(&request("x"), Err(failure)).to_json());
         assert_eq!(response["message"], "no {brace");
         assert_eq!(response["success"], false);
         assert_eq!(
@@ -240,7 +226,7 @@ mod tests {
             json!({"error": {"id": 2, "format": "no {brace", "showUser": true}})
         );
         let failure = Failure::new(FailureId::NotStopped, "why".to_owned());
-        let response = parsed(Response::failure(&request("x"), failure).to_json());
+        let response = parsed(Response::new(&request("x"), Err(failure)).to_json());
         assert_eq!(response["message"], "notStopped");
         assert_eq!(response["body"]["error"]["format"], "why");
     }

@@ -1,0 +1,83 @@
+//! What the sessions need of the debugger.
+
+use dap::SourceMap;
+
+use super::outlet::Outlet;
+
+/// Names one client's session; never used again while its server runs.
+pub type SessionId = u64;
+
+/// A breakpoint or logpoint that a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// From 1.
+    pub line: u64,
+    /// From 1, in UTF-16 code units.
+    pub column: Option<u64>,
+    /// Only where this expression is true; never empty.
+    pub condition: Option<String>,
+    /// Only for some of the hits; never empty.
+    pub hit_condition: Option<String>,
+    /// Log this and do not stop; never empty, since an empty message makes a breakpoint.
+    pub log_message: Option<String>,
+}
+
+/// What became of a [`Wanted`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placed {
+    /// Names it to the client: the same one as long as the line stays wanted.
+    pub id: i64,
+    /// Whether it is set.
+    pub verified: bool,
+    /// Why it is not, or what else there is to say.
+    pub message: Option<String>,
+    /// Where it is, from 1, if that is known.
+    pub line: Option<u64>,
+    /// The file as the client knows it; `None` for the one that the client named. In a [`Notice`], which belongs to no
+    /// request, `None` leaves the file out.
+    pub path: Option<String>,
+    /// Its address, or the first of them.
+    pub instruction: Option<u64>,
+}
+
+/// The debugger behind the sessions. All calls come from the thread that serves them, and hold everybody up until they
+/// return.
+pub trait Backend {
+    /// A client is there; `outlet` is the way to it until [`close`](Self::close).
+    fn open(&mut self, session: SessionId, outlet: Outlet);
+
+    /// Replaces all breakpoints of `session` in the file that the client calls `path`, and gives what became of them in
+    /// the order of `wanted`. The text is patched when it returns.
+    fn set_breakpoints(
+        &mut self,
+        session: SessionId,
+        path: &str,
+        source_map: &SourceMap,
+        wanted: &[Wanted],
+    ) -> Vec<Placed>;
+
+    /// The program's threads, by number and name.
+    fn threads(&mut self) -> Vec<(i64, String)>;
+
+    /// The client is gone, or wants to be: removes everything that the session set, and drops its outlet. The text is
+    /// restored when it returns. Called once for each [`open`](Self::open), whatever way a session ends.
+    fn close(&mut self, session: SessionId);
+}
+
+/// What the backend sends to a client on its own account, by the session's [`Outlet`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Text to show, a logpoint's or the debugger's own.
+    Output {
+        /// A newline is added where there is none.
+        text: String,
+        /// The file that it comes from, as the client knows it.
+        path: Option<String>,
+        /// The line that it comes from, from 1.
+        line: Option<u64>,
+    },
+    /// A breakpoint is not what it was when it was answered; the id says which one.
+    BreakpointChanged(Placed),
+    /// Debugging is over, although the connection stays.
+    Terminated,
+}

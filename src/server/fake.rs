@@ -1,0 +1,191 @@
+//! A server on a real socket with a debugger that is made up: every logpoint is hit once, as soon as it is set.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::mpsc;
+
+use dap::SourceMap;
+use tokio::sync::{mpsc as tokio_mpsc, oneshot};
+
+use super::backend::{Backend, Notice, Placed, SessionId, Wanted};
+use super::outlet::Outlet;
+use super::tests::rows::{Target, WAIT};
+
+/// The one line that has no code.
+pub const BAD_LINE: u64 = 13;
+
+/// What the server asked of the debugger.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    Open(SessionId),
+    Set {
+        session: SessionId,
+        path: String,
+        source_map: SourceMap,
+        wanted: Vec<Wanted>,
+    },
+    Threads,
+    Close(SessionId),
+}
+
+type Action = Box<dyn FnOnce(&mut FakeBackend) + Send>;
+
+pub struct FakeBackend {
+    calls: mpsc::Sender<Call>,
+    pub outlets: BTreeMap<SessionId, Outlet>,
+    ids: BTreeMap<(SessionId, String, u64), i64>,
+}
+
+impl FakeBackend {
+    fn record(&self, call: Call) {
+        // A test that looks at no calls has dropped the other end.
+        let _ = self.calls.send(call);
+    }
+}
+
+impl Backend for FakeBackend {
+    fn open(&mut self, session: SessionId, outlet: Outlet) {
+        self.outlets.insert(session, outlet);
+        self.record(Call::Open(session));
+    }
+
+    fn set_breakpoints(
+        &mut self,
+        session: SessionId,
+        path: &str,
+        source_map: &SourceMap,
+        wanted: &[Wanted],
+    ) -> Vec<Placed> {
+        self.record(Call::Set {
+            session,
+            path: path.to_owned(),
+            source_map: source_map.clone(),
+            wanted: wanted.to_vec(),
+        });
+        let mut placed = Vec::new();
+        for wanted in wanted {
+            let next = self.ids.len() as i64 + 1;
+            let key = (session, path.to_owned(), wanted.line);
+            let id = *self.ids.entry(key).or_insert(next);
+            let verified = wanted.log_message.is_some() && wanted.line != BAD_LINE;
+            if let Some(text) = wanted.log_message.clone().filter(|_| verified) {
+                self.outlets[&session].send(Notice::Output {
+                    text,
+                    path: Some(path.to_owned()),
+                    line: Some(wanted.line),
+                });
+            }
+            placed.push(Placed {
+                id,
+                verified,
+                message: (!verified).then(|| "not here".to_owned()),
+                line: verified.then_some(wanted.line),
+                path: None,
+                instruction: verified.then_some(0x1000 + wanted.line),
+            });
+        }
+        placed
+    }
+
+    fn threads(&mut self) -> Vec<(i64, String)> {
+        self.record(Call::Threads);
+        vec![(1, "main".to_owned())]
+    }
+
+    fn close(&mut self, session: SessionId) {
+        let outlet = self.outlets.remove(&session);
+        outlet
+            .expect("closed once, after it was opened")
+            .send(Notice::Output {
+                text: "the last hit".to_owned(),
+                path: None,
+                line: None,
+            });
+        self.record(Call::Close(session));
+    }
+}
+
+pub struct FakeServer {
+    pub target: Target,
+    calls: mpsc::Receiver<Call>,
+    actions: tokio_mpsc::UnboundedSender<Action>,
+    stop: oneshot::Sender<()>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl FakeServer {
+    pub fn start() -> Self {
+        let (calls_sender, calls) = mpsc::channel();
+        let (actions, mut actions_receiver) = tokio_mpsc::unbounded_channel::<Action>();
+        let (stop, stopped) = oneshot::channel();
+        let (end, ended) = mpsc::channel();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let target = Target {
+            address: listener.local_addr().unwrap(),
+            path: "/src/main.rs".to_owned(),
+            lines: [7, 9],
+            bad_line: BAD_LINE,
+        };
+        std::thread::spawn(move || {
+            let backend = Rc::new(RefCell::new(FakeBackend {
+                calls: calls_sender,
+                outlets: BTreeMap::new(),
+                ids: BTreeMap::new(),
+            }));
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            let runtime = builder.enable_all().build().unwrap();
+            let acting = Rc::clone(&backend);
+            tokio::task::LocalSet::new().block_on(&runtime, async move {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                tokio::task::spawn_local(async move {
+                    while let Some(action) = actions_receiver.recv().await {
+                        action(&mut acting.borrow_mut());
+                    }
+                });
+                super::serve(listener, backend, async move {
+                    // A test that is over has dropped the other end.
+                    let _ = stopped.await;
+                })
+                .await;
+            });
+            // A test that does not stop the server has dropped the other end.
+            let _ = end.send(());
+        });
+        Self {
+            target,
+            calls,
+            actions,
+            stop,
+            ended,
+        }
+    }
+
+    /// Waits for the next call that the server makes.
+    pub fn next_call(&self) -> Call {
+        self.calls.recv_timeout(WAIT).unwrap()
+    }
+
+    /// The calls that were made until now.
+    pub fn calls(&self) -> Vec<Call> {
+        self.calls.try_iter().collect()
+    }
+
+    /// Does something in the debugger, on the server's thread, and waits until it is done.
+    pub fn act(&self, action: impl FnOnce(&mut FakeBackend) + Send + 'static) {
+        let (done, wait) = mpsc::channel();
+        let action = move |backend: &mut FakeBackend| {
+            action(backend);
+            done.send(()).unwrap();
+        };
+        assert!(self.actions.send(Box::new(action)).is_ok());
+        wait.recv_timeout(WAIT).unwrap();
+    }
+
+    /// Ends the server, and waits until it has.
+    pub fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.ended.recv_timeout(WAIT).unwrap();
+    }
+}

@@ -1,0 +1,269 @@
+//! One client's requests and their answers, without I/O.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use dap::{
+    AttachArguments, Breakpoint, Capabilities, Command, Conventions, EnvelopeError, Event, Failure,
+    FailureId, Incoming, InitializeArguments, PathError, Request, Response, ResponseBody,
+    SetBreakpointsArguments, SourceBreakpoint, SourceMap, Thread,
+};
+use serde_json::Value;
+
+use super::MAX_CLIENTS;
+use super::backend::{Backend, Notice, SessionId, Wanted};
+use super::outlet::Outlet;
+
+/// What this adapter can do.
+const CAPABILITIES: Capabilities = Capabilities {
+    supports_configuration_done_request: true,
+    supports_log_points: true,
+    supports_cancel_request: true,
+};
+
+/// The state of one client's session. Dropping it closes it at the backend.
+pub struct Session<B: Backend> {
+    id: SessionId,
+    backend: Rc<RefCell<B>>,
+    outlet: Outlet,
+    stage: Stage,
+    source_map: SourceMap,
+}
+
+enum Stage {
+    /// There is no room for it.
+    Refused,
+    /// Nothing was agreed upon yet.
+    New,
+    /// Open at the backend. The source map comes with `attach`, but clients may set breakpoints before it, as soon as
+    /// they see `initialized`; these are kept, by file, to be placed again with the map.
+    Initialized(BTreeMap<String, Vec<Wanted>>),
+    /// Open at the backend, and the source map is known.
+    Attached,
+    /// Closed.
+    Over,
+}
+
+/// What to do with the connection after a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Take more.
+    Go,
+    /// Write what is to be written, and close.
+    End,
+}
+
+/// What a request led to: its response's body, and events that go after the response.
+type Answer = Result<(Option<ResponseBody>, Vec<Event>), Failure>;
+
+impl<B: Backend> Session<B> {
+    /// A session for a client that has just connected.
+    pub fn new(id: SessionId, backend: Rc<RefCell<B>>) -> Self {
+        Self::at(Stage::New, id, backend)
+    }
+
+    /// A session that answers the first request, whatever it is, with the reason why there is no room, and ends.
+    pub fn refused(backend: Rc<RefCell<B>>) -> Self {
+        Self::at(Stage::Refused, 0, backend)
+    }
+
+    fn at(stage: Stage, id: SessionId, backend: Rc<RefCell<B>>) -> Self {
+        Self {
+            id,
+            backend,
+            outlet: Outlet::new(),
+            stage,
+            source_map: SourceMap::default(),
+        }
+    }
+
+    /// What waits to be sent to this client.
+    pub fn outlet(&self) -> &Outlet {
+        &self.outlet
+    }
+
+    /// Takes one message; what it leads to is in the outlet afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvelopeError`]: end the connection.
+    pub fn receive(&mut self, message: Value) -> Result<Next, EnvelopeError> {
+        let Incoming::Request(request) = Incoming::from_value(message)? else {
+            return Ok(Next::Go);
+        };
+        let (result, events) = match self.answer(&request) {
+            Ok((body, events)) => (Ok(body), events),
+            Err(failure) => (Err(failure), Vec::new()),
+        };
+        self.outlet.push_response(&Response::new(&request, result));
+        for event in events {
+            self.outlet.push_event(&event);
+        }
+        Ok(match self.stage {
+            Stage::Refused | Stage::Over => Next::End,
+            _ => Next::Go,
+        })
+    }
+
+    /// Removes everything that this session set; the text is restored when it returns. What the backend sends while it
+    /// does so still goes out.
+    pub fn close(&mut self) {
+        let before = std::mem::replace(&mut self.stage, Stage::Over);
+        if matches!(before, Stage::Initialized(_) | Stage::Attached) {
+            self.backend.borrow_mut().close(self.id);
+        }
+        self.outlet.close();
+    }
+
+    /// Closes the session because the server ends, and tells the client.
+    pub fn terminate(&mut self) {
+        self.close();
+        self.outlet.push_event(&Event::Terminated);
+    }
+
+    fn answer(&mut self, request: &Request) -> Answer {
+        if let Stage::Refused = self.stage {
+            let text =
+                format!("{MAX_CLIENTS} debug clients are connected already: close one first");
+            return Err(Failure::new(FailureId::TooManyClients, text));
+        }
+        let body = match (Command::parse(request)?, &self.stage) {
+            (Command::Initialize(arguments), Stage::New) => return self.initialize(&arguments),
+            (Command::Initialize(_), _) => {
+                let text = "the session is initialized already".to_owned();
+                return Err(Failure::new(FailureId::AlreadyInitialized, text));
+            }
+            // Not harmful, and all that a client can do that was refused at `initialize`.
+            (Command::Disconnect, _) => {
+                self.close();
+                None
+            }
+            (_, Stage::New) => {
+                let text = format!("`initialize` must come before `{}`", request.command);
+                return Err(Failure::new(FailureId::NotInitialized, text));
+            }
+            (Command::Attach(arguments), _) => return self.attach(arguments),
+            (Command::SetBreakpoints(arguments), _) => Some(self.set_breakpoints(arguments)?),
+            (Command::Threads, _) => Some(self.threads()),
+            // Requests are answered one after the other, so what a client wants to cancel is answered already.
+            (Command::ConfigurationDone | Command::Cancel, _) => None,
+            (_, _) => {
+                let text = format!("`{}` needs a stopped thread", request.command);
+                return Err(Failure::new(FailureId::NotStopped, text));
+            }
+        };
+        Ok((body, Vec::new()))
+    }
+
+    fn initialize(&mut self, arguments: &InitializeArguments) -> Answer {
+        let conventions = Conventions::of(arguments).map_err(bad_path)?;
+        tracing::debug!(
+            session = self.id,
+            client = arguments.client_id(),
+            "initialize"
+        );
+        self.outlet.set_conventions(conventions);
+        self.stage = Stage::Initialized(BTreeMap::new());
+        let outlet = self.outlet.clone();
+        self.backend.borrow_mut().open(self.id, outlet);
+        // Not later: there are clients that wait for `initialized` before they attach.
+        let body = ResponseBody::Initialize(CAPABILITIES);
+        Ok((Some(body), vec![Event::Initialized]))
+    }
+
+    fn attach(&mut self, arguments: AttachArguments) -> Answer {
+        let conventions = self.outlet.conventions();
+        self.source_map = conventions
+            .source_map_from_client(arguments.source_map)
+            .map_err(bad_path)?;
+        if let Stage::Initialized(early) = std::mem::replace(&mut self.stage, Stage::Attached)
+            && !self.source_map.is_empty()
+        {
+            self.place_again(early);
+        }
+        Ok((None, Vec::new()))
+    }
+
+    /// Places breakpoints anew that were set before the source map was known, and tells what became of them.
+    fn place_again(&mut self, early: BTreeMap<String, Vec<Wanted>>) {
+        for (path, wanted) in early {
+            let mut backend = self.backend.borrow_mut();
+            let placed = backend.set_breakpoints(self.id, &path, &self.source_map, &wanted);
+            drop(backend);
+            for mut placed in placed {
+                placed.path.get_or_insert_with(|| path.clone());
+                self.outlet.send(Notice::BreakpointChanged(placed));
+            }
+        }
+    }
+
+    fn set_breakpoints(
+        &mut self,
+        arguments: SetBreakpointsArguments,
+    ) -> Result<ResponseBody, Failure> {
+        let conventions = self.outlet.conventions();
+        let path = conventions.path_from_client(&arguments.source);
+        let path = path.map_err(bad_path)?;
+        // `None` where the client counts to a line that cannot exist.
+        let asked: Vec<Option<Wanted>> = arguments
+            .into_breakpoints()
+            .into_iter()
+            .map(|breakpoint| wanted(breakpoint, conventions))
+            .collect();
+        let wanted: Vec<Wanted> = asked.iter().flatten().cloned().collect();
+        let mut backend = self.backend.borrow_mut();
+        let placed = backend.set_breakpoints(self.id, &path, &self.source_map, &wanted);
+        drop(backend);
+        let mut placed = placed.into_iter();
+        let breakpoints = asked
+            .iter()
+            .map(|asked| match asked.as_ref().and_then(|_| placed.next()) {
+                Some(placed) => self.outlet.breakpoint(placed, Some(&path)),
+                None => Breakpoint {
+                    message: Some("there is no such line".to_owned()),
+                    source: Some(conventions.source_to_client(&path)),
+                    ..Breakpoint::default()
+                },
+            })
+            .collect();
+        if let Stage::Initialized(early) = &mut self.stage {
+            early.insert(path, wanted);
+        }
+        Ok(ResponseBody::SetBreakpoints { breakpoints })
+    }
+
+    fn threads(&self) -> ResponseBody {
+        let threads = self.backend.borrow_mut().threads();
+        ResponseBody::Threads {
+            threads: threads
+                .into_iter()
+                .map(|(id, name)| Thread { id, name })
+                .collect(),
+        }
+    }
+}
+
+impl<B: Backend> Drop for Session<B> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn wanted(breakpoint: SourceBreakpoint, conventions: Conventions) -> Option<Wanted> {
+    // Clients leave an empty text in a field that their user cleared.
+    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+    Some(Wanted {
+        line: conventions.line_from_client(breakpoint.line)?,
+        column: breakpoint
+            .column
+            .and_then(|column| conventions.column_from_client(column)),
+        condition: filled(breakpoint.condition),
+        hit_condition: filled(breakpoint.hit_condition),
+        log_message: filled(breakpoint.log_message),
+    })
+}
+
+fn bad_path(error: PathError) -> Failure {
+    Failure::new(FailureId::BadPath, error.to_string())
+}

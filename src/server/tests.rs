@@ -1,0 +1,390 @@
+//! The sessions over real sockets, with a debugger that is made up.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use dap::{Client, ClientError, SourceMap};
+use serde_json::{Value, json};
+
+use super::backend::{Notice, Placed, Wanted};
+use super::fake::{Call, FakeServer};
+use super::{MAX_CLIENTS, MAX_REFUSALS};
+use rows::WAIT;
+
+#[path = "../../tests/support/rows.rs"]
+pub mod rows;
+#[path = "../../tests/support/schema.rs"]
+mod schema;
+
+/// Runs the conversations that need nothing but a server.
+macro_rules! conversations {
+    ($($row:ident)*) => {
+        $(#[test]
+        fn $row() {
+            rows::$row(&FakeServer::start().target);
+        })*
+    };
+}
+
+conversations! {
+    row_01_nothing_before_initialize
+    row_02_attach_is_answered_at_once
+    row_02_detrix_daemon
+    row_03_set_breakpoints_replaces
+    row_04_ids_stay
+    row_05_order_and_length
+    row_08_empty_log_message_is_a_breakpoint
+    row_12_output
+    row_16_seq_rises_from_one
+    row_17_errors_leave_the_connection
+    row_18_frames
+    row_18_http_is_closed_at_once
+    row_19_lines_from_zero_and_uris
+    row_20_disconnect_leaves_the_program_running
+    row_21_several_clients
+    row_22_cancel
+    row_27_no_arguments
+}
+
+fn wanted(line: u64, message: &str) -> Wanted {
+    Wanted {
+        line,
+        column: None,
+        condition: None,
+        hit_condition: None,
+        log_message: Some(message.to_owned()),
+    }
+}
+
+fn set(session: u64, path: &str, wanted: Vec<Wanted>) -> Call {
+    Call::Set {
+        session,
+        path: path.to_owned(),
+        source_map: SourceMap::default(),
+        wanted,
+    }
+}
+
+#[test]
+fn row_01_requests_before_initialize_are_refused() {
+    let server = FakeServer::start();
+    let mut client = server.target.connect();
+    for command in ["threads", "attach", "setBreakpoints", "nonsense"] {
+        let arguments = json!({"source": {"path": "/a.rs"}});
+        assert!(!client.request(command, arguments).unwrap().success);
+    }
+    assert_eq!(server.calls(), []);
+    client.initialize().unwrap();
+    assert_eq!(server.calls(), [Call::Open(1)]);
+}
+
+#[test]
+fn row_03_the_backend_gets_the_whole_list() {
+    let server = FakeServer::start();
+    let mut client = server.target.attach();
+    let breakpoints = json!([
+        {"line": 7, "column": 3, "condition": "a", "hitCondition": "> 3", "logMessage": "x"},
+        {"line": 9, "condition": "", "hitCondition": "", "logMessage": "", "unknown": 5},
+    ]);
+    let source = json!({"path": "/a.rs"});
+    let arguments = json!({"source": source, "breakpoints": breakpoints});
+    client.call("setBreakpoints", arguments).unwrap();
+    client
+        .call("setBreakpoints", json!({"source": source}))
+        .unwrap();
+    let full = Wanted {
+        column: Some(3),
+        condition: Some("a".to_owned()),
+        hit_condition: Some("> 3".to_owned()),
+        ..wanted(7, "x")
+    };
+    let bare = Wanted {
+        log_message: None,
+        ..wanted(9, "")
+    };
+    let expected = [
+        Call::Open(1),
+        set(1, "/a.rs", vec![full, bare]),
+        set(1, "/a.rs", vec![]),
+    ];
+    assert_eq!(server.calls(), expected);
+}
+
+#[test]
+fn row_06_breakpoint_changed() {
+    let server = FakeServer::start();
+    let mut client = server.target.attach();
+    server.act(|backend| {
+        backend.outlets[&1].send(Notice::BreakpointChanged(Placed {
+            id: 5,
+            verified: true,
+            line: Some(7),
+            path: Some("/a.rs".to_owned()),
+            ..Placed::default()
+        }));
+    });
+    let body = client.wait_event("breakpoint", WAIT).unwrap();
+    let breakpoint =
+        json!({"id": 5, "verified": true, "line": 7, "source": {"name": "a.rs", "path": "/a.rs"}});
+    assert_eq!(body, json!({"reason": "changed", "breakpoint": breakpoint}));
+}
+
+#[test]
+fn row_23_terminated_when_the_server_ends() {
+    let server = FakeServer::start();
+    let target = server.target.clone();
+    rows::row_23_terminated_when_the_server_ends(&target, || {
+        let mut served = target.attach();
+        server.stop();
+        assert_eq!(served.wait_event("terminated", WAIT).unwrap(), Value::Null);
+    });
+    assert!(matches!(
+        Client::connect(target.address),
+        Err(ClientError::Io(_))
+    ));
+}
+
+#[test]
+fn row_24_closed_before_disconnect_is_answered() {
+    let server = FakeServer::start();
+    let mut client = server.target.attach();
+    client.call("disconnect", Value::Null).unwrap();
+    assert_eq!(server.calls(), [Call::Open(1), Call::Close(1)]);
+    // What was hit until then is not lost, and comes before the answer.
+    assert_eq!(client.next_output(WAIT).unwrap().output, "the last hit\n");
+    assert!(matches!(
+        client.next_message(WAIT),
+        Err(ClientError::Closed)
+    ));
+    let mut client = server.target.attach();
+    client.finish().unwrap();
+    assert_eq!(
+        [server.next_call(), server.next_call()],
+        [Call::Open(2), Call::Close(2)]
+    );
+    client.next_output(WAIT).unwrap();
+    assert!(matches!(
+        client.next_message(WAIT),
+        Err(ClientError::Closed)
+    ));
+}
+
+#[test]
+fn row_24_closed_when_the_client_vanishes() {
+    let server = FakeServer::start();
+    let mut stream = TcpStream::connect(server.target.address).unwrap();
+    stream.write_all(&framed("initialize", 1)).unwrap();
+    stream.peek(&mut [0]).unwrap();
+    // What was not read makes this a reset.
+    drop(stream);
+    assert_eq!(
+        [server.next_call(), server.next_call()],
+        [Call::Open(1), Call::Close(1)]
+    );
+}
+
+#[test]
+fn row_24_closed_when_the_protocol_is_broken() {
+    let server = FakeServer::start();
+    let mut client = server.target.attach();
+    client.send_bytes(b"nonsense\r\n").unwrap();
+    assert_eq!(
+        [server.next_call(), server.next_call()],
+        [Call::Open(1), Call::Close(1)]
+    );
+    client.next_output(WAIT).unwrap();
+    assert!(matches!(
+        client.next_message(WAIT),
+        Err(ClientError::Closed)
+    ));
+}
+
+#[test]
+fn row_26_paths() {
+    let server = FakeServer::start();
+    let path = "/src/a b/ü & #1/%20.rs";
+    let mut client = server.target.attach();
+    let source = client.set_logpoints(path, &[(7, "x")]).unwrap()[0]
+        .source
+        .clone()
+        .unwrap();
+    assert_eq!(
+        (source.name.as_deref(), source.path.as_deref()),
+        (Some("%20.rs"), Some(path))
+    );
+    assert_eq!(
+        server.calls(),
+        [Call::Open(1), set(1, path, vec![wanted(7, "x")])]
+    );
+
+    let mut client = server.target.connect();
+    client
+        .call("initialize", json!({"pathFormat": "uri"}))
+        .unwrap();
+    let uri = "file:///src/a%20b/%C3%BC%20%26%20%231/%2520.rs";
+    let source = client.set_logpoints(uri, &[(7, "x")]).unwrap()[0]
+        .source
+        .clone()
+        .unwrap();
+    assert_eq!(source.path.as_deref(), Some(uri));
+    assert_eq!(
+        server.calls(),
+        [Call::Open(2), set(2, path, vec![wanted(7, "x")])]
+    );
+}
+
+#[test]
+fn a_source_map_reaches_the_backend_however_late_it_comes() {
+    let server = FakeServer::start();
+    let mut client = server.target.connect();
+    client.initialize().unwrap();
+    client.set_logpoints("/home/a.rs", &[(7, "x")]).unwrap();
+    client
+        .attach(json!({"sourceMap": [["/build", "/home"]]}))
+        .unwrap();
+    let change = client.wait_event("breakpoint", WAIT).unwrap();
+    assert_eq!(change["breakpoint"]["source"]["path"], "/home/a.rs");
+    client.set_logpoints("/home/b.rs", &[(9, "y")]).unwrap();
+    let mapped = |path: &str, line, message| Call::Set {
+        session: 1,
+        path: path.to_owned(),
+        source_map: serde_json::from_value(json!({"/build": "/home"})).unwrap(),
+        wanted: vec![wanted(line, message)],
+    };
+    let expected = [
+        Call::Open(1),
+        set(1, "/home/a.rs", vec![wanted(7, "x")]),
+        mapped("/home/a.rs", 7, "x"),
+        mapped("/home/b.rs", 9, "y"),
+    ];
+    assert_eq!(server.calls(), expected);
+    let refused = client.attach(json!({"sourceMap": "x"}));
+    assert!(
+        matches!(refused, Err(ClientError::Refused { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_client_that_does_not_read_loses_events_and_is_told() {
+    const EVENTS: u64 = 100_000;
+    let server = FakeServer::start();
+    let mut slow = server.target.attach();
+    server.act(|backend| {
+        for number in 0..EVENTS {
+            backend.outlets[&1].send(Notice::Output {
+                text: format!("{number} {}", "x".repeat(200)),
+                path: None,
+                line: None,
+            });
+        }
+    });
+    // Others are served meanwhile, and so are its own requests, once it reads.
+    let mut other = server.target.attach();
+    other.call("threads", Value::Null).unwrap();
+    let threads = slow.send("threads", Value::Null).unwrap();
+    let (mut received, mut lost, mut answered) = (0, 0, false);
+    while received + lost < EVENTS || !answered {
+        let message = slow.next_message(WAIT).unwrap();
+        let text = message["body"]["output"].as_str().unwrap_or_default();
+        match text.split_once(" events were dropped") {
+            Some((count, _)) => lost += count.parse::<u64>().unwrap(),
+            None if text.is_empty() => answered |= message["request_seq"] == threads,
+            None => received += 1,
+        }
+    }
+    assert_eq!(received + lost, EVENTS);
+    assert!(
+        received > 1000 && lost > 1000,
+        "{received} received, {lost} lost"
+    );
+}
+
+#[test]
+fn a_client_that_never_reads_can_be_dropped_and_does_not_delay_the_end() {
+    let server = FakeServer::start();
+    let mut client = server.target.attach();
+    server.act(|backend| {
+        for _ in 0..10_000 {
+            let text = "x".repeat(1000);
+            let (path, line) = (None, None);
+            backend.outlets[&1].send(Notice::Output { text, path, line });
+        }
+    });
+    client.send("disconnect", Value::Null).unwrap();
+    assert_eq!(
+        [server.next_call(), server.next_call()],
+        [Call::Open(1), Call::Close(1)]
+    );
+    let mut flood = server.target.attach();
+    for _ in 0..10_000 {
+        flood.send("threads", Value::Null).unwrap();
+    }
+    server.stop();
+}
+
+#[test]
+fn too_many_clients_are_told_so() {
+    let server = FakeServer::start();
+    let clients: Vec<Client> = (0..MAX_CLIENTS).map(|_| server.target.attach()).collect();
+    let mut refused = server.target.connect();
+    match refused.initialize() {
+        Err(ClientError::Refused { message, .. }) => {
+            assert!(message.starts_with("64 debug clients"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(
+        refused.next_message(WAIT),
+        Err(ClientError::Closed)
+    ));
+    let silent: Vec<Client> = (0..MAX_REFUSALS).map(|_| server.target.connect()).collect();
+    let mut beyond = server.target.connect();
+    assert!(matches!(
+        beyond.next_message(WAIT),
+        Err(ClientError::Closed)
+    ));
+    drop((clients, silent));
+    let deadline = Instant::now() + WAIT;
+    while server.target.connect().initialize().is_err() {
+        assert!(Instant::now() < deadline, "no seat was given back");
+    }
+}
+
+#[test]
+fn requests_of_a_client_that_does_not_read_are_left_in_the_socket() {
+    let server = FakeServer::start();
+    let mut stream = TcpStream::connect(server.target.address).unwrap();
+    stream.set_read_timeout(Some(WAIT)).unwrap();
+    stream
+        .set_write_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    let request = framed(&"x".repeat(50_000), 1);
+    let (mut requests, mut sent) = (0, 0);
+    while let Ok(length) = stream.write(&request[sent..]) {
+        sent += length;
+        if sent == request.len() {
+            (requests, sent) = (requests + 1, 0);
+        }
+        assert!(requests < 10_000, "the server takes requests without end");
+    }
+    let mut decoder = dap::Decoder::default();
+    let mut chunk = [0; 64 << 10];
+    let mut answered = 0;
+    while answered < requests {
+        let length = stream.read(&mut chunk).unwrap();
+        assert!(length > 0, "{answered} of {requests} answered");
+        decoder.push(&chunk[..length]);
+        while decoder.next_message().unwrap().is_some() {
+            answered += 1;
+        }
+    }
+}
+
+fn framed(command: &str, seq: i64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let message = json!({"seq": seq, "type": "request", "command": command});
+    dap::frame(&[message.to_string().as_bytes()], &mut bytes);
+    bytes
+}
