@@ -6,8 +6,9 @@
 mod fixture;
 mod measure;
 mod process;
+pub mod rows;
 mod running;
-mod schema;
+pub mod schema;
 mod session;
 
 pub use fixture::{Profile, fixture, mark, plugin, root, source, try_mark};
