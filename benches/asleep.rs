@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use detrix_test_support::{Profile, Running, Table, fixture, median};
+use detrix_test_support::{Profile, Running, Table, fixture, median, root};
 
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
@@ -32,7 +32,11 @@ fn instructions(table: &mut Table) {
 /// The instructions that a run executes, or `None` where there is no valgrind.
 fn count(program: &str, rounds: u32) -> Option<f64> {
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg("--tool=callgrind")
+        .arg(format!(
+            "--callgrind-out-file={}",
+            root().join("target/callgrind.out").display()
+        ))
         .arg(fixture(program, Profile::Release))
         .arg(rounds.to_string())
         .env("DETRIX_REGISTER", "0")

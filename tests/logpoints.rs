@@ -110,7 +110,7 @@ fn several_logpoints_on_one_line_each_log() {
 }
 
 #[test]
-fn dap_03_set_breakpoints_replaces_the_source_and_an_empty_list_clears_it() {
+fn row_03_set_breakpoints_replaces_the_source_and_an_empty_list_clears_it() {
     let (mut program, mut session, file) = orders();
     session.logpoint(&file, mark(&file, "price"), "old");
     session.logpoint(&file, mark(&file, "after price"), "new");
@@ -137,7 +137,7 @@ fn dap_03_set_breakpoints_replaces_the_source_and_an_empty_list_clears_it() {
 }
 
 #[test]
-fn dap_04_ids_stay_and_the_message_is_updated_in_place() {
+fn row_04_ids_stay_and_the_message_is_updated_in_place() {
     let (mut program, mut session, file) = orders();
     let line = mark(&file, "price");
     let first = session.logpoint(&file, line, "first");
@@ -149,7 +149,7 @@ fn dap_04_ids_stay_and_the_message_is_updated_in_place() {
 }
 
 #[test]
-fn dap_05_the_answer_has_the_requests_order_and_length() {
+fn row_05_the_answer_has_the_requests_order_and_length() {
     let (_program, mut session, file) = orders();
     let (price, after) = (mark(&file, "price"), mark(&file, "after price"));
     let placed = session.logpoints(
@@ -167,7 +167,7 @@ fn dap_05_the_answer_has_the_requests_order_and_length() {
 }
 
 #[test]
-fn dap_08_a_breakpoint_without_a_message_or_with_a_condition_is_refused() {
+fn row_08_a_breakpoint_without_a_message_or_with_a_condition_is_refused() {
     let (mut program, mut session, file) = orders();
     let line = mark(&file, "price");
     for breakpoint in [
@@ -185,7 +185,7 @@ fn dap_08_a_breakpoint_without_a_message_or_with_a_condition_is_refused() {
 }
 
 #[test]
-fn dap_10_braces() {
+fn row_10_braces() {
     let (mut program, mut session, file) = orders();
     let line = mark(&file, "price");
     for (message, expected) in [
@@ -204,7 +204,7 @@ fn dap_10_braces() {
 }
 
 #[test]
-fn dap_14_setting_logpoints_does_not_pause_the_program() {
+fn row_14_setting_logpoints_does_not_pause_the_program() {
     let (mut program, mut session, file) = orders();
     program.run("fire");
     let before = program.number("priced", "priced");
@@ -217,7 +217,7 @@ fn dap_14_setting_logpoints_does_not_pause_the_program() {
 }
 
 #[test]
-fn dap_20_disconnect_under_fire_leaves_the_program_running() {
+fn row_20_disconnect_under_fire_leaves_the_program_running() {
     let (mut program, mut session, file) = orders();
     let before = program.process().text();
     program.run("fire");
@@ -235,7 +235,7 @@ fn dap_20_disconnect_under_fire_leaves_the_program_running() {
 }
 
 #[test]
-fn dap_21_clients_at_once_and_one_after_another() {
+fn row_21_clients_at_once_and_one_after_another() {
     let mut program = Running::start("orders", Profile::Release);
     let port = program.port();
     let file = source("bin/orders.rs");
@@ -335,7 +335,7 @@ fn a_source_map_translates_the_clients_paths() {
 }
 
 #[test]
-fn dap_26_paths_with_spaces_unicode_and_signs_and_two_files_of_one_name() {
+fn row_26_paths_with_spaces_unicode_and_signs_and_two_files_of_one_name() {
     let mut program = Running::start("names", Profile::Release);
     let port = program.port();
     let files = [
@@ -378,7 +378,7 @@ fn dap_26_paths_with_spaces_unicode_and_signs_and_two_files_of_one_name() {
 }
 
 #[test]
-fn dap_06_a_logpoint_in_a_library_that_is_loaded_later_is_armed_then() {
+fn row_06_a_logpoint_in_a_library_that_is_loaded_later_is_armed_then() {
     let library = plugin(Profile::Release);
     let mut program = Running::program(
         &detrix_test_support::fixture("modules", Profile::Release),

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use super::backend::{Backend, Notice, Placed, SessionId, Wanted};
 use super::outlet::Outlet;
-use super::tests::rows::{Target, WAIT};
+use detrix_test_support::rows::{Target, WAIT};
 
 /// The one line that has no code.
 pub const BAD_LINE: u64 = 13;

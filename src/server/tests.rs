@@ -5,17 +5,12 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use dap::{Client, ClientError, SourceMap};
+use detrix_test_support::rows::{self, WAIT};
 use serde_json::{Value, json};
 
 use super::backend::{Notice, Placed, Wanted};
 use super::fake::{Call, FakeServer};
 use super::{MAX_CLIENTS, MAX_REFUSALS, REFUSAL_TIMEOUT};
-use rows::WAIT;
-
-#[path = "../../tests/support/rows.rs"]
-pub mod rows;
-#[path = "../../tests/support/schema.rs"]
-mod schema;
 
 /// Runs the conversations that need nothing but a server.
 macro_rules! conversations {

@@ -1,13 +1,14 @@
-//! What the tests and benches share: fixtures are built once per profile ([`fixture`]), run under a line protocol ([`Running`]), debugged over
-//! real DAP ([`Session`]) and watched from outside ([`Process`]).
+//! What the tests and benches share: fixtures are built once per profile ([`fixture()`]), run under a line protocol
+//! ([`Running`]), debugged over real DAP ([`Session`], [`rows`]) and watched from outside ([`Process`]).
 //!
 //! Everything here panics on failure, with what happened in the message: it is test code.
 
 mod fixture;
 mod measure;
 mod process;
+pub mod rows;
 mod running;
-mod schema;
+pub mod schema;
 mod session;
 
 pub use fixture::{Profile, fixture, mark, plugin, root, source, try_mark};

@@ -1,163 +1,210 @@
-//! Every message that a server sends to a [`Session`](crate::Session) is checked against the official schema of the protocol.
+//! Checks messages of the server against the official schema of the Debug Adapter Protocol, made stricter than it is
+//! published: a property that the schema does not know is an error, and so is `null`.
+//!
+//! The schema is looked for beside the repository, or where `DETRIX_DAP_SCHEMA` points; where it is absent the check is skipped, with a word, unless
+//! `CI_SCHEMA_REQUIRED=1` demands it.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use jsonschema::Validator;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-/// Validates a message of the server.
-///
-/// The schema is `../shared/dap/debugAdapterProtocol.json` beside the repository, or the file that `DETRIX_DAP_SCHEMA` names.
-/// Where there is none, one line says that the check is skipped, unless `CI_SCHEMA_REQUIRED=1`.
+/// Checks one message that a server sent.
 ///
 /// # Panics
 ///
-/// When the message is not what the schema says, has a member that the schema does not know, or has a null.
-pub(crate) fn check(message: &Value) {
-    static SCHEMA: OnceLock<Option<Schema>> = OnceLock::new();
-    let Some(schema) = SCHEMA.get_or_init(Schema::load) else {
-        return;
-    };
-    schema.check(message);
+/// If the message is not what the schema allows, or the schema is demanded and absent.
+pub fn assert_valid(message: &Value) {
+    if let Some(schema) = Schema::official()
+        && let Err(problems) = schema.check(message)
+    {
+        panic!("not a message of the protocol: {message:#}\n{problems}");
+    }
 }
 
-struct Schema {
-    document: Value,
+/// The schema, made strict.
+pub struct Schema {
+    /// Closed definitions by name.
+    definitions: Value,
+    /// Definition of each event by the event's name.
+    events: HashMap<String, String>,
     validators: Mutex<HashMap<String, Validator>>,
 }
 
 impl Schema {
-    fn load() -> Option<Self> {
-        let path = std::env::var_os("DETRIX_DAP_SCHEMA").map_or_else(
-            || crate::root().join("../shared/dap/debugAdapterProtocol.json"),
-            PathBuf::from,
-        );
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) => {
-                assert!(
-                    std::env::var_os("CI_SCHEMA_REQUIRED").is_none_or(|required| required != "1"),
-                    "{}: {error}",
-                    path.display()
-                );
-                eprintln!(
-                    "skipped: messages are not checked against the DAP schema, {} is not there",
-                    path.display()
-                );
-                return None;
+    /// The official schema; `None` where it is absent, which is said once.
+    pub fn official() -> Option<&'static Self> {
+        static SCHEMA: OnceLock<Option<Schema>> = OnceLock::new();
+        let load = || {
+            let path = std::env::var_os("DETRIX_DAP_SCHEMA").map_or_else(
+                || crate::root().join("../shared/dap/debugAdapterProtocol.json"),
+                PathBuf::from,
+            );
+            match std::fs::read_to_string(&path) {
+                Ok(text) => Some(Self::new(&serde_json::from_str(&text).unwrap())),
+                Err(error) => {
+                    let required = std::env::var("CI_SCHEMA_REQUIRED").is_ok_and(|it| it == "1");
+                    assert!(!required, "{}: {error}", path.display());
+                    eprintln!(
+                        "skipped the check of messages against the official schema: {}: {error}",
+                        path.display()
+                    );
+                    None
+                }
             }
         };
-        let mut document: Value = serde_json::from_str(&text).expect("the schema is JSON");
-        close(&mut document);
-        Some(Self {
-            document,
-            validators: Mutex::default(),
-        })
+        SCHEMA.get_or_init(load).as_ref()
     }
 
-    fn check(&self, message: &Value) {
-        assert!(!has_null(message), "a null in {message}");
-        let name = self.definition(message);
+    fn new(schema: &Value) -> Self {
+        let definitions = schema["definitions"].as_object().unwrap();
+        let mut closed = Map::new();
+        let mut events = HashMap::new();
+        for (name, definition) in definitions {
+            let definition = closed_definition(definition, definitions);
+            if let Some(event) = definition["properties"]["event"]["enum"][0].as_str() {
+                events.insert(event.to_owned(), name.clone());
+            }
+            closed.insert(name.clone(), definition);
+        }
+        Self {
+            definitions: Value::Object(closed),
+            events,
+            validators: Mutex::default(),
+        }
+    }
+
+    /// Checks one message that a server sent.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, a line each.
+    pub fn check(&self, message: &Value) -> Result<(), String> {
+        let definition = self.definition(message)?;
         let mut validators = self
             .validators
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let validator = validators.entry(name.clone()).or_insert_with(|| {
-            let mut document = self.document.clone();
-            document["$ref"] = json!(format!("#/definitions/{name}"));
-            jsonschema::validator_for(&document)
-                .unwrap_or_else(|error| panic!("the schema of {name}: {error}"))
+        let validator = validators.entry(definition.clone()).or_insert_with(|| {
+            let reference = format!("#/definitions/{definition}");
+            jsonschema::validator_for(&json!({
+                "$schema": "http://json-schema.org/draft-04/schema#",
+                "definitions": self.definitions,
+                "allOf": [{"$ref": reference}],
+            }))
+            .unwrap()
         });
-        let errors: Vec<String> = validator
+        let mut problems: Vec<String> = validator
             .iter_errors(message)
-            .map(|error| format!("{}: {error}", error.instance_path()))
+            .map(|error| format!("{definition}{}: {error}", error.instance_path()))
             .collect();
-        assert!(errors.is_empty(), "{name}: {errors:?}\n{message}");
+        nulls(message, &definition, &mut problems);
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(problems.join("\n")),
+        }
     }
 
-    /// The definition that describes the message, such as `OutputEvent`.
-    fn definition(&self, message: &Value) -> String {
-        let (member, suffix) = match message["type"].as_str() {
-            Some("event") => ("event", "Event"),
-            Some("response") if message["success"] == false => return "ErrorResponse".to_owned(),
-            Some("response") => ("command", "Response"),
-            Some("request") => ("command", "Request"),
-            _ => panic!("no message of the protocol: {message}"),
-        };
-        let word = message[member]
-            .as_str()
-            .unwrap_or_else(|| panic!("no `{member}` in {message}"));
-        let mut letters = word.chars();
-        let first: String = letters
-            .next()
-            .map(|letter| letter.to_uppercase().collect())
-            .unwrap_or_default();
-        let name = format!("{first}{}{suffix}", letters.as_str());
-        assert!(
-            self.document["definitions"][&name].is_object(),
-            "the schema has no {name}: {message}"
-        );
-        name
-    }
-}
-
-/// Refuses members that the schema does not name. Its types are composed with `allOf`, so it is `unevaluatedProperties` of
-/// the 2019-09 draft that sees the members of all parts; a part itself must stay open.
-fn close(document: &mut Value) {
-    document["$schema"] = json!("https://json-schema.org/draft/2019-09/schema");
-    let bases: Vec<String> = bases(document);
-    let Some(definitions) = document["definitions"].as_object_mut() else {
-        panic!("the schema has no definitions");
-    };
-    for (name, definition) in definitions {
-        if !bases.contains(name) {
-            close_definition(definition);
+    /// The name of the definition that a message has to fulfil.
+    fn definition(&self, message: &Value) -> Result<String, String> {
+        let text = |key: &str| message[key].as_str().ok_or(format!("no {key}"));
+        match text("type")? {
+            "event" => {
+                let event = text("event")?;
+                let definition = self.events.get(event);
+                definition.cloned().ok_or(format!("no event `{event}`"))
+            }
+            "response" if message["success"] == false => Ok("ErrorResponse".to_owned()),
+            "response" => {
+                let command = text("command")?;
+                let (first, rest) = command.split_at(command.len().min(1));
+                let definition = format!("{}{rest}Response", first.to_uppercase());
+                match self.definitions.get(&definition) {
+                    Some(_) => Ok(definition),
+                    None => Err(format!("no response to `{command}`")),
+                }
+            }
+            other => Err(format!("a server sends no `{other}`")),
         }
     }
 }
 
-/// The definitions that others extend.
-fn bases(document: &Value) -> Vec<String> {
-    let definitions = document["definitions"].as_object();
-    definitions
-        .into_iter()
-        .flat_map(|definitions| definitions.values())
-        .filter_map(|definition| definition["allOf"].as_array())
-        .flatten()
-        .filter_map(|part| part["$ref"].as_str())
-        .filter_map(|reference| reference.strip_prefix("#/definitions/"))
-        .map(str::to_owned)
-        .collect()
+/// A definition with all that it is composed of in one object, and nothing else allowed in it.
+fn closed_definition(definition: &Value, definitions: &Map<String, Value>) -> Value {
+    if definition.get("allOf").is_none() {
+        let mut definition = definition.clone();
+        close(&mut definition);
+        return definition;
+    }
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    compose(definition, definitions, &mut properties, &mut required);
+    let mut closed = json!({"type": "object", "properties": properties});
+    // Draft 4 has no empty `required`.
+    if !required.is_empty() {
+        closed["required"] = Value::Array(required);
+    }
+    close(&mut closed);
+    closed
 }
 
-fn close_definition(definition: &mut Value) {
-    let composed = definition["allOf"].is_array();
-    let described = definition["properties"].is_object();
-    let open = definition.get("additionalProperties").is_some();
-    if (composed || described) && !open {
-        definition["unevaluatedProperties"] = json!(false);
+/// Adds the properties of all parts; a later part's wins, because parts refine what they build on.
+fn compose(
+    part: &Value,
+    definitions: &Map<String, Value>,
+    properties: &mut Map<String, Value>,
+    required: &mut Vec<Value>,
+) {
+    if let Some(reference) = part["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap();
+        compose(&definitions[name], definitions, properties, required);
     }
-    // The body of a response or event is described in place.
-    if let Some(parts) = definition.get_mut("allOf").and_then(Value::as_array_mut) {
-        for part in parts {
-            if let Some(body) = part.pointer_mut("/properties/body")
-                && body["properties"].is_object()
-                && body.get("additionalProperties").is_none()
-            {
-                body["unevaluatedProperties"] = json!(false);
+    for part in part["allOf"].as_array().into_iter().flatten() {
+        compose(part, definitions, properties, required);
+    }
+    properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
+    for name in part["required"].as_array().into_iter().flatten() {
+        if !required.contains(name) {
+            required.push(name.clone());
+        }
+    }
+}
+
+/// Forbids unknown properties in all objects that list theirs, and numbers beyond their `format`.
+fn close(schema: &mut Value) {
+    let Some(object) = schema.as_object_mut() else {
+        return;
+    };
+    if object.get("properties").is_some_and(Value::is_object) {
+        object.entry("additionalProperties").or_insert(json!(false));
+        let properties = object["properties"].as_object_mut().unwrap();
+        properties.values_mut().for_each(close);
+    }
+    if let Some(items) = object.get_mut("items") {
+        close(items);
+    }
+    if object.get("format") == Some(&json!("int32")) {
+        object.entry("minimum").or_insert(json!(i32::MIN));
+        object.entry("maximum").or_insert(json!(i32::MAX));
+    }
+}
+
+fn nulls(value: &Value, path: &str, problems: &mut Vec<String>) {
+    match value {
+        Value::Null => problems.push(format!("{path}: null")),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                nulls(item, &format!("{path}/{index}"), problems);
             }
         }
-    }
-}
-
-fn has_null(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(elements) => elements.iter().any(has_null),
-        Value::Object(members) => members.values().any(has_null),
-        _ => false,
+        Value::Object(members) => {
+            for (name, member) in members {
+                nulls(member, &format!("{path}/{name}"), problems);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -165,38 +212,87 @@ fn has_null(value: &Value) -> bool {
 mod tests {
     use super::*;
 
-    fn schema() -> Option<Schema> {
-        Schema::load()
-    }
-
-    fn refused(message: Value) -> bool {
-        let Some(schema) = schema() else { return true };
-        std::panic::catch_unwind(move || schema.check(&message)).is_err()
+    #[test]
+    fn accepts_messages_of_the_protocol() {
+        let Some(schema) = Schema::official() else {
+            return;
+        };
+        for message in [
+            json!({"seq": 1, "type": "event", "event": "initialized"}),
+            json!({"seq": 2, "type": "response", "request_seq": 1, "command": "attach", "success": true}),
+            json!({"seq": 3, "type": "response", "request_seq": 1, "command": "nonsense", "success": false,
+                "message": "no", "body": {"error": {"id": 1, "format": "no", "showUser": true}}}),
+            json!({"seq": 4, "type": "response", "request_seq": 1, "command": "setBreakpoints", "success": true,
+                "body": {"breakpoints": [{"verified": true, "source": {"sources": [{"name": "a"}]}}]}}),
+        ] {
+            assert_eq!(schema.check(&message), Ok(()), "{message}");
+        }
     }
 
     #[test]
-    fn takes_a_proper_output_event() {
-        let Some(schema) = schema() else { return };
-        schema.check(&json!({
-            "seq": 3, "type": "event", "event": "output",
-            "body": { "category": "console", "output": "x\n", "source": { "path": "/a" }, "line": 3 },
-        }));
-    }
-
-    #[test]
-    fn refuses_unknown_members_nulls_and_missing_ones() {
-        let event =
-            |body: Value| json!({ "seq": 3, "type": "event", "event": "output", "body": body });
-        assert!(refused(event(
-            json!({ "output": "x\n", "Category": "console" })
-        )));
-        assert!(refused(event(json!({ "output": "x\n", "line": null }))));
-        assert!(refused(event(json!({ "category": "console" }))));
-        assert!(refused(event(
-            json!({ "output": "x", "source": { "pth": "/a" } })
-        )));
-        let mut wrong = event(json!({ "output": "x\n" }));
-        wrong["extra"] = json!(1);
-        assert!(refused(wrong));
+    fn refuses_everything_else() {
+        let Some(schema) = Schema::official() else {
+            return;
+        };
+        for (message, problem) in [
+            (
+                json!({"seq": 1, "type": "event", "event": "nonsense"}),
+                "no event",
+            ),
+            (
+                json!({"seq": 0, "type": "event", "event": "initialized"}),
+                "seq",
+            ),
+            (
+                json!({"seq": 1, "type": "event", "event": "initialized", "reason": "x"}),
+                "reason",
+            ),
+            (
+                json!({"seq": 1, "type": "event", "event": "initialized", "body": null}),
+                "null",
+            ),
+            (
+                json!({"seq": 1, "type": "event", "event": "output", "body": {"output": "x", "source": {"pat": "x"}}}),
+                "pat",
+            ),
+            (
+                json!({"seq": 1, "type": "event", "event": "output", "body": {"category": "console"}}),
+                "output",
+            ),
+            (
+                json!({"seq": 1, "type": "request", "command": "threads"}),
+                "sends no",
+            ),
+            (
+                json!({"seq": 1, "type": "response", "request_seq": 1, "command": "attach"}),
+                "success",
+            ),
+            (
+                json!({"seq": 1, "type": "response", "request_seq": 1, "command": "threads", "success": true}),
+                "body",
+            ),
+            (
+                json!({"seq": 1, "type": "response", "request_seq": 1, "command": "nonsense", "success": true}),
+                "no response",
+            ),
+            (
+                json!({"seq": 1, "type": "response", "request_seq": 1, "command": "threads", "success": false,
+                "error": "x", "body": {"error": {"id": 1, "format": "x"}}}),
+                "error",
+            ),
+            (
+                json!({"seq": 1, "type": "response", "request_seq": 1, "command": "threads", "success": true,
+                "body": {"threads": [{"id": 1_i64 << 40, "name": "x"}]}}),
+                "id",
+            ),
+            (
+                json!({"seq": 1, "type": "response", "request_seq": 1, "command": "setBreakpoints", "success": true,
+                "body": {"breakpoints": [{"verified": true, "source": {"sources": [{"nam": "a"}]}}]}}),
+                "nam",
+            ),
+        ] {
+            let problems = schema.check(&message).expect_err(&message.to_string());
+            assert!(problems.contains(problem), "{message}: {problems}");
+        }
     }
 }

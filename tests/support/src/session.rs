@@ -44,7 +44,7 @@ impl Session {
     pub fn connect(port: u16) -> Self {
         let mut client = dap::Client::connect((Ipv4Addr::LOCALHOST, port))
             .unwrap_or_else(|error| panic!("connect to {port}: {error}"));
-        client.observe(schema::check);
+        client.observe(schema::assert_valid);
         client
             .initialize()
             .unwrap_or_else(|error| panic!("initialize: {error}"));

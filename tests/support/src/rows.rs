@@ -8,7 +8,7 @@ use std::time::Duration;
 use dap::{Client, ClientError};
 use serde_json::{Value, json};
 
-use super::schema;
+use crate::schema;
 
 /// How long anything may take that must happen.
 pub const WAIT: Duration = Duration::from_secs(20);
@@ -71,6 +71,7 @@ fn until_closed(client: &mut Client) -> Vec<Value> {
     }
 }
 
+/// Row 1: nothing before initialize.
 pub fn row_01_nothing_before_initialize(target: &Target) {
     let mut client = target.connect();
     let pipelined = [
@@ -89,6 +90,7 @@ pub fn row_01_nothing_before_initialize(target: &Target) {
     assert!(client.wait_reply(3, WAIT).unwrap().success);
 }
 
+/// Row 2: attach is answered at once.
 pub fn row_02_attach_is_answered_at_once(target: &Target) {
     // `configurationDone` never.
     let mut client = target.connect();
@@ -111,6 +113,7 @@ pub fn row_02_attach_is_answered_at_once(target: &Target) {
 }
 
 /// The handshakes of the Detrix daemon, by the byte.
+/// Row 2: detrix daemon.
 pub fn row_02_detrix_daemon(target: &Target) {
     let attach = [
         r#"{"stopOnEntry":false,"pid":4242,"initCommands":["command script import \"/x/lldb_lookup.py\"","command source -s 0 \"/x/lldb_commands\""]}"#,
@@ -148,6 +151,7 @@ pub fn row_02_detrix_daemon(target: &Target) {
     }
 }
 
+/// Row 3: set breakpoints replaces.
 pub fn row_03_set_breakpoints_replaces(target: &Target) {
     let mut client = target.attach();
     let [first, second] = target.lines;
@@ -166,6 +170,7 @@ pub fn row_03_set_breakpoints_replaces(target: &Target) {
     }
 }
 
+/// Row 4: ids stay.
 pub fn row_04_ids_stay(target: &Target) {
     let mut client = target.attach();
     let [first, second] = target.lines;
@@ -179,6 +184,7 @@ pub fn row_04_ids_stay(target: &Target) {
     assert!(set[0].id.is_some() && set[0].id != set[1].id);
 }
 
+/// Row 5: order and length.
 pub fn row_05_order_and_length(target: &Target) {
     let mut client = target.attach();
     let [first, second] = target.lines;
@@ -201,6 +207,7 @@ pub fn row_05_order_and_length(target: &Target) {
     assert_eq!(set[3].line, Some(first as i64));
 }
 
+/// Row 8: empty log message is a breakpoint.
 pub fn row_08_empty_log_message_is_a_breakpoint(target: &Target) {
     let mut client = target.attach();
     let set = client
@@ -210,6 +217,7 @@ pub fn row_08_empty_log_message_is_a_breakpoint(target: &Target) {
     assert!(set[0].message.is_some());
 }
 
+/// Row 12: output.
 pub fn row_12_output(target: &Target) {
     let mut client = target.attach();
     let line = target.lines[0];
@@ -225,6 +233,7 @@ pub fn row_12_output(target: &Target) {
     assert_eq!(source.name.as_deref(), target.path.rsplit('/').next());
 }
 
+/// Row 16: seq rises from one.
 pub fn row_16_seq_rises_from_one(target: &Target) {
     let mut client = target.connect();
     let seqs = Arc::new(Mutex::new(Vec::new()));
@@ -244,6 +253,7 @@ pub fn row_16_seq_rises_from_one(target: &Target) {
     assert!(seqs.len() >= 7);
 }
 
+/// Row 17: errors leave the connection.
 pub fn row_17_errors_leave_the_connection(target: &Target) {
     let mut client = target.attach();
     let bad = [
@@ -289,6 +299,7 @@ pub fn row_17_errors_leave_the_connection(target: &Target) {
     client.call("threads", Value::Null).unwrap();
 }
 
+/// Row 18: frames.
 pub fn row_18_frames(target: &Target) {
     let mut client = target.connect();
     for byte in request(1, "initialize") {
@@ -334,6 +345,7 @@ pub fn row_18_frames(target: &Target) {
 }
 
 /// A browser must not reach the debugger, neither by a request nor by a frame in a request's body.
+/// Row 18: http is closed at once.
 pub fn row_18_http_is_closed_at_once(target: &Target) {
     let smuggled = String::from_utf8(request(1, "initialize")).unwrap();
     for bytes in [
@@ -348,6 +360,7 @@ pub fn row_18_http_is_closed_at_once(target: &Target) {
     }
 }
 
+/// Row 19: lines from zero and uris.
 pub fn row_19_lines_from_zero_and_uris(target: &Target) {
     let mut client = target.connect();
     let refused = client
@@ -382,6 +395,7 @@ pub fn row_19_lines_from_zero_and_uris(target: &Target) {
     );
 }
 
+/// Row 20: disconnect leaves the program running.
 pub fn row_20_disconnect_leaves_the_program_running(target: &Target) {
     for arguments in [
         Value::Null,
@@ -405,6 +419,7 @@ pub fn row_20_disconnect_leaves_the_program_running(target: &Target) {
     assert_eq!(next.next_output(WAIT).unwrap().output, "alive\n");
 }
 
+/// Row 21: several clients.
 pub fn row_21_several_clients(target: &Target) {
     let mut first = target.attach();
     first
@@ -426,6 +441,7 @@ pub fn row_21_several_clients(target: &Target) {
     assert_eq!(third.next_output(WAIT).unwrap().output, "third\n");
 }
 
+/// Row 22: cancel.
 pub fn row_22_cancel(target: &Target) {
     let mut client = target.attach();
     let threads = client.send("threads", Value::Null).unwrap();
@@ -444,6 +460,7 @@ pub fn row_22_cancel(target: &Target) {
 }
 
 /// `stop` makes the server end in an orderly way.
+/// Row 23: terminated when the server ends.
 pub fn row_23_terminated_when_the_server_ends(target: &Target, stop: impl FnOnce()) {
     let mut client = target.attach();
     stop();
@@ -455,6 +472,7 @@ pub fn row_23_terminated_when_the_server_ends(target: &Target, stop: impl FnOnce
     );
 }
 
+/// Row 27: no arguments.
 pub fn row_27_no_arguments(target: &Target) {
     for none in [
         None,
