@@ -337,14 +337,12 @@ impl<M: Machine> Run<'_, M> {
                     return Then::Cut;
                 }
                 let within = |value: u64| {
-                    ranges
-                        .iter()
-                        .any(|(first, last)| (*first..=*last).contains(&value))
+                    let mut ranges = ranges.iter();
+                    ranges.any(|(first, last)| (*first..=*last).contains(&value)) != negated
                 };
-                if !self
-                    .slot(slot)
-                    .is_some_and(|value| within(value) != negated)
-                {
+                // An invalid number selects nothing, not even what is left over.
+                let chosen = self.slot(slot).is_some_and(within);
+                if !chosen {
                     return Then::Jump(otherwise);
                 }
             }
