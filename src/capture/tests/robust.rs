@@ -9,7 +9,7 @@ use crate::capture::program::{
 use crate::capture::record::Record;
 use crate::capture::template::Template;
 use crate::symbols::place::{Binary, Formula, Location, Missing, Register, Source, Term, Unary};
-use crate::symbols::types::{DiscriminantRange, Member, Type, TypeKind, TypeRef, Variant};
+use crate::symbols::types::{DiscriminantRange, Member, TypeKind, TypeRef, Variant};
 use proptest::prelude::*;
 
 /// Memory in which every address can be read, until one cannot; its content is a hash of address and seed.
