@@ -14,6 +14,8 @@ use std::sync::Arc;
 const WHOLE: u64 = 256;
 /// Blocks that one value is captured in.
 const MAX_EXTENTS: usize = 8;
+/// Types that are looked at for them: of a huge struct, or one that contains itself, the first part is captured.
+const MAX_EXTENT_VISITS: usize = 256;
 /// Elements of an array in registers that are looked at.
 const MAX_UNROLLED: u64 = 8;
 
@@ -376,7 +378,8 @@ impl<'s> Compiler<'s> {
     /// The stretches of a value that the limits leave, by rising offset.
     fn extents(&mut self, ty: TypeRef) -> Vec<(u64, u64)> {
         let mut all = Vec::new();
-        self.collect_extents(ty, 0, super::compile::MAX_HOPS, &mut all);
+        let mut visits = MAX_EXTENT_VISITS;
+        self.collect_extents(ty, 0, &mut visits, &mut all);
         all.sort_unstable();
         let mut gap = 32;
         loop {
@@ -396,21 +399,25 @@ impl<'s> Compiler<'s> {
         }
     }
 
-    fn collect_extents(&mut self, ty: TypeRef, at: u64, hops: usize, all: &mut Vec<(u64, u64)>) {
-        /// Stretches before merging; only a huge struct has more, and shows its first ones.
-        const MANY: usize = 1024;
+    fn collect_extents(
+        &mut self,
+        ty: TypeRef,
+        at: u64,
+        visits: &mut usize,
+        all: &mut Vec<(u64, u64)>,
+    ) {
+        let Some(left) = visits.checked_sub(1) else {
+            self.lost += 1;
+            return;
+        };
+        *visits = left;
         let Ok(found) = self.load(ty) else { return };
-        if found.size == 0 || hops == 0 || all.len() > MANY {
+        if found.size == 0 {
             return;
         }
         let mut members = |compiler: &mut Self, members: &[Member]| {
             for member in members {
-                compiler.collect_extents(
-                    member.ty,
-                    at.saturating_add(member.offset),
-                    hops - 1,
-                    all,
-                );
+                compiler.collect_extents(member.ty, at.saturating_add(member.offset), visits, all);
             }
         };
         match &found.kind {

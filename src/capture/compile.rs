@@ -196,7 +196,7 @@ impl<'s> Compiler<'s> {
             Ok(outcome @ Outcome::Value(_)) => {
                 self.builder.patch(start);
                 self.builder.release(mark);
-                return outcome;
+                outcome
             }
             Ok(outcome) => {
                 self.builder.rewind(mark);

@@ -1,11 +1,11 @@
 //! The interpreter of capture programs.
 
+use super::arithmetic::{Stack, binary, sign_extend, unary};
 use super::program::{
-    FUEL, LOOPS, Op, Part, Prefetch, Program, READ_COST, SLOTS, STACK, Slot, VIEWS, View, WINDOW,
-    pseudo,
+    FUEL, LOOPS, Op, Part, Prefetch, Program, READ_COST, SLOTS, Slot, VIEWS, View, WINDOW, pseudo,
 };
 use super::record::{Code, Writer};
-use crate::symbols::place::{Binary, Register, Term, Unary};
+use crate::symbols::place::{Register, Term};
 
 /// What a capture program can see of a stopped thread.
 ///
@@ -337,14 +337,12 @@ impl<M: Machine> Run<'_, M> {
                     return Then::Cut;
                 }
                 let within = |value: u64| {
-                    ranges
-                        .iter()
-                        .any(|(first, last)| (*first..=*last).contains(&value))
+                    let mut ranges = ranges.iter();
+                    ranges.any(|(first, last)| (*first..=*last).contains(&value)) != negated
                 };
-                if !self
-                    .slot(slot)
-                    .is_some_and(|value| within(value) != negated)
-                {
+                // An invalid number selects nothing, not even what is left over.
+                let chosen = self.slot(slot).is_some_and(within);
+                if !chosen {
                     return Then::Jump(otherwise);
                 }
             }
@@ -679,79 +677,4 @@ fn number(bytes: &[u8], size: u8) -> Option<u64> {
     let wanted = value.get_mut(..usize::from(size))?;
     copy(bytes.get(..wanted.len())?, wanted);
     Some(u64::from_le_bytes(value))
-}
-
-/// The stack of a formula.
-#[derive(Default)]
-struct Stack {
-    numbers: [u64; STACK],
-    depth: usize,
-}
-
-impl Stack {
-    fn push(&mut self, value: u64) -> Option<()> {
-        *self.numbers.get_mut(self.depth)? = value;
-        self.depth += 1;
-        Some(())
-    }
-
-    fn pop(&mut self) -> Option<u64> {
-        self.depth = self.depth.checked_sub(1)?;
-        self.numbers.get(self.depth).copied()
-    }
-
-    fn pick(&self, below: usize) -> Option<u64> {
-        let at = self.depth.checked_sub(1)?.checked_sub(below)?;
-        self.numbers.get(at).copied()
-    }
-}
-
-fn unary(operator: Unary, value: u64) -> u64 {
-    match operator {
-        Unary::Abs => value.cast_signed().unsigned_abs(),
-        Unary::Neg => value.wrapping_neg(),
-        Unary::Not => !value,
-        Unary::ZeroExtend(size) => zero_extend(value, size),
-        Unary::SignExtend(size) => sign_extend(value, size),
-    }
-}
-
-fn zero_extend(value: u64, size: u8) -> u64 {
-    let unused = 64u32.saturating_sub(u32::from(size).saturating_mul(8));
-    value.wrapping_shl(unused).wrapping_shr(unused)
-}
-
-fn sign_extend(value: u64, size: u8) -> u64 {
-    let unused = 64u32.saturating_sub(u32::from(size).saturating_mul(8));
-    value
-        .cast_signed()
-        .wrapping_shl(unused)
-        .wrapping_shr(unused)
-        .cast_unsigned()
-}
-
-fn binary(operator: Binary, left: u64, right: u64) -> Option<u64> {
-    let (a, b) = (left.cast_signed(), right.cast_signed());
-    let shift = u32::try_from(right).unwrap_or(u32::MAX);
-    Some(match operator {
-        Binary::Add => left.wrapping_add(right),
-        Binary::Sub => left.wrapping_sub(right),
-        Binary::Mul => left.wrapping_mul(right),
-        // `checked_div` fails for zero, and for the one overflow: MIN / -1 wraps to MIN.
-        Binary::Div if b == -1 => left.wrapping_neg(),
-        Binary::Div => a.checked_div(b)?.cast_unsigned(),
-        Binary::Mod => left.checked_rem(right)?,
-        Binary::And => left & right,
-        Binary::Or => left | right,
-        Binary::Xor => left ^ right,
-        Binary::Shl => left.checked_shl(shift).unwrap_or(0),
-        Binary::Shr => left.checked_shr(shift).unwrap_or(0),
-        Binary::Sar => a.wrapping_shr(shift.min(63)).cast_unsigned(),
-        Binary::Eq => u64::from(a == b),
-        Binary::Ne => u64::from(a != b),
-        Binary::Lt => u64::from(a < b),
-        Binary::Le => u64::from(a <= b),
-        Binary::Gt => u64::from(a > b),
-        Binary::Ge => u64::from(a >= b),
-    })
 }

@@ -5,8 +5,9 @@
 //! detrix's own thread, from the record alone.
 //!
 //! In the order of a logpoint's life: [`template`], [`expr`], [`compile`] (with [`place`], [`chase`], [`builder`]),
-//! [`program`], [`check`], [`interp`], [`record`], [`render`] (with [`views`]).
+//! [`program`], [`check`], [`interp`] (with [`arithmetic`]), [`record`], [`render`] (with [`views`]).
 
+pub mod arithmetic;
 pub mod builder;
 pub mod chase;
 pub mod check;

@@ -394,7 +394,7 @@ mod tests {
         let mut out = [0; 19 + 200];
         let mut writer = Writer::new(&mut out, 1).unwrap();
         writer.share(2);
-        assert_eq!(writer.room(), 100 + 1 / 2 - BLOCK);
+        assert_eq!(writer.room(), 100 - BLOCK);
         assert!(writer.next(101 - BLOCK).is_empty());
         block(&mut writer, 0, 10, &[0; 10]);
         writer.share(1);

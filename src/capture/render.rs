@@ -407,13 +407,13 @@ impl Renderer<'_> {
     /// A struct's, tuple's or variant's name and members, as `derive(Debug)` prints them.
     fn members(&mut self, name: &str, members: &[Member], address: u64, level: Level) {
         let tuple = members.iter().all(|member| is_tuple_field(&member.name));
-        let (open, close) = match (name, tuple) {
-            (_, true) => ("(", ")"),
-            (_, false) => (" { ", " }"),
-        };
+        let (open, close) = if tuple { ("(", ")") } else { (" { ", " }") };
         self.put(name);
         if members.is_empty() {
-            return if name.is_empty() { self.put("()") } else { () };
+            if name.is_empty() {
+                self.put("()");
+            }
+            return;
         }
         self.put(open);
         match level.depth.checked_sub(1) {

@@ -1,6 +1,6 @@
 //! Real values in this process, read through hand-written descriptions of their types, against their own `{:?}`.
 
-use super::world::{Types, World, memory};
+use super::world::{Types, VariantSketch, World, memory};
 use crate::capture::compile::{Compiled, Limits, compile};
 use crate::capture::interp::{self, Machine};
 use crate::capture::template::Template;
@@ -152,7 +152,7 @@ fn a_real_struct() {
 
 #[test]
 fn real_references() {
-    let value = vec![vec![1u32, 2], vec![], vec![3]];
+    let value = [vec![1u32, 2], vec![], vec![3]];
     let slices: Vec<&[u32]> = value.iter().map(Vec::as_slice).collect();
     let number = |types: &mut Types| types.base("u32");
     agree(&&slices, |types| {
@@ -200,7 +200,7 @@ proptest! {
     fn random_options(value: Option<bool>, nested in prop::collection::vec(any::<Option<Option<bool>>>(), 0..9)) {
         let option = |types: &mut Types, name: &str, payload, none: u128| {
             let byte = types.base("u8");
-            let some: (&str, &[(u128, u128)], &[(&str, u64, TypeRef)]) = ("Some", &[], &[("__0", 0, payload)]);
+            let some: VariantSketch<'_> = ("Some", &[], &[("__0", 0, payload)]);
             types.enumeration(name, 1, Some((0, byte)), &[("None", &[(none, none)], &[]), some])
         };
         agree(&value, |types| {

@@ -227,6 +227,40 @@ fn references_in_registers_are_followed() {
 }
 
 #[test]
+fn indices_come_from_any_place() {
+    let mut world = World::new();
+    let half = world.types.base("i32");
+    let pair = world
+        .types
+        .structure("(i32, i32)", 8, &[("__0", 0, half), ("__1", 4, half)]);
+    let byte = world.types.base("u8");
+    let slice = world.types.slice(byte);
+    let array = world.types.array(byte, 3);
+    let bytes = world.fat(&[10, 11, 12], 3);
+    world.variable("v", slice, &bytes);
+    world.variable("a", array, &[20, 21, 22]);
+    let both = (1u64 << 32) | 0xffff_ffff;
+    world.memory.set(RAX, u128::from(both));
+    world.memory.put(STACK + 0x8000, &both.to_le_bytes());
+    for source in [
+        value(vec![Term::Constant(both)]),
+        register(RAX),
+        Source::Bytes(Box::new(both.to_le_bytes())),
+        Source::Memory(Formula(vec![Term::Constant(STACK + 0x8000)])),
+    ] {
+        world
+            .scope
+            .variables
+            .retain(|variable| *variable.name != *"i");
+        world.located("i", pair, pieces(vec![(0, 8, source)]));
+        assert_eq!(
+            world.show("{v[i.1]} {a[i.1]} {v[i.0]}"),
+            "11 21 <index -1 out of bounds, len 3>"
+        );
+    }
+}
+
+#[test]
 fn vector_registers_and_skipped_bytes() {
     let mut world = World::new();
     let double = world.types.base("f64");

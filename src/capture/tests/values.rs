@@ -614,6 +614,26 @@ fn one_bad_expression_leaves_the_others_alone() {
     }
 }
 
+/// Only damaged debug information has such types.
+#[test]
+fn types_that_contain_themselves_end() {
+    let mut world = World::new();
+    let itself = world.types.declare();
+    let members = [("a", 0, itself), ("b", 300, itself), ("c", 600, itself)];
+    let defined = world.types.structure("x::Endless", 1000, &members);
+    world.types.define(itself, defined);
+    let reference = world.types.declare();
+    let defined = world.types.reference(reference);
+    world.types.define(reference, defined);
+    world.variable("x", itself, &[0; 1000]);
+    world.variable("r", reference, &words(&[super::world::STACK + 0x1000]));
+    world.limits.depth = 2;
+    let inner = "Endless { .. }";
+    let middle = format!("Endless {{ a: {inner}, b: {inner}, c: {inner} }}");
+    let outer = format!("Endless {{ a: {middle}, b: {middle}, c: {middle} }}");
+    assert_eq!(world.show("{x} {r}"), format!("{outer} .."));
+}
+
 #[test]
 fn short_names() {
     use crate::capture::views::short_name;

@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, HashMap};
 /// Where the values of variables go.
 pub const STACK: u64 = 0x7fff_0000_1000;
 
+/// A variant: its name, its discriminants from first to last, its members.
+pub type VariantSketch<'a> = (&'a str, &'a [(u128, u128)], &'a [(&'a str, u64, TypeRef)]);
+
 #[derive(Default)]
 pub struct Types(Vec<Type>);
 
@@ -177,7 +180,7 @@ impl Types {
         name: &str,
         size: u64,
         discriminant: Option<(u64, TypeRef)>,
-        variants: &[(&str, &[(u128, u128)], &[(&str, u64, TypeRef)])],
+        variants: &[VariantSketch<'_>],
     ) -> TypeRef {
         let variants = variants.iter().map(|(variant, values, members)| Variant {
             name: (*variant).into(),
@@ -213,8 +216,7 @@ impl Types {
     pub fn niche_option(&mut self, payload: TypeRef) -> TypeRef {
         let Type { name, size, .. } = self.get(payload).clone();
         let tag = self.base("u64");
-        let some: (&str, &[(u128, u128)], &[(&str, u64, TypeRef)]) =
-            ("Some", &[], &[("__0", 0, payload)]);
+        let some: VariantSketch<'_> = ("Some", &[], &[("__0", 0, payload)]);
         self.enumeration(
             &format!("core::option::Option<{name}>"),
             size,
