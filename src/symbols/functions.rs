@@ -22,6 +22,17 @@ pub struct UnitFunctions {
     containers: Vec<Container>,
     /// Functions that exist inlined only (`DW_AT_inline`).
     abstracts: Vec<UnitOffset>,
+    /// Calls that were inlined, by line.
+    calls: Vec<Call>,
+}
+
+/// A call that was inlined; small, because there are many.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Call {
+    line: u32,
+    file: u32,
+    /// The function with the code, as an offset in the unit.
+    function: u32,
 }
 
 struct SubprogramRange {
@@ -60,6 +71,8 @@ impl UnitFunctions {
     pub fn read<'a>(module: &Module, dwarf: &Dwarf<Slice<'a>>, unit: &Unit<Slice<'a>>) -> gimli::Result<Self> {
         let mut subprograms = Vec::new();
         let mut abstracts = Vec::new();
+        let mut calls = Vec::new();
+        let mut function = UnitOffset(0);
         let mut done: Vec<Container> = Vec::new();
         let mut open: Vec<Container> = Vec::new();
         let mut raw = unit.entries_raw(None)?;
@@ -82,11 +95,23 @@ impl UnitFunctions {
                         abstracts.push(offset);
                         continue;
                     }
+                    function = offset;
                     for range in ranges(dwarf, unit, &entry)? {
                         if module.is_code(range.start) {
                             subprograms.push(SubprogramRange { range, entry: offset });
                         }
                     }
+                }
+                dw::DW_TAG_inlined_subroutine => {
+                    raw.read_entry(&mut entry)?;
+                    let narrow = |(file, line): (u64, u64)| {
+                        Some(Call {
+                            line: line.try_into().ok()?,
+                            file: file.try_into().ok()?,
+                            function: function.0.try_into().ok()?,
+                        })
+                    };
+                    calls.extend(call(&entry).and_then(narrow));
                 }
                 dw::DW_TAG_namespace | dw::DW_TAG_structure_type | dw::DW_TAG_union_type | dw::DW_TAG_enumeration_type => {
                     ahead.skip_attributes(abbreviation.attributes())?;
@@ -107,9 +132,12 @@ impl UnitFunctions {
         }
         subprograms.sort_by_key(|subprogram| subprogram.range.start);
         done.sort_by_key(|container| container.entries.start);
+        calls.sort_unstable();
+        calls.dedup();
+        calls.shrink_to_fit();
         subprograms.shrink_to_fit();
         done.shrink_to_fit();
-        Ok(Self { subprograms, containers: done, abstracts })
+        Ok(Self { subprograms, containers: done, abstracts, calls })
     }
 
     /// The function that has code at an address of the file, and the range that contains it.
@@ -127,6 +155,14 @@ impl UnitFunctions {
     /// Functions with code; those with several ranges several times.
     pub fn concrete(&self) -> impl Iterator<Item = UnitOffset> {
         self.subprograms.iter().map(|subprogram| subprogram.entry)
+    }
+
+    /// Functions with code that calls at a line of some files were inlined into.
+    pub fn with_calls_at(&self, files: &[u64], line: u64) -> impl Iterator<Item = UnitOffset> {
+        let at = |call: &Call| u64::from(call.line);
+        let first = self.calls.partition_point(|call| at(call) < line);
+        let here = self.calls.get(first..).unwrap_or_default().iter().take_while(move |call| at(call) == line);
+        here.filter(|call| files.contains(&call.file.into())).map(|call| UnitOffset(call.function as usize))
     }
 
     /// Functions that were inlined.
@@ -194,11 +230,6 @@ pub fn instances<'a>(
             continue;
         }
         raw.read_entry(&mut entry)?;
-        let number = |name| entry.attr(name).and_then(|attribute| attribute.udata_value());
-        let file = match entry.attr_value(dw::DW_AT_call_file) {
-            Some(AttributeValue::FileIndex(index)) => Some(index),
-            _ => number(dw::DW_AT_call_file),
-        };
         let parent = open.last().map(|(_, index)| *index);
         open.push((depth, all.len()));
         all.push(Instance {
@@ -206,10 +237,19 @@ pub fn instances<'a>(
             parent,
             depth: open.len() - 1,
             ranges: ranges(dwarf, unit, &entry)?,
-            call: file.zip(number(dw::DW_AT_call_line)),
+            call: call(&entry),
         });
     }
     Ok(all)
+}
+
+/// File index and line of the call that was inlined.
+fn call(entry: &Entry<'_>) -> Option<(u64, u64)> {
+    let file = match entry.attr(dw::DW_AT_call_file)?.value() {
+        AttributeValue::FileIndex(index) => index,
+        _ => entry.attr(dw::DW_AT_call_file)?.udata_value()?,
+    };
+    Some((file, entry.attr(dw::DW_AT_call_line)?.udata_value()?))
 }
 
 /// The deepest instance at an address of the file.

@@ -60,6 +60,8 @@ pub enum LineKind {
     Row,
     /// A call at the line that was inlined: the address belongs to the callee's lines.
     Call,
+    /// The end of the prologue of the function whose entry is the line's: the address belongs to the next line.
+    Entry,
 }
 
 /// See the module's description.
@@ -200,7 +202,10 @@ fn addresses(tables: &[Table<'_>], line: u64) -> gimli::Result<Vec<LineAddress>>
     for table in tables {
         let functions = table.functions()?;
         let rows = by_function(&functions, table.rows.rows.iter().filter(|row| row.line == line));
-        for (entry, instances) in table.all_instances()? {
+        let entries: BTreeSet<UnitOffset> =
+            rows.keys().copied().chain(functions.with_calls_at(&table.files, line)).collect();
+        for entry in entries {
+            let instances = functions::instances(&table.dwarf, &table.unit, entry)?;
             let Some(function) = instances.first() else { continue };
             let rows = rows.get(&entry).map(Vec::as_slice).unwrap_or_default();
             for (instance, candidates) in candidates(table, rows, &instances, line) {
@@ -211,9 +216,9 @@ fn addresses(tables: &[Table<'_>], line: u64) -> gimli::Result<Vec<LineAddress>>
                 let candidates = candidates.iter().map(|(candidate, _)| *candidate).collect();
                 for address in flow::choose(table.module, &function.ranges, candidates) {
                     let kind = kinds.get(&address).copied().unwrap_or(LineKind::Row);
-                    let address = match instance.parent {
-                        None if kind == LineKind::Row => after_prologue(table, function, address),
-                        _ => address,
+                    let (address, kind) = match after_prologue(table, function, address) {
+                        Some(end) if instance.parent.is_none() => (end, LineKind::Entry),
+                        _ => (address, kind),
                     };
                     all.push(LineAddress {
                         address: table.module.to_runtime(address),
@@ -288,14 +293,15 @@ fn candidates(
     by_instance
 }
 
-/// Moves a function's entry behind its prologue, where arguments have their places, as far as the code is straight.
-fn after_prologue(table: &Table<'_>, function: &Instance, address: u64) -> u64 {
-    let Some(range) = function.ranges.first().filter(|range| range.start == address) else { return address };
+/// Where the prologue of a function ends whose entry is given: there the arguments have their places. `None` where the
+/// code up to there is not straight.
+fn after_prologue(table: &Table<'_>, function: &Instance, address: u64) -> Option<u64> {
+    let range = function.ranges.first().filter(|range| range.start == address)?;
     let ends = &table.rows.prologue_ends;
     let marked = ends.get(ends.partition_point(|&end| end <= address)).copied();
     let second = || table.rows.rows.iter().find(|row| row.start == address).map(|row| row.end);
     let target = marked.filter(|end| range.contains(end)).or_else(second);
-    target.filter(|&end| range.contains(&end) && flow::is_straight(table.module, address, end)).unwrap_or(address)
+    target.filter(|&end| range.contains(&end) && flow::is_straight(table.module, address, end))
 }
 
 /// What is known of a function of the file from all units together.

@@ -22,7 +22,7 @@ use super::loaded::Loaded;
 pub type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
 /// How many units' abbreviations and functions are kept for the next question.
-const KEPT_UNITS: usize = 16;
+const KEPT_UNITS: usize = 64;
 
 /// A loaded module whose file is open.
 pub struct Module {
