@@ -164,11 +164,11 @@ impl<'u, 'a> Expressions<'u, 'a> {
                     let source = simple.finish();
                     simple = Simple::default();
                     // Where pieces do not end at bytes, none of what follows has a byte offset.
-                    if size_in_bits % 8 != 0 {
+                    if !size_in_bits.is_multiple_of(8) {
                         return unsupported();
                     }
                     let size = size_in_bits / 8;
-                    let source = source.from_bit(bit_offset.unwrap_or(0));
+                    let source = source.after_bits(bit_offset.unwrap_or(0));
                     pieces.push(Piece {
                         offset,
                         size: Some(size),
@@ -455,13 +455,13 @@ impl Simple {
 
 impl Source {
     /// What is left of a place from a bit on (`DW_OP_bit_piece`); within a byte there is no place.
-    fn from_bit(self, bit: u64) -> Self {
+    fn after_bits(self, bit: u64) -> Self {
         if bit == 0 {
             return self;
         }
         match (self, u8::try_from(bit / 8)) {
             (missing @ Self::Missing(_), _) => missing,
-            (Self::Register { register, .. }, Ok(skip)) if bit % 8 == 0 => {
+            (Self::Register { register, .. }, Ok(skip)) if bit.is_multiple_of(8) => {
                 Self::Register { register, skip }
             }
             _ => Self::Missing(Missing::Unsupported),

@@ -320,6 +320,56 @@ fn nothing_changes_between_two_looks() {
     );
 }
 
+/// A copy of this program with damage in its debug information, the same at each run.
+fn damaged(seed: u64, path: &std::path::Path) {
+    use object::{Object, ObjectSection};
+    let mut bytes = std::fs::read("/proc/self/exe").unwrap();
+    let file = object::read::elf::ElfFile64::<object::LittleEndian>::parse(&*bytes).unwrap();
+    let names = [".debug_info", ".debug_line", ".debug_loc", ".debug_abbrev", ".debug_ranges", ".eh_frame"];
+    let ranges: Vec<_> = names.iter().filter_map(|name| file.section_by_name(name)?.file_range()).collect();
+    let mut random = seed;
+    for (start, size) in ranges {
+        for _ in 0..size / 512 {
+            random = random
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            let at = (start + (random >> 20) % size) as usize;
+            bytes[at] ^= (random >> 56) as u8;
+        }
+    }
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn damage_is_an_error_and_no_panic() {
+    let path = std::env::temp_dir().join(format!("detrix-damaged-{}", std::process::id()));
+    for seed in 1..4 {
+        damaged(seed, &path);
+        let symbols = of_file(path.to_str().unwrap());
+        for line in 1..60 {
+            let Ok(found) = symbols.find_line(SAMPLE, line) else {
+                continue;
+            };
+            for place in found.addresses {
+                let Ok(scope) = symbols.scope_at(place.address) else {
+                    continue;
+                };
+                for variable in scope.variables {
+                    symbols.load(variable.ty).ok();
+                }
+            }
+        }
+        let module = symbols.modules[0].as_ref().unwrap();
+        for entry in (0..module.section(".debug_info").len() as u64).step_by(9973) {
+            symbols.load(types::TypeRef { module: 0, entry }).ok();
+        }
+        for address in module.text[0].clone().step_by(40_009) {
+            symbols.scope_at(address).ok();
+        }
+    }
+    std::fs::remove_file(&path).ok();
+}
+
 #[test]
 fn explore() {
     let Ok(path) = std::env::var("EXPLORE") else {
