@@ -273,7 +273,9 @@ fn addresses(tables: &[Table<'_>], line: u64) -> gimli::Result<Vec<LineAddress>>
                 for address in flow::choose(table.module, &function.ranges, candidates) {
                     let kind = kinds.get(&address).copied().unwrap_or(LineKind::Row);
                     let (address, kind) = match after_prologue(table, function, address) {
-                        Some(end) if instance.parent.is_none() => (end, LineKind::Entry),
+                        Some(end) if instance.parent.is_none() && kind == LineKind::Row => {
+                            (end, LineKind::Entry)
+                        }
                         _ => (address, kind),
                     };
                     let here = functions::innermost(&instances, address)
@@ -306,7 +308,7 @@ fn addresses(tables: &[Table<'_>], line: u64) -> gimli::Result<Vec<LineAddress>>
         }
     }
     // The linker may have folded identical functions into one.
-    all.sort_by_key(|place| place.address);
+    all.sort_by_key(|place| (place.address, place.depth));
     all.dedup_by_key(|place| place.address);
     Ok(all)
 }

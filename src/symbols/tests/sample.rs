@@ -21,7 +21,9 @@ pub fn run() {
     black_box(choose(black_box(3)));
     black_box(branches(black_box(7)));
     black_box(outer(black_box(5)));
-    black_box(many(1, 2, 3, 4, 5, 6, 7, black_box("text".to_owned())));
+    let n = black_box(1u64);
+    let text = black_box("text".to_owned());
+    black_box(many(n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, text));
 }
 
 #[inline(never)]
