@@ -3,19 +3,12 @@
 use thiserror::Error;
 
 /// The Cargo setting that gives a release build debug information.
-const CARGO_SETTING: &str = "set `debug = true` in the Cargo profile of the build (`[profile.release]`)";
+const CARGO_SETTING: &str =
+    "set `debug = true` in the Cargo profile of the build (`[profile.release]`)";
 
 /// Why the debug information could not answer.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SymbolError {
-    /// A file could not be opened, mapped or recognised.
-    #[error("cannot read {path}: {reason}")]
-    Unreadable {
-        /// The executable or library.
-        path: String,
-        /// What the system, or the ELF reader, said.
-        reason: String,
-    },
     /// No module with usable debug information has code at the address.
     #[error("no debug information for address {0:#x}")]
     NoModule(u64),
@@ -45,16 +38,24 @@ pub enum MissingInfo {
     #[error("it has line tables only; {CARGO_SETTING} for variables")]
     LinesOnly,
     /// `.debug_*` sections with `SHF_COMPRESSED`, or `.zdebug_*`.
-    #[error("its debug information is compressed; remove `-Clink-arg=-Wl,--compress-debug-sections` from the build")]
+    #[error(
+        "its debug information is compressed; remove `-Clink-arg=-Wl,--compress-debug-sections` from the build"
+    )]
     Compressed,
     /// Units are skeletons whose contents are in `.dwo` or `.dwp` files.
-    #[error("its debug information is split into {0}; set `split-debuginfo = \"off\"` in the Cargo profile")]
+    #[error(
+        "its debug information is split into {0}; set `split-debuginfo = \"off\"` in the Cargo profile"
+    )]
     Split(String),
     /// Debug information was moved to a file that `.gnu_debuglink` names.
-    #[error("its debug information is in a separate file, {0}; set `strip = false` and `split-debuginfo = \"off\"`")]
+    #[error(
+        "its debug information is in a separate file, {0}; set `strip = false` and `split-debuginfo = \"off\"`"
+    )]
     DebugLink(String),
     /// Only the build id is left to find the debug information by.
-    #[error("its debug information, if there is any, is outside of it (build id {0}); {CARGO_SETTING}, and `strip = false`")]
+    #[error(
+        "its debug information, if there is any, is outside of it (build id {0}); {CARGO_SETTING}, and `strip = false`"
+    )]
     BuildId(String),
     /// The file on disk is not the one that runs.
     #[error("the file was replaced since it was loaded; restart the process to debug it")]
@@ -86,7 +87,9 @@ pub enum LineError {
         files: Vec<String>,
     },
     /// The function has no code at or after the line, or no function is there.
-    #[error("no code at {path}:{line}: the line is outside of every compiled function, or all of it was optimized out")]
+    #[error(
+        "no code at {path}:{line}: the line is outside of every compiled function, or all of it was optimized out"
+    )]
     NoCode {
         /// As in the debug information.
         path: String,
@@ -94,7 +97,9 @@ pub enum LineError {
         line: u64,
     },
     /// More addresses than can sensibly be patched.
-    #[error("{path}:{line} is compiled into {count} places, more than the limit of {cap}; choose a line of your own code")]
+    #[error(
+        "{path}:{line} is compiled into {count} places, more than the limit of {cap}; choose a line of your own code"
+    )]
     TooMany {
         /// As in the debug information.
         path: String,

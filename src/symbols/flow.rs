@@ -49,7 +49,11 @@ pub struct Flow {
 
 /// Chooses where to stop among a line's candidates in one instance. `function` are the ranges of the whole function,
 /// its entry first.
-pub fn choose(module: &Module, function: &[Range<u64>], mut candidates: Vec<Candidate>) -> Vec<u64> {
+pub fn choose(
+    module: &Module,
+    function: &[Range<u64>],
+    mut candidates: Vec<Candidate>,
+) -> Vec<u64> {
     // Of two at one address the primary one stays.
     candidates.sort_unstable_by_key(|candidate| (candidate.address, !candidate.primary));
     candidates.dedup_by_key(|candidate| candidate.address);
@@ -58,12 +62,19 @@ pub fn choose(module: &Module, function: &[Range<u64>], mut candidates: Vec<Cand
     {
         return flow.choose(candidates);
     }
-    candidates.into_iter().filter(|candidate| candidate.primary).map(|candidate| candidate.address).collect()
+    candidates
+        .into_iter()
+        .filter(|candidate| candidate.primary)
+        .map(|candidate| candidate.address)
+        .collect()
 }
 
 /// Whether nothing but straight code leads from one address to a later one.
 pub fn is_straight(module: &Module, from: u64, to: u64) -> bool {
-    let Some(bytes) = to.checked_sub(from).and_then(|length| code(module, from..from.checked_add(length)?)) else {
+    let Some(bytes) = to
+        .checked_sub(from)
+        .and_then(|length| code(module, from..from.checked_add(length)?))
+    else {
         return false;
     };
     let mut decoder = Decoder::with_ip(64, bytes, from, DecoderOptions::NONE);
@@ -86,7 +97,10 @@ impl Flow {
         }
         jumps.boundaries.sort_unstable();
         let within = |address: &u64| jumps.boundaries.binary_search(address).is_ok();
-        if !candidates.iter().all(|candidate| within(&candidate.address)) {
+        if !candidates
+            .iter()
+            .all(|candidate| within(&candidate.address))
+        {
             return None;
         }
         let mut indirect = Vec::new();
@@ -99,7 +113,10 @@ impl Flow {
             }
         }
         let targets = jumps.ends.iter().filter_map(|(_, end)| end.target());
-        let mut starts: Vec<u64> = targets.filter(&within).chain(indirect.iter().copied()).collect();
+        let mut starts: Vec<u64> = targets
+            .filter(&within)
+            .chain(indirect.iter().copied())
+            .collect();
         starts.extend(jumps.ends.iter().map(|(end, _)| *end).filter(&within));
         starts.extend(function.iter().map(|range| range.start));
         starts.extend(candidates.iter().map(|candidate| candidate.address));
@@ -111,7 +128,11 @@ impl Flow {
         let mut successors = Vec::with_capacity(starts.len());
         for (index, &start) in starts.iter().enumerate() {
             let end_of_range = function.iter().find(|range| range.contains(&start))?.end;
-            let end = starts.get(index + 1).copied().unwrap_or(u64::MAX).min(end_of_range);
+            let end = starts
+                .get(index + 1)
+                .copied()
+                .unwrap_or(u64::MAX)
+                .min(end_of_range);
             let how = match jumps.ends.binary_search_by_key(&end, |(end, _)| *end) {
                 Ok(at) => jumps.ends.get(at).map_or(End::Next, |(_, how)| *how),
                 Err(_) => End::Next,
@@ -120,26 +141,45 @@ impl Flow {
                 End::Next => block(end).into_iter().collect(),
                 End::Jump(target) => block(target).into_iter().collect(),
                 End::Branch(target) => block(target).into_iter().chain(block(end)).collect(),
-                End::Indirect => indirect.iter().filter_map(|&target| block(target)).collect(),
+                End::Indirect => indirect
+                    .iter()
+                    .filter_map(|&target| block(target))
+                    .collect(),
                 End::Nowhere => Vec::new(),
             });
         }
         let entry = block(function.first()?.start)?;
-        Some(Self { starts, successors, entry })
+        Some(Self {
+            starts,
+            successors,
+            entry,
+        })
     }
 
     fn choose(&self, candidates: Vec<Candidate>) -> Vec<u64> {
         let block = |candidate: &Candidate| self.starts.binary_search(&candidate.address).ok();
         let reachable = self.reach(&[self.entry], &[], None);
-        let mut kept: Vec<(usize, Candidate)> =
-            candidates.iter().filter_map(|candidate| Some((block(candidate)?, *candidate))).collect();
+        let mut kept: Vec<(usize, Candidate)> = candidates
+            .iter()
+            .filter_map(|candidate| Some((block(candidate)?, *candidate)))
+            .collect();
         kept.retain(|(block, _)| reachable.get(*block) == Some(&true));
         if kept.is_empty() {
-            return candidates.iter().filter(|candidate| candidate.primary).map(|candidate| candidate.address).collect();
+            return candidates
+                .iter()
+                .filter(|candidate| candidate.primary)
+                .map(|candidate| candidate.address)
+                .collect();
         }
         for index in (0..kept.len()).rev() {
-            let Some(&(here, candidate)) = kept.get(index) else { continue };
-            let others: Vec<usize> = kept.iter().map(|(block, _)| *block).filter(|block| *block != here).collect();
+            let Some(&(here, candidate)) = kept.get(index) else {
+                continue;
+            };
+            let others: Vec<usize> = kept
+                .iter()
+                .map(|(block, _)| *block)
+                .filter(|block| *block != here)
+                .collect();
             let mut from = vec![self.entry];
             if candidate.primary {
                 from.extend(self.successors.get(here).into_iter().flatten());
@@ -148,7 +188,9 @@ impl Flow {
                 kept.remove(index);
             }
         }
-        kept.into_iter().map(|(_, candidate)| candidate.address).collect()
+        kept.into_iter()
+            .map(|(_, candidate)| candidate.address)
+            .collect()
     }
 
     /// The blocks that can be reached from some without passing others, up to the one that is looked for.
@@ -156,7 +198,9 @@ impl Flow {
         let mut reached = vec![false; self.starts.len()];
         let mut queue: Vec<usize> = from.to_vec();
         while let Some(block) = queue.pop() {
-            let Some(seen) = reached.get_mut(block) else { continue };
+            let Some(seen) = reached.get_mut(block) else {
+                continue;
+            };
             if *seen || blocked.contains(&block) {
                 continue;
             }
@@ -231,7 +275,11 @@ impl Jumps {
 
 /// The targets of a table of 32-bit offsets relative to the table, as LLVM emits them for position-independent code.
 fn table_targets(module: &Module, table: u64) -> impl Iterator<Item = u64> {
-    let entries = module.bytes_at(table).unwrap_or_default().chunks_exact(4).take(MAX_TABLE);
+    let entries = module
+        .bytes_at(table)
+        .unwrap_or_default()
+        .chunks_exact(4)
+        .take(MAX_TABLE);
     entries.filter_map(move |entry| {
         let offset = i32::from_le_bytes(entry.try_into().ok()?);
         Some(table.wrapping_add_signed(offset.into()))

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use gimli::{
-    AttributeValue, DebuggingInformationEntry, Dwarf, EntriesRaw, Unit, UnitOffset, UnitSectionOffset, constants as dw,
+    AttributeValue, DebuggingInformationEntry, Dwarf, EntriesRaw, Unit, UnitOffset,
+    UnitSectionOffset, constants as dw,
 };
 
 use super::module::{Module, Slice};
@@ -22,6 +23,17 @@ pub struct UnitFunctions {
     containers: Vec<Container>,
     /// Functions that exist inlined only (`DW_AT_inline`).
     abstracts: Vec<UnitOffset>,
+    /// Calls that were inlined, by line.
+    calls: Vec<Call>,
+}
+
+/// A call that was inlined; small, because there are many.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Call {
+    line: u32,
+    file: u32,
+    /// The function with the code, as an offset in the unit.
+    function: u32,
 }
 
 struct SubprogramRange {
@@ -57,9 +69,15 @@ impl UnitFunctions {
     /// # Errors
     ///
     /// Where DWARF is damaged.
-    pub fn read<'a>(module: &Module, dwarf: &Dwarf<Slice<'a>>, unit: &Unit<Slice<'a>>) -> gimli::Result<Self> {
+    pub fn read<'a>(
+        module: &Module,
+        dwarf: &Dwarf<Slice<'a>>,
+        unit: &Unit<Slice<'a>>,
+    ) -> gimli::Result<Self> {
         let mut subprograms = Vec::new();
         let mut abstracts = Vec::new();
+        let mut calls = Vec::new();
+        let mut function = UnitOffset(0);
         let mut done: Vec<Container> = Vec::new();
         let mut open: Vec<Container> = Vec::new();
         let mut raw = unit.entries_raw(None)?;
@@ -82,17 +100,39 @@ impl UnitFunctions {
                         abstracts.push(offset);
                         continue;
                     }
+                    function = offset;
                     for range in ranges(dwarf, unit, &entry)? {
                         if module.is_code(range.start) {
-                            subprograms.push(SubprogramRange { range, entry: offset });
+                            subprograms.push(SubprogramRange {
+                                range,
+                                entry: offset,
+                            });
                         }
                     }
                 }
-                dw::DW_TAG_namespace | dw::DW_TAG_structure_type | dw::DW_TAG_union_type | dw::DW_TAG_enumeration_type => {
+                dw::DW_TAG_inlined_subroutine => {
+                    raw.read_entry(&mut entry)?;
+                    let narrow = |(file, line): (u64, u64)| {
+                        Some(Call {
+                            line: line.try_into().ok()?,
+                            file: file.try_into().ok()?,
+                            function: function.0.try_into().ok()?,
+                        })
+                    };
+                    calls.extend(call(&entry).and_then(narrow));
+                }
+                dw::DW_TAG_namespace
+                | dw::DW_TAG_structure_type
+                | dw::DW_TAG_union_type
+                | dw::DW_TAG_enumeration_type => {
                     ahead.skip_attributes(abbreviation.attributes())?;
                     open.iter_mut().for_each(|container| container.used = true);
                     if abbreviation.has_children() {
-                        open.push(Container { entries: offset.0..usize::MAX, depth, used: false });
+                        open.push(Container {
+                            entries: offset.0..usize::MAX,
+                            depth,
+                            used: false,
+                        });
                     }
                     raw = ahead;
                 }
@@ -107,16 +147,28 @@ impl UnitFunctions {
         }
         subprograms.sort_by_key(|subprogram| subprogram.range.start);
         done.sort_by_key(|container| container.entries.start);
+        calls.sort_unstable();
+        calls.dedup();
+        calls.shrink_to_fit();
         subprograms.shrink_to_fit();
         done.shrink_to_fit();
-        Ok(Self { subprograms, containers: done, abstracts })
+        Ok(Self {
+            subprograms,
+            containers: done,
+            abstracts,
+            calls,
+        })
     }
 
     /// The function that has code at an address of the file, and the range that contains it.
     pub fn at(&self, address: u64) -> Option<(UnitOffset, Range<u64>)> {
-        let after = self.subprograms.partition_point(|subprogram| subprogram.range.start <= address);
+        let after = self
+            .subprograms
+            .partition_point(|subprogram| subprogram.range.start <= address);
         let hit = self.subprograms.get(after.checked_sub(1)?)?;
-        hit.range.contains(&address).then(|| (hit.entry, hit.range.clone()))
+        hit.range
+            .contains(&address)
+            .then(|| (hit.entry, hit.range.clone()))
     }
 
     /// Whether a function of this unit has code at an address of the file.
@@ -129,18 +181,45 @@ impl UnitFunctions {
         self.subprograms.iter().map(|subprogram| subprogram.entry)
     }
 
+    /// Functions with code that calls at a line of some files were inlined into.
+    pub fn with_calls_at(&self, files: &[u64], line: u64) -> impl Iterator<Item = UnitOffset> {
+        let at = |call: &Call| u64::from(call.line);
+        let first = self.calls.partition_point(|call| at(call) < line);
+        let here = self
+            .calls
+            .get(first..)
+            .unwrap_or_default()
+            .iter()
+            .take_while(move |call| at(call) == line);
+        here.filter(|call| files.contains(&call.file.into()))
+            .map(|call| UnitOffset(call.function as usize))
+    }
+
     /// Functions that were inlined.
     pub fn abstracts(&self) -> &[UnitOffset] {
         &self.abstracts
     }
 
     /// The path of what contains an entry, ending in `::`, or empty.
-    pub fn prefix<'a>(&self, dwarf: &Dwarf<Slice<'a>>, unit: &Unit<Slice<'a>>, entry: UnitOffset) -> String {
-        let before = self.containers.partition_point(|container| container.entries.start < entry.0);
+    pub fn prefix<'a>(
+        &self,
+        dwarf: &Dwarf<Slice<'a>>,
+        unit: &Unit<Slice<'a>>,
+        entry: UnitOffset,
+    ) -> String {
+        let before = self
+            .containers
+            .partition_point(|container| container.entries.start < entry.0);
         let mut path = String::new();
-        for container in self.containers.iter().take(before).filter(|c| c.entries.contains(&entry.0)) {
+        for container in self
+            .containers
+            .iter()
+            .take(before)
+            .filter(|c| c.entries.contains(&entry.0))
+        {
             let name = unit.entry(UnitOffset(container.entries.start)).ok();
-            let name = name.and_then(|e| dwarf.attr_string(unit, e.attr_value(dw::DW_AT_name)?).ok());
+            let name =
+                name.and_then(|e| dwarf.attr_string(unit, e.attr_value(dw::DW_AT_name)?).ok());
             if let Some(name) = name {
                 path.push_str(&name.to_string_lossy());
                 path.push_str("::");
@@ -183,7 +262,10 @@ pub fn instances<'a>(
             raw = ahead;
             continue;
         };
-        while open.pop_if(|(open_depth, _)| *open_depth >= depth).is_some() {}
+        while open
+            .pop_if(|(open_depth, _)| *open_depth >= depth)
+            .is_some()
+        {}
         let inlined = abbreviation.tag() == dw::DW_TAG_inlined_subroutine;
         if !inlined && !all.is_empty() {
             ahead.skip_attributes(abbreviation.attributes())?;
@@ -194,11 +276,6 @@ pub fn instances<'a>(
             continue;
         }
         raw.read_entry(&mut entry)?;
-        let number = |name| entry.attr(name).and_then(|attribute| attribute.udata_value());
-        let file = match entry.attr_value(dw::DW_AT_call_file) {
-            Some(AttributeValue::FileIndex(index)) => Some(index),
-            _ => number(dw::DW_AT_call_file),
-        };
         let parent = open.last().map(|(_, index)| *index);
         open.push((depth, all.len()));
         all.push(Instance {
@@ -206,16 +283,29 @@ pub fn instances<'a>(
             parent,
             depth: open.len() - 1,
             ranges: ranges(dwarf, unit, &entry)?,
-            call: file.zip(number(dw::DW_AT_call_line)),
+            call: call(&entry),
         });
     }
     Ok(all)
 }
 
+/// File index and line of the call that was inlined.
+fn call(entry: &Entry<'_>) -> Option<(u64, u64)> {
+    let file = match entry.attr(dw::DW_AT_call_file)?.value() {
+        AttributeValue::FileIndex(index) => index,
+        _ => entry.attr(dw::DW_AT_call_file)?.udata_value()?,
+    };
+    Some((file, entry.attr(dw::DW_AT_call_line)?.udata_value()?))
+}
+
 /// The deepest instance at an address of the file.
 pub fn innermost(instances: &[Instance], address: u64) -> Option<usize> {
-    let here = instances.iter().enumerate().filter(|(_, i)| i.ranges.iter().any(|range| range.contains(&address)));
-    here.max_by_key(|(_, instance)| instance.depth).map(|(index, _)| index)
+    let here = instances
+        .iter()
+        .enumerate()
+        .filter(|(_, i)| i.ranges.iter().any(|range| range.contains(&address)));
+    here.max_by_key(|(_, instance)| instance.depth)
+        .map(|(index, _)| index)
 }
 
 /// Skips all entries below `depth`.
@@ -250,8 +340,12 @@ pub fn ranges<'a>(
         return Ok(all);
     }
     // Not `Dwarf::die_ranges`: it adds without a check for overflow.
-    let Some(low) = entry.attr_value(dw::DW_AT_low_pc) else { return Ok(all) };
-    let Some(low) = dwarf.attr_address(unit, low)? else { return Ok(all) };
+    let Some(low) = entry.attr_value(dw::DW_AT_low_pc) else {
+        return Ok(all);
+    };
+    let Some(low) = dwarf.attr_address(unit, low)? else {
+        return Ok(all);
+    };
     let high = match entry.attr(dw::DW_AT_high_pc) {
         None => None,
         Some(high) => match dwarf.attr_address(unit, high.value())? {
@@ -305,7 +399,9 @@ pub fn declaration<'a>(
         };
         let entry = unit.entry(offset)?;
         if found.line.is_none() {
-            found.line = entry.attr(dw::DW_AT_decl_line).and_then(|attribute| attribute.udata_value());
+            found.line = entry
+                .attr(dw::DW_AT_decl_line)
+                .and_then(|attribute| attribute.udata_value());
         }
         if found.file.is_none()
             && let Some(AttributeValue::FileIndex(index)) = entry.attr_value(dw::DW_AT_decl_file)
@@ -315,11 +411,15 @@ pub fn declaration<'a>(
         if found.name.is_empty()
             && let Some(name) = entry.attr_value(dw::DW_AT_name)
         {
-            found.name = dwarf.attr_string(unit, name)?.to_string_lossy().into_owned();
+            found.name = dwarf
+                .attr_string(unit, name)?
+                .to_string_lossy()
+                .into_owned();
         }
         found.entry = next;
-        let reference =
-            entry.attr_value(dw::DW_AT_abstract_origin).or_else(|| entry.attr_value(dw::DW_AT_specification));
+        let reference = entry
+            .attr_value(dw::DW_AT_abstract_origin)
+            .or_else(|| entry.attr_value(dw::DW_AT_specification));
         match reference.and_then(|value| section_offset(unit, value)) {
             Some(reference) => next = reference,
             None => {
@@ -335,7 +435,12 @@ pub fn declaration<'a>(
 /// The offset in `.debug_info` that a reference attribute means.
 pub fn section_offset<'a>(unit: &Unit<Slice<'a>>, value: AttributeValue<Slice<'a>>) -> Option<u64> {
     match value {
-        AttributeValue::UnitRef(offset) => unit.header.offset().0.checked_add(offset.0).map(|offset| offset as u64),
+        AttributeValue::UnitRef(offset) => unit
+            .header
+            .offset()
+            .0
+            .checked_add(offset.0)
+            .map(|offset| offset as u64),
         AttributeValue::DebugInfoRef(offset) => Some(offset.0 as u64),
         _ => None,
     }

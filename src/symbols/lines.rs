@@ -47,37 +47,48 @@ pub struct Rows {
 }
 
 /// Finds all files of a name in a module's line tables.
-pub fn mentions<'a>(module: &'a Module, dwarf: &Dwarf<Slice<'a>>, name: &str, mut found: impl FnMut(Mention)) {
+pub fn mentions<'a>(
+    module: &'a Module,
+    dwarf: &Dwarf<Slice<'a>>,
+    name: &str,
+    mut found: impl FnMut(Mention),
+) {
     let finder = Finder::new(name.as_bytes());
     let strings = strings_ending_in(module.section(".debug_line_str").slice(), &finder);
     for (index, table) in Tables(module.section(".debug_line").slice(), 0).enumerate() {
-        let inline = finder.find_iter(table.names).any(|at| is_name(table.names, at, name.len()));
+        let inline = finder
+            .find_iter(table.names)
+            .any(|at| is_name(table.names, at, name.len()));
         let in_strings = table.version >= 5 && refers_to(table.names, &strings);
         if !inline && !in_strings {
             continue;
         }
         let offset = DebugLineOffset(table.offset);
-        let Ok(program) = dwarf.debug_line.program(offset, 8, None, None) else { continue };
+        let Ok(program) = dwarf.debug_line.program(offset, 8, None, None) else {
+            continue;
+        };
         let header = program.header();
         let mut unit = None;
         for file in file_indices(header) {
-            let Some(relative) = relative_path(dwarf, header, file) else { continue };
+            let Some(relative) = relative_path(dwarf, header, file) else {
+                continue;
+            };
             if relative.rsplit('/').next() != Some(name) {
                 continue;
             }
             let unit = unit.get_or_insert_with(|| unit_of(module, dwarf, offset, index));
-            let Some((unit, comp_dir)) = unit else { continue };
+            let Some((unit, comp_dir)) = unit else {
+                continue;
+            };
             let path = path::normal(&path::join(comp_dir, &relative));
-            found(Mention { program: offset, unit: *unit, path, file });
+            found(Mention {
+                program: offset,
+                unit: *unit,
+                path,
+                file,
+            });
         }
     }
-}
-
-/// The path of a file of a line table.
-pub fn file_path(dwarf: &Dwarf<Slice<'_>>, program: DebugLineOffset, comp_dir: &str, file: u64) -> Option<String> {
-    let program = dwarf.debug_line.program(program, 8, None, None).ok()?;
-    let relative = relative_path(dwarf, program.header(), file)?;
-    Some(path::normal(&path::join(comp_dir, &relative)))
 }
 
 /// Runs a line table and keeps the rows of some of its files.
@@ -88,7 +99,12 @@ pub fn file_path(dwarf: &Dwarf<Slice<'_>>, program: DebugLineOffset, comp_dir: &
 /// # Errors
 ///
 /// Where the header is damaged. A damaged program ends where the damage is.
-pub fn rows(module: &Module, dwarf: &Dwarf<Slice<'_>>, table: DebugLineOffset, files: &[u64]) -> gimli::Result<Rows> {
+pub fn rows(
+    module: &Module,
+    dwarf: &Dwarf<Slice<'_>>,
+    table: DebugLineOffset,
+    files: &[u64],
+) -> gimli::Result<Rows> {
     let mut out = Rows::default();
     let mut program = dwarf.debug_line.program(table, 8, None, None)?.rows();
     let mut pending: Option<Row> = None;
@@ -99,7 +115,10 @@ pub fn rows(module: &Module, dwarf: &Dwarf<Slice<'_>>, table: DebugLineOffset, f
             if let Some(previous) = pending.take()
                 && previous.start < row.address()
             {
-                out.rows.push(Row { end: row.address(), ..previous });
+                out.rows.push(Row {
+                    end: row.address(),
+                    ..previous
+                });
             }
             if row.prologue_end() {
                 out.prologue_ends.push(row.address());
@@ -109,7 +128,12 @@ pub fn rows(module: &Module, dwarf: &Dwarf<Slice<'_>>, table: DebugLineOffset, f
                 && !row.end_sequence()
             {
                 let start = row.address();
-                pending = Some(Row { start, end: start, line: line.get(), statement: row.is_stmt() });
+                pending = Some(Row {
+                    start,
+                    end: start,
+                    line: line.get(),
+                    statement: row.is_stmt(),
+                });
             }
         }
         if row.end_sequence() {
@@ -139,9 +163,16 @@ fn file_indices(header: &LineProgramHeader<Slice<'_>>) -> Range<u64> {
 }
 
 /// The path of a file, relative to the unit's directory.
-fn relative_path(dwarf: &Dwarf<Slice<'_>>, header: &LineProgramHeader<Slice<'_>>, file: u64) -> Option<String> {
+fn relative_path(
+    dwarf: &Dwarf<Slice<'_>>,
+    header: &LineProgramHeader<Slice<'_>>,
+    file: u64,
+) -> Option<String> {
     let string = |value: AttributeValue<Slice<'_>>| {
-        dwarf.attr_line_string(value).ok().map(|text| text.to_string_lossy().into_owned())
+        dwarf
+            .attr_line_string(value)
+            .ok()
+            .map(|text| text.to_string_lossy().into_owned())
     };
     let entry = header.file(file)?;
     let name = string(entry.path_name())?;
@@ -183,7 +214,11 @@ impl<'a> Iterator for Tables<'a> {
         at += if version >= 5 { 4 } else { 2 };
         let header = usize::try_from(number(table, at, word)?).ok()?;
         let names = table.get(at + word..)?;
-        Some(Table { offset, version, names: names.get(..header).unwrap_or(names) })
+        Some(Table {
+            offset,
+            version,
+            names: names.get(..header).unwrap_or(names),
+        })
     }
 }
 
@@ -204,20 +239,34 @@ fn is_name(bytes: &[u8], at: usize, length: usize) -> bool {
 /// string, where the linker merged tails.
 fn strings_ending_in(section: &[u8], finder: &Finder<'_>) -> Vec<Range<u64>> {
     let length = finder.needle().len();
-    let names = finder.find_iter(section).filter(|&at| is_name(section, at, length));
-    let start = |at: usize| section.get(..at).and_then(|s| memchr::memrchr(0, s)).map_or(0, |zero| zero + 1);
+    let names = finder
+        .find_iter(section)
+        .filter(|&at| is_name(section, at, length));
+    let start = |at: usize| {
+        section
+            .get(..at)
+            .and_then(|s| memchr::memrchr(0, s))
+            .map_or(0, |zero| zero + 1)
+    };
     names.map(|at| start(at) as u64..at as u64 + 1).collect()
 }
 
 /// Whether any four bytes are an offset in one of the ranges, which are sorted. Chance hits only cost time.
 fn refers_to(names: &[u8], ranges: &[Range<u64>]) -> bool {
-    let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return false };
+    let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else {
+        return false;
+    };
     names.windows(4).any(|window| {
-        let Ok(bytes) = window.try_into() else { return false };
+        let Ok(bytes) = window.try_into() else {
+            return false;
+        };
         let offset = u64::from(u32::from_le_bytes(bytes));
         first.start <= offset && offset < last.end && {
             let after = ranges.partition_point(|range| range.start <= offset);
-            after.checked_sub(1).and_then(|index| ranges.get(index)).is_some_and(|range| range.contains(&offset))
+            after
+                .checked_sub(1)
+                .and_then(|index| ranges.get(index))
+                .is_some_and(|range| range.contains(&offset))
         }
     })
 }

@@ -41,8 +41,18 @@ pub fn list() -> Vec<Loaded> {
             _ => None,
         };
         let name = library.name().to_string_lossy().into_owned();
-        let path = if all.is_empty() { PathBuf::from("/proc/self/exe") } else { PathBuf::from(library.name()) };
-        all.push(Loaded { path, name, bias, build_id, text });
+        let path = if all.is_empty() {
+            PathBuf::from("/proc/self/exe")
+        } else {
+            PathBuf::from(library.name())
+        };
+        all.push(Loaded {
+            path,
+            name,
+            bias,
+            build_id,
+            text,
+        });
     });
     all
 }

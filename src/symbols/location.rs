@@ -3,7 +3,9 @@
 //! Nothing is evaluated but what is the same at each hit: addresses get the load bias, the frame base and the canonical
 //! frame address are put in as formulas. What cannot be said that way becomes [`Source::Missing`], never a guess.
 
-use gimli::{AttributeValue, Dwarf, Encoding, Expression, Operation, Unit, UnitOffset, constants as dw};
+use gimli::{
+    AttributeValue, Dwarf, Encoding, Expression, Operation, Unit, UnitOffset, constants as dw,
+};
 
 use super::functions::Entry;
 use super::module::Slice;
@@ -27,7 +29,10 @@ pub struct Expressions<'u, 'a> {
 enum Kind {
     /// DWARF's own: an address-sized integer of no sign.
     Generic,
-    Integer { size: u8, signed: bool },
+    Integer {
+        size: u8,
+        signed: bool,
+    },
 }
 
 /// One location description that is being read.
@@ -49,15 +54,36 @@ impl<'u, 'a> Expressions<'u, 'a> {
         function: &Entry<'a>,
         address: u64,
     ) -> Self {
-        let mut expressions =
-            Self { unit: Some((dwarf, unit)), encoding: unit.encoding(), bias, frame, frame_base: None };
-        let base = function.attr_value(dw::DW_AT_frame_base).map(|value| expressions.attribute(value, address));
+        let mut expressions = Self {
+            unit: Some((dwarf, unit)),
+            encoding: unit.encoding(),
+            bias,
+            frame,
+            frame_base: None,
+        };
+        let base = function
+            .attr_value(dw::DW_AT_frame_base)
+            .map(|value| expressions.attribute(value, address));
         // A frame base in a register is the register's value (DWARF 5 section 3.3.5).
         expressions.frame_base = base.and_then(|location| match location.pieces.as_slice() {
-            [Piece { source: Source::Register { register: Register::General(number), .. }, .. }] => {
-                expressions.register(u16::from(*number), 0).map(|term| Formula(vec![term]))
-            }
-            [Piece { source: Source::Memory(formula) | Source::Value(formula), .. }] => Some(formula.clone()),
+            [
+                Piece {
+                    source:
+                        Source::Register {
+                            register: Register::General(number),
+                            ..
+                        },
+                    ..
+                },
+            ] => expressions
+                .register(u16::from(*number), 0)
+                .map(|term| Formula(vec![term])),
+            [
+                Piece {
+                    source: Source::Memory(formula) | Source::Value(formula),
+                    ..
+                },
+            ] => Some(formula.clone()),
             _ => None,
         });
         expressions
@@ -65,7 +91,13 @@ impl<'u, 'a> Expressions<'u, 'a> {
 
     /// For the expressions of unwind tables.
     pub fn of_unwind(encoding: Encoding) -> Self {
-        Self { unit: None, encoding, bias: 0, frame: Frame::default(), frame_base: None }
+        Self {
+            unit: None,
+            encoding,
+            bias: 0,
+            frame: Frame::default(),
+            frame_base: None,
+        }
     }
 
     /// The frame that addresses on the stack are relative to.
@@ -98,8 +130,12 @@ impl<'u, 'a> Expressions<'u, 'a> {
             return self.translate(expression);
         }
         let unsupported = || whole(Source::Missing(Missing::Unsupported));
-        let Some((dwarf, unit)) = self.unit else { return unsupported() };
-        let Ok(Some(mut list)) = dwarf.attr_locations(unit, value) else { return unsupported() };
+        let Some((dwarf, unit)) = self.unit else {
+            return unsupported();
+        };
+        let Ok(Some(mut list)) = dwarf.attr_locations(unit, value) else {
+            return unsupported();
+        };
         loop {
             match list.next() {
                 Ok(Some(entry)) if entry.range.begin <= address && address < entry.range.end => {
@@ -121,17 +157,26 @@ impl<'u, 'a> Expressions<'u, 'a> {
         let mut simple = Simple::default();
         for _ in 0..MAX_OPERATIONS {
             match operations.next() {
-                Ok(Some(Operation::Piece { size_in_bits, bit_offset })) => {
+                Ok(Some(Operation::Piece {
+                    size_in_bits,
+                    bit_offset,
+                })) => {
                     let source = simple.finish();
                     simple = Simple::default();
                     // Where pieces do not end at bytes, none of what follows has a byte offset.
-                    if size_in_bits % 8 != 0 {
+                    if !size_in_bits.is_multiple_of(8) {
                         return unsupported();
                     }
                     let size = size_in_bits / 8;
-                    let source = source.from_bit(bit_offset.unwrap_or(0));
-                    pieces.push(Piece { offset, size: Some(size), source });
-                    let Some(next) = offset.checked_add(size) else { return unsupported() };
+                    let source = source.after_bits(bit_offset.unwrap_or(0));
+                    pieces.push(Piece {
+                        offset,
+                        size: Some(size),
+                        source,
+                    });
+                    let Some(next) = offset.checked_add(size) else {
+                        return unsupported();
+                    };
                     offset = next;
                 }
                 Ok(Some(operation)) => {
@@ -150,7 +195,11 @@ impl<'u, 'a> Expressions<'u, 'a> {
     fn apply(&self, to: &mut Simple, operation: Operation<Slice<'a>>) -> Result<(), Missing> {
         if let Some(source) = &to.source {
             // Whatever is done to a missing value, it stays missing; a register or constant is a whole description.
-            return if matches!(source, Source::Missing(_)) { Ok(()) } else { Err(Missing::Unsupported) };
+            return if matches!(source, Source::Missing(_)) {
+                Ok(())
+            } else {
+                Err(Missing::Unsupported)
+            };
         }
         match operation {
             Operation::Nop => {}
@@ -166,29 +215,53 @@ impl<'u, 'a> Expressions<'u, 'a> {
                 }
                 to.source = Some(Source::Register { register, skip: 0 });
             }
-            Operation::RegisterOffset { register, offset, base_type } => {
+            Operation::RegisterOffset {
+                register,
+                offset,
+                base_type,
+            } => {
                 let kind = self.kind(base_type)?;
-                to.push(self.register(register.0, offset).ok_or(Missing::Unsupported)?, Kind::Generic);
+                to.push(
+                    self.register(register.0, offset)
+                        .ok_or(Missing::Unsupported)?,
+                    Kind::Generic,
+                );
                 to.convert(kind)?;
             }
             Operation::FrameOffset { offset } => {
                 to.push_formula(self.frame_base.as_ref().ok_or(Missing::Unsupported)?);
                 to.add(offset as u64);
             }
-            Operation::CallFrameCFA => to.push_formula(self.frame.cfa.as_ref().ok_or(Missing::Unsupported)?),
-            Operation::Address { address } => to.push(Term::Constant(address.wrapping_add(self.bias)), Kind::Generic),
+            Operation::CallFrameCFA => {
+                to.push_formula(self.frame.cfa.as_ref().ok_or(Missing::Unsupported)?)
+            }
+            Operation::Address { address } => to.push(
+                Term::Constant(address.wrapping_add(self.bias)),
+                Kind::Generic,
+            ),
             Operation::AddressIndex { index } => {
                 let (dwarf, unit) = self.unit.ok_or(Missing::Unsupported)?;
-                let address = dwarf.address(unit, index).map_err(|_| Missing::Unsupported)?;
-                to.push(Term::Constant(address.wrapping_add(self.bias)), Kind::Generic);
+                let address = dwarf
+                    .address(unit, index)
+                    .map_err(|_| Missing::Unsupported)?;
+                to.push(
+                    Term::Constant(address.wrapping_add(self.bias)),
+                    Kind::Generic,
+                );
             }
             Operation::UnsignedConstant { value } => to.push(Term::Constant(value), Kind::Generic),
-            Operation::SignedConstant { value } => to.push(Term::Constant(value as u64), Kind::Generic),
+            Operation::SignedConstant { value } => {
+                to.push(Term::Constant(value as u64), Kind::Generic)
+            }
             Operation::PlusConstant { value } => {
                 to.integers(1)?;
                 to.add(value);
             }
-            Operation::Deref { base_type, size, space: false } if (1..=8).contains(&size) => {
+            Operation::Deref {
+                base_type,
+                size,
+                space: false,
+            } if (1..=8).contains(&size) => {
                 let kind = self.kind(base_type)?;
                 to.integers(1)?;
                 to.kinds.pop();
@@ -203,7 +276,10 @@ impl<'u, 'a> Expressions<'u, 'a> {
             Operation::TypedLiteral { base_type, value } => {
                 let kind = self.kind(base_type)?;
                 let mut bytes = [0; 8];
-                bytes.get_mut(..value.len()).ok_or(Missing::Unsupported)?.copy_from_slice(value.slice());
+                bytes
+                    .get_mut(..value.len())
+                    .ok_or(Missing::Unsupported)?
+                    .copy_from_slice(value.slice());
                 to.push(Term::Constant(u64::from_le_bytes(bytes)), Kind::Generic);
                 to.convert(kind)?;
             }
@@ -219,16 +295,25 @@ impl<'u, 'a> Expressions<'u, 'a> {
                 to.terms.push(Term::Drop);
             }
             Operation::Swap => {
-                let (a, b) = (to.kinds.pop().ok_or(Missing::Unsupported)?, to.kinds.pop().ok_or(Missing::Unsupported)?);
+                let (a, b) = (
+                    to.kinds.pop().ok_or(Missing::Unsupported)?,
+                    to.kinds.pop().ok_or(Missing::Unsupported)?,
+                );
                 to.kinds.extend([a, b]);
                 to.terms.push(Term::Swap);
             }
             Operation::Pick { index } => {
-                let below = to.kinds.len().checked_sub(1 + usize::from(index)).ok_or(Missing::Unsupported)?;
+                let below = to
+                    .kinds
+                    .len()
+                    .checked_sub(1 + usize::from(index))
+                    .ok_or(Missing::Unsupported)?;
                 let kind = to.kinds.get(below).copied().ok_or(Missing::Unsupported)?;
                 to.push(Term::Pick(index), kind);
             }
-            Operation::EntryValue { .. } | Operation::ParameterRef { .. } => return Err(Missing::EntryValue),
+            Operation::EntryValue { .. } | Operation::ParameterRef { .. } => {
+                return Err(Missing::EntryValue);
+            }
             Operation::ImplicitPointer { .. } => return Err(Missing::OptimizedOut),
             arithmetic => {
                 let term = term(&arithmetic).ok_or(Missing::Unsupported)?;
@@ -244,7 +329,11 @@ impl<'u, 'a> Expressions<'u, 'a> {
 
     /// A general register's value, rsp as it is in the function's body.
     fn register(&self, number: u16, offset: i64) -> Option<Term> {
-        let shift = if number == RSP { self.frame.rsp_shift } else { 0 };
+        let shift = if number == RSP {
+            self.frame.rsp_shift
+        } else {
+            0
+        };
         let number = u8::try_from(number).ok().filter(|number| *number < 16)?;
         Some(Term::Register(number, offset.checked_add(shift)?))
     }
@@ -259,11 +348,16 @@ impl<'u, 'a> Expressions<'u, 'a> {
             let signed = match entry.attr_value(dw::DW_AT_encoding)? {
                 AttributeValue::Encoding(dw::DW_ATE_signed | dw::DW_ATE_signed_char) => true,
                 AttributeValue::Encoding(
-                    dw::DW_ATE_unsigned | dw::DW_ATE_unsigned_char | dw::DW_ATE_boolean | dw::DW_ATE_UTF,
+                    dw::DW_ATE_unsigned
+                    | dw::DW_ATE_unsigned_char
+                    | dw::DW_ATE_boolean
+                    | dw::DW_ATE_UTF,
                 ) => false,
                 _ => return None,
             };
-            let size = u8::try_from(size).ok().filter(|size| (1..=8).contains(size))?;
+            let size = u8::try_from(size)
+                .ok()
+                .filter(|size| (1..=8).contains(size))?;
             Some(Kind::Integer { size, signed })
         };
         read().ok_or(Missing::Unsupported)
@@ -286,14 +380,20 @@ impl Simple {
         match self.terms.last_mut() {
             Some(Term::Constant(constant)) => *constant = constant.wrapping_add(value),
             Some(Term::Register(_, offset)) => *offset = offset.wrapping_add(value as i64),
-            _ => self.terms.extend([Term::Constant(value), Term::Binary(Binary::Add)]),
+            _ => self
+                .terms
+                .extend([Term::Constant(value), Term::Binary(Binary::Add)]),
         }
     }
 
     /// Makes the topmost number one of a type: LLVM's way to say truncation and extension.
     fn convert(&mut self, kind: Kind) -> Result<(), Missing> {
         if let Kind::Integer { size, signed } = kind {
-            let unary = if signed { Unary::SignExtend(size) } else { Unary::ZeroExtend(size) };
+            let unary = if signed {
+                Unary::SignExtend(size)
+            } else {
+                Unary::ZeroExtend(size)
+            };
             if size < 8 {
                 self.terms.push(Term::Unary(unary));
             }
@@ -305,9 +405,17 @@ impl Simple {
     /// Checks that so many numbers are there, and that they are of no narrower type, in which arithmetic would wrap
     /// elsewhere.
     fn integers(&self, count: usize) -> Result<(), Missing> {
-        let first = self.kinds.len().checked_sub(count).ok_or(Missing::Unsupported)?;
+        let first = self
+            .kinds
+            .len()
+            .checked_sub(count)
+            .ok_or(Missing::Unsupported)?;
         let wide = |kind: &Kind| matches!(kind, Kind::Generic | Kind::Integer { size: 8, .. });
-        if self.kinds.get(first..).is_some_and(|kinds| kinds.iter().all(wide)) {
+        if self
+            .kinds
+            .get(first..)
+            .is_some_and(|kinds| kinds.iter().all(wide))
+        {
             Ok(())
         } else {
             Err(Missing::Unsupported)
@@ -317,9 +425,16 @@ impl Simple {
     /// Checks that unsigned numbers meet no operation that [`Binary`] defines for signed ones.
     fn signless(&self, count: usize, term: Term) -> Result<(), Missing> {
         use Binary::{Div, Ge, Gt, Le, Lt};
-        let signed = matches!(term, Term::Binary(Div | Ge | Gt | Le | Lt) | Term::Unary(Unary::Abs));
+        let signed = matches!(
+            term,
+            Term::Binary(Div | Ge | Gt | Le | Lt) | Term::Unary(Unary::Abs)
+        );
         let unsigned = |kind: &Kind| matches!(kind, Kind::Integer { signed: false, .. });
-        if signed && self.kinds.iter().rev().take(count).any(unsigned) { Err(Missing::Unsupported) } else { Ok(()) }
+        if signed && self.kinds.iter().rev().take(count).any(unsigned) {
+            Err(Missing::Unsupported)
+        } else {
+            Ok(())
+        }
     }
 
     fn formula(&mut self) -> Option<Formula> {
@@ -333,19 +448,22 @@ impl Simple {
         if self.terms.is_empty() {
             return Source::Missing(Missing::OptimizedOut);
         }
-        self.formula().map_or(Source::Missing(Missing::Unsupported), Source::Memory)
+        self.formula()
+            .map_or(Source::Missing(Missing::Unsupported), Source::Memory)
     }
 }
 
 impl Source {
     /// What is left of a place from a bit on (`DW_OP_bit_piece`); within a byte there is no place.
-    fn from_bit(self, bit: u64) -> Self {
+    fn after_bits(self, bit: u64) -> Self {
         if bit == 0 {
             return self;
         }
         match (self, u8::try_from(bit / 8)) {
             (missing @ Self::Missing(_), _) => missing,
-            (Self::Register { register, .. }, Ok(skip)) if bit % 8 == 0 => Self::Register { register, skip },
+            (Self::Register { register, .. }, Ok(skip)) if bit.is_multiple_of(8) => {
+                Self::Register { register, skip }
+            }
             _ => Self::Missing(Missing::Unsupported),
         }
     }
@@ -353,7 +471,13 @@ impl Source {
 
 /// A value in one piece.
 fn whole(source: Source) -> Location {
-    Location { pieces: vec![Piece { offset: 0, size: None, source }] }
+    Location {
+        pieces: vec![Piece {
+            offset: 0,
+            size: None,
+            source,
+        }],
+    }
 }
 
 fn constant(attribute: &gimli::Attribute<Slice<'_>>) -> Source {
@@ -361,7 +485,9 @@ fn constant(attribute: &gimli::Attribute<Slice<'_>>) -> Source {
     match attribute.value() {
         AttributeValue::Block(bytes) => Source::Bytes(bytes.slice().into()),
         AttributeValue::Sdata(value) => number(value as u64),
-        _ => attribute.udata_value().map_or(Source::Missing(Missing::Unsupported), number),
+        _ => attribute
+            .udata_value()
+            .map_or(Source::Missing(Missing::Unsupported), number),
     }
 }
 

@@ -51,6 +51,9 @@ pub struct LineAddress {
     pub inlined: bool,
     /// What stands for the line here.
     pub kind: LineKind,
+    /// The [`Variable::depth`](super::scope::Variable::depth) of the line's function in the scope at the address: not 0
+    /// where the address is in a callee that was inlined. Variables of lower depths are not the line's.
+    pub depth: u32,
 }
 
 /// What stands for a line at an address.
@@ -60,6 +63,8 @@ pub enum LineKind {
     Row,
     /// A call at the line that was inlined: the address belongs to the callee's lines.
     Call,
+    /// The end of the prologue of the function whose entry is the line's: the address belongs to the next line.
+    Entry,
 }
 
 /// See the module's description.
@@ -67,19 +72,33 @@ pub enum LineKind {
 /// # Errors
 ///
 /// All of [`LineError`]; the executable is expected to be the first module.
-pub fn find_line(modules: &[Option<Module>], asked: &str, line: u64) -> Result<LineMatch, LineError> {
+pub fn find_line(
+    modules: &[Option<Module>],
+    asked: &str,
+    line: u64,
+) -> Result<LineMatch, LineError> {
     let (path, mentions) = find_file(modules, asked)?;
     let mut tables = Vec::new();
     for (index, group) in mentions {
-        let Some(Some(module)) = modules.get(index) else { continue };
+        let Some(Some(module)) = modules.get(index) else {
+            continue;
+        };
         tables.extend(Table::read_all(module, &group)?);
     }
     let rough: usize = tables.iter().map(|table| table.rows_at(line).count()).sum();
-    let too_many = |count| LineError::TooMany { path: path.clone(), line, count, cap: MAX_ADDRESSES };
+    let too_many = |count| LineError::TooMany {
+        path: path.clone(),
+        line,
+        count,
+        cap: MAX_ADDRESSES,
+    };
     if rough > MAX_ADDRESSES * 16 {
         return Err(too_many(rough));
     }
-    let all: u64 = tables.iter().map(|table| table.unit.header.length_including_self() as u64).sum();
+    let all: u64 = tables
+        .iter()
+        .map(|table| table.unit.header.length_including_self() as u64)
+        .sum();
     if all > MAX_READ {
         tables.retain(|table| table.rows_at(line).next().is_some());
     }
@@ -94,12 +113,19 @@ pub fn find_line(modules: &[Option<Module>], asked: &str, line: u64) -> Result<L
     match addresses.len() {
         0 => Err(LineError::NoCode { path, line }),
         count if count > MAX_ADDRESSES => Err(too_many(count)),
-        _ => Ok(LineMatch { path, line: found, addresses }),
+        _ => Ok(LineMatch {
+            path,
+            line: found,
+            addresses,
+        }),
     }
 }
 
 /// The mentions of the file that fits best, by module.
-fn find_file(modules: &[Option<Module>], asked: &str) -> Result<(String, BTreeMap<usize, Vec<Mention>>), LineError> {
+fn find_file(
+    modules: &[Option<Module>],
+    asked: &str,
+) -> Result<(String, BTreeMap<usize, Vec<Mention>>), LineError> {
     let parts = path::components(asked);
     let name = parts.last().copied().unwrap_or_default();
     let mut best: Option<Fit> = None;
@@ -107,7 +133,9 @@ fn find_file(modules: &[Option<Module>], asked: &str) -> Result<(String, BTreeMa
     let mut files: BTreeMap<String, (String, BTreeMap<usize, Vec<Mention>>)> = BTreeMap::new();
     if !name.is_empty() {
         for (index, module) in modules.iter().enumerate() {
-            let Some(module) = module.as_ref().filter(|module| module.missing().is_none()) else { continue };
+            let Some(module) = module.as_ref().filter(|module| module.missing().is_none()) else {
+                continue;
+            };
             lines::mentions(module, &module.dwarf(), name, |mention| {
                 let fit = path::fit(&parts, &path::components(&mention.path));
                 if fit > best {
@@ -116,23 +144,29 @@ fn find_file(modules: &[Option<Module>], asked: &str) -> Result<(String, BTreeMa
                 }
                 if fit == best {
                     let identity = path::identity(&mention.path).to_owned();
-                    let (_, by_module) =
-                        files.entry(identity).or_insert_with(|| (mention.path.clone(), BTreeMap::new()));
+                    let (_, by_module) = files
+                        .entry(identity)
+                        .or_insert_with(|| (mention.path.clone(), BTreeMap::new()));
                     by_module.entry(index).or_default().push(mention);
                 }
             });
         }
     }
-    let spellings = |files: BTreeMap<String, (String, _)>| files.into_values().map(|(path, _)| path).collect();
+    let spellings =
+        |files: BTreeMap<String, (String, _)>| files.into_values().map(|(path, _)| path).collect();
     match best {
-        Some(Fit::Tail(_)) if files.len() > 1 => {
-            Err(LineError::AmbiguousPath { path: asked.to_owned(), files: spellings(files) })
-        }
+        Some(Fit::Tail(_)) if files.len() > 1 => Err(LineError::AmbiguousPath {
+            path: asked.to_owned(),
+            files: spellings(files),
+        }),
         Some(Fit::Tail(_)) => Ok(files.pop_first().map(|(_, file)| file).unwrap_or_default()),
         Some(Fit::NameOnly) | None => Err(LineError::NoSuchFile {
             path: asked.to_owned(),
             similar: spellings(files),
-            missing: modules.first().and_then(|m| m.as_ref()).and_then(Module::missing_in_units),
+            missing: modules
+                .first()
+                .and_then(|m| m.as_ref())
+                .and_then(Module::missing_in_units),
         }),
     }
 }
@@ -155,14 +189,23 @@ impl<'a> Table<'a> {
             let files: Vec<u64> = group.iter().map(|mention| mention.file).collect();
             let rows = lines::rows(module, &dwarf, first.program, &files)?;
             let unit = module.unit(&dwarf, first.unit)?;
-            tables.push(Self { module, dwarf, unit, files, rows });
+            tables.push(Self {
+                module,
+                dwarf,
+                unit,
+                files,
+                rows,
+            });
         }
         Ok(tables)
     }
 
     /// Statement rows of a line.
     fn rows_at(&self, line: u64) -> impl Iterator<Item = &Row> {
-        self.rows.rows.iter().filter(move |row| row.line == line && row.statement)
+        self.rows
+            .rows
+            .iter()
+            .filter(move |row| row.line == line && row.statement)
     }
 
     fn functions(&self) -> gimli::Result<Arc<UnitFunctions>> {
@@ -182,7 +225,9 @@ impl<'a> Table<'a> {
     }
 
     fn is_call_at(&self, instance: &Instance, test: impl Fn(u64) -> bool) -> bool {
-        instance.call.is_some_and(|(file, line)| test(line) && self.files.contains(&file))
+        instance
+            .call
+            .is_some_and(|(file, line)| test(line) && self.files.contains(&file))
     }
 
     /// Whether a function is declared in the file.
@@ -199,23 +244,45 @@ fn addresses(tables: &[Table<'_>], line: u64) -> gimli::Result<Vec<LineAddress>>
     let mut all = Vec::new();
     for table in tables {
         let functions = table.functions()?;
-        let rows = by_function(&functions, table.rows.rows.iter().filter(|row| row.line == line));
-        for (entry, instances) in table.all_instances()? {
-            let Some(function) = instances.first() else { continue };
+        let rows = by_function(
+            &functions,
+            table.rows.rows.iter().filter(|row| row.line == line),
+        );
+        let entries: BTreeSet<UnitOffset> = rows
+            .keys()
+            .copied()
+            .chain(functions.with_calls_at(&table.files, line))
+            .collect();
+        for entry in entries {
+            let instances = functions::instances(&table.dwarf, &table.unit, entry)?;
+            let Some(function) = instances.first() else {
+                continue;
+            };
             let rows = rows.get(&entry).map(Vec::as_slice).unwrap_or_default();
             for (instance, candidates) in candidates(table, rows, &instances, line) {
-                let Some(instance) = instances.get(instance) else { continue };
+                let Some(instance) = instances.get(instance) else {
+                    continue;
+                };
                 let declaration = table.declaration(instance.entry)?;
-                let kinds: BTreeMap<u64, LineKind> =
-                    candidates.iter().rev().map(|(candidate, kind)| (candidate.address, *kind)).collect();
+                let kinds: BTreeMap<u64, LineKind> = candidates
+                    .iter()
+                    .rev()
+                    .map(|(candidate, kind)| (candidate.address, *kind))
+                    .collect();
                 let candidates = candidates.iter().map(|(candidate, _)| *candidate).collect();
                 for address in flow::choose(table.module, &function.ranges, candidates) {
                     let kind = kinds.get(&address).copied().unwrap_or(LineKind::Row);
-                    let address = match instance.parent {
-                        None if kind == LineKind::Row => after_prologue(table, function, address),
-                        _ => address,
+                    let (address, kind) = match after_prologue(table, function, address) {
+                        Some(end) if instance.parent.is_none() && kind == LineKind::Row => {
+                            (end, LineKind::Entry)
+                        }
+                        _ => (address, kind),
                     };
+                    let here = functions::innermost(&instances, address)
+                        .and_then(|index| instances.get(index));
+                    let depth = here.map_or(0, |here| here.depth.saturating_sub(instance.depth));
                     all.push(LineAddress {
+                        depth: u32::try_from(depth).unwrap_or(u32::MAX),
                         address: table.module.to_runtime(address),
                         function: declaration.path.clone(),
                         function_line: declaration.line,
@@ -226,18 +293,22 @@ fn addresses(tables: &[Table<'_>], line: u64) -> gimli::Result<Vec<LineAddress>>
             }
         }
         // Rows outside of every function that is described: assembly, or units whose functions are in a split file.
-        for row in table.rows_at(line).filter(|row| !functions.contains(row.start)) {
+        for row in table
+            .rows_at(line)
+            .filter(|row| !functions.contains(row.start))
+        {
             all.push(LineAddress {
                 address: table.module.to_runtime(row.start),
                 function: String::new(),
                 function_line: None,
                 inlined: false,
                 kind: LineKind::Row,
+                depth: 0,
             });
         }
     }
     // The linker may have folded identical functions into one.
-    all.sort_by_key(|place| place.address);
+    all.sort_by_key(|place| (place.address, place.depth));
     all.dedup_by_key(|place| place.address);
     Ok(all)
 }
@@ -276,26 +347,60 @@ fn candidates(
             let all = by_instance.entry(instance).or_default();
             // A run that goes on from another instance's row starts anew.
             let primary = !continues || all.is_empty();
-            all.push((Candidate { address: row.start, primary }, LineKind::Row));
+            all.push((
+                Candidate {
+                    address: row.start,
+                    primary,
+                },
+                LineKind::Row,
+            ));
         }
     }
-    for call in instances.iter().filter(|instance| table.is_call_at(instance, |at| at == line)) {
+    for call in instances
+        .iter()
+        .filter(|instance| table.is_call_at(instance, |at| at == line))
+    {
         let Some(parent) = call.parent else { continue };
-        let starts = call.ranges.iter().map(|range| range.start).filter(|start| table.module.is_code(*start));
+        let starts = call
+            .ranges
+            .iter()
+            .map(|range| range.start)
+            .filter(|start| table.module.is_code(*start));
         let all = by_instance.entry(parent).or_default();
-        all.extend(starts.map(|address| (Candidate { address, primary: true }, LineKind::Call)));
+        all.extend(starts.map(|address| {
+            (
+                Candidate {
+                    address,
+                    primary: true,
+                },
+                LineKind::Call,
+            )
+        }));
     }
     by_instance
 }
 
-/// Moves a function's entry behind its prologue, where arguments have their places, as far as the code is straight.
-fn after_prologue(table: &Table<'_>, function: &Instance, address: u64) -> u64 {
-    let Some(range) = function.ranges.first().filter(|range| range.start == address) else { return address };
+/// Where the prologue of a function ends whose entry is given: there the arguments have their places. `None` where the
+/// code up to there is not straight.
+fn after_prologue(table: &Table<'_>, function: &Instance, address: u64) -> Option<u64> {
+    let range = function
+        .ranges
+        .first()
+        .filter(|range| range.start == address)?;
     let ends = &table.rows.prologue_ends;
-    let marked = ends.get(ends.partition_point(|&end| end <= address)).copied();
-    let second = || table.rows.rows.iter().find(|row| row.start == address).map(|row| row.end);
+    let marked = ends
+        .get(ends.partition_point(|&end| end <= address))
+        .copied();
+    let second = || {
+        table
+            .rows
+            .rows
+            .iter()
+            .find(|row| row.start == address)
+            .map(|row| row.end)
+    };
     let target = marked.filter(|end| range.contains(end)).or_else(second);
-    target.filter(|&end| range.contains(&end) && flow::is_straight(table.module, address, end)).unwrap_or(address)
+    target.filter(|&end| range.contains(&end) && flow::is_straight(table.module, address, end))
 }
 
 /// What is known of a function of the file from all units together.
@@ -330,15 +435,23 @@ fn slide(tables: &[Table<'_>], line: u64) -> gimli::Result<Option<u64>> {
         for &entry in functions.abstracts() {
             note(entry, None)?;
         }
-        let rows = by_function(&functions, table.rows.rows.iter().filter(|row| row.statement));
+        let rows = by_function(
+            &functions,
+            table.rows.rows.iter().filter(|row| row.statement),
+        );
         for (entry, instances) in table.all_instances()? {
             note(entry, None)?;
             for row in rows.get(&entry).into_iter().flatten() {
-                if let Some(instance) = functions::innermost(&instances, row.start).and_then(|i| instances.get(i)) {
+                if let Some(instance) =
+                    functions::innermost(&instances, row.start).and_then(|i| instances.get(i))
+                {
                     note(instance.entry, Some(row.line))?;
                 }
             }
-            for call in instances.iter().filter(|instance| table.is_call_at(instance, |_| true)) {
+            for call in instances
+                .iter()
+                .filter(|instance| table.is_call_at(instance, |_| true))
+            {
                 if let Some(parent) = call.parent.and_then(|parent| instances.get(parent)) {
                     note(parent.entry, call.call.map(|(_, line)| line))?;
                 }
@@ -349,8 +462,15 @@ fn slide(tables: &[Table<'_>], line: u64) -> gimli::Result<Option<u64>> {
     for ((start, name), extent) in extents.range(..=(line, "\u{10ffff}".to_owned())) {
         // Code below the next function that is not inside of this one comes from a macro that is defined there.
         let below = extents.range((start + 1, String::new())..);
-        let next = below.filter(|(_, other)| !is_inside(&other.path, name)).map(|((start, _), _)| *start).next();
-        let code = extent.lines.range(line..).next().filter(|&&code| next.is_none_or(|next| code < next));
+        let next = below
+            .filter(|(_, other)| !is_inside(&other.path, name))
+            .map(|((start, _), _)| *start)
+            .next();
+        let code = extent
+            .lines
+            .range(line..)
+            .next()
+            .filter(|&&code| next.is_none_or(|next| code < next));
         if let Some(&code) = code
             && inside.is_none_or(|(innermost, _)| innermost <= *start)
         {
@@ -362,7 +482,9 @@ fn slide(tables: &[Table<'_>], line: u64) -> gimli::Result<Option<u64>> {
 
 /// Whether a function's path leads through another function of a name, as those of closures and nested functions do.
 fn is_inside(path: &str, name: &str) -> bool {
-    path.rsplit("::").skip(1).any(|component| without_arguments(component) == name)
+    path.rsplit("::")
+        .skip(1)
+        .any(|component| without_arguments(component) == name)
 }
 
 fn without_arguments(name: &str) -> &str {

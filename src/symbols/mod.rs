@@ -83,14 +83,19 @@ impl Symbols {
     /// [`SymbolError::Missing`] where the executable itself cannot be read. A library that cannot is left out.
     pub fn load() -> Result<Self, SymbolError> {
         let generation = loaded::generation();
-        let mut symbols = Self { modules: Vec::new(), loaded: Vec::new(), generation };
+        let mut symbols = Self {
+            modules: Vec::new(),
+            loaded: Vec::new(),
+            generation,
+        };
         for loaded in loaded::list() {
             symbols.add(loaded);
         }
         match symbols.loaded.first() {
-            Some((executable, Some(reason))) => {
-                Err(SymbolError::Missing { module: executable.name.clone(), reason: reason.clone() })
-            }
+            Some((executable, Some(reason))) => Err(SymbolError::Missing {
+                module: executable.name.clone(),
+                reason: reason.clone(),
+            }),
             _ => Ok(symbols),
         }
     }
@@ -134,7 +139,9 @@ impl Symbols {
     ///
     /// [`SymbolError`] where the address has no function, or its module no debug information.
     pub fn scope_at(&self, address: u64) -> Result<Scope, SymbolError> {
-        let (index, module) = self.module_at(address).ok_or(SymbolError::NoModule(address))?;
+        let (index, module) = self
+            .module_at(address)
+            .ok_or(SymbolError::NoModule(address))?;
         let scope = variables::scope_at(&self.modules, index, module, address);
         match scope {
             Err(SymbolError::NoFunction(_)) => match module.missing_in_units() {
@@ -150,16 +157,26 @@ impl Symbols {
         let (_, module) = self.module_at(address)?;
         let dwarf = module.dwarf();
         let file_address = module.to_file(address);
-        let unit = module.unit(&dwarf, module.unit_of_address(&dwarf, file_address)?).ok()?;
+        let unit = module
+            .unit(&dwarf, module.unit_of_address(&dwarf, file_address)?)
+            .ok()?;
         let (entry, range) = module.functions(&dwarf, &unit).ok()?.at(file_address)?;
-        let name = functions::declaration(module, &dwarf, &unit, entry).ok()?.path;
-        Some(FunctionAt { name, range: module.to_runtime(range.start)..module.to_runtime(range.end) })
+        let name = functions::declaration(module, &dwarf, &unit, entry)
+            .ok()?
+            .path;
+        Some(FunctionAt {
+            name,
+            range: module.to_runtime(range.start)..module.to_runtime(range.end),
+        })
     }
 
     /// All executable memory that belongs to modules, debug information or not.
     pub fn text(&self) -> impl Iterator<Item = Text> {
         self.loaded.iter().flat_map(|(loaded, _)| {
-            loaded.text.iter().map(|range| Text { range: range.clone(), file: loaded.path.clone() })
+            loaded.text.iter().map(|range| Text {
+                range: range.clone(),
+                file: loaded.path.clone(),
+            })
         })
     }
 
@@ -178,10 +195,19 @@ impl Symbols {
 
     /// The modules that lines cannot be found in, or variables not, and why.
     pub fn missing_info(&self) -> Vec<ModuleMissing> {
-        let reasons = self.loaded.iter().zip(&self.modules).map(|((loaded, why), module)| {
-            let reason = why.clone().or_else(|| module.as_ref().and_then(Module::missing_in_units));
-            Some(ModuleMissing { module: loaded.name.clone(), reason: reason? })
-        });
+        let reasons = self
+            .loaded
+            .iter()
+            .zip(&self.modules)
+            .map(|((loaded, why), module)| {
+                let reason = why
+                    .clone()
+                    .or_else(|| module.as_ref().and_then(Module::missing_in_units));
+                Some(ModuleMissing {
+                    module: loaded.name.clone(),
+                    reason: reason?,
+                })
+            });
         reasons.flatten().collect()
     }
 
@@ -196,7 +222,8 @@ impl Symbols {
 
     fn module_at(&self, address: u64) -> Option<(u32, &Module)> {
         let modules = self.modules.iter().enumerate();
-        let mut here = modules.filter_map(|(index, module)| Some((u32::try_from(index).ok()?, module.as_ref()?)));
+        let mut here = modules
+            .filter_map(|(index, module)| Some((u32::try_from(index).ok()?, module.as_ref()?)));
         here.find(|(_, module)| module.contains(address))
     }
 }

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use gimli::{
-    Abbreviations, AttributeValue, DebugInfoOffset, DebugLineOffset, Dwarf, EndianSlice, LittleEndian, Section as _,
-    SectionId, Unit, UnitOffset, UnitSectionOffset, UnitType, constants as dw,
+    Abbreviations, AttributeValue, DebugInfoOffset, DebugLineOffset, Dwarf, EndianSlice,
+    LittleEndian, Section as _, SectionId, Unit, UnitOffset, UnitSectionOffset, UnitType,
+    constants as dw,
 };
 use memmap2::Mmap;
 use object::read::elf::ElfFile64;
@@ -22,7 +23,7 @@ use super::loaded::Loaded;
 pub type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
 /// How many units' abbreviations and functions are kept for the next question.
-const KEPT_UNITS: usize = 16;
+const KEPT_UNITS: usize = 64;
 
 /// A loaded module whose file is open.
 pub struct Module {
@@ -53,7 +54,8 @@ impl Module {
     ///
     /// [`MissingInfo::Unreadable`], or [`MissingInfo::Replaced`] where the file's build id is not the one in memory.
     pub fn open(loaded: &Loaded) -> Result<Self, MissingInfo> {
-        let map = map_file(&loaded.path).map_err(|error| MissingInfo::Unreadable(error.to_string()))?;
+        let map =
+            map_file(&loaded.path).map_err(|error| MissingInfo::Unreadable(error.to_string()))?;
         let unreadable = |error: object::Error| MissingInfo::Unreadable(error.to_string());
         let elf = ElfFile64::<object::LittleEndian>::parse(&*map).map_err(unreadable)?;
         let build_id = elf.build_id().ok().flatten();
@@ -68,28 +70,48 @@ impl Module {
             let Ok(name) = section.name() else { continue };
             let debug = name.starts_with(".debug_");
             compressed |= name.starts_with(".zdebug_");
-            if debug && section.compressed_file_range().is_ok_and(|r| r.format != object::CompressionFormat::None) {
+            if debug
+                && section
+                    .compressed_file_range()
+                    .is_ok_and(|r| r.format != object::CompressionFormat::None)
+            {
                 compressed = true;
                 continue;
             }
-            let Some((start, size)) = section.file_range() else { continue };
+            let Some((start, size)) = section.file_range() else {
+                continue;
+            };
             let range = usize::try_from(start).ok().zip(usize::try_from(size).ok());
-            let Some((start, end)) = range.and_then(|(start, size)| Some((start, start.checked_add(size)?))) else {
+            let Some((start, end)) =
+                range.and_then(|(start, size)| Some((start, start.checked_add(size)?)))
+            else {
                 continue;
             };
             if map.get(start..end).is_some() {
-                sections.push(Section { name: name.to_owned(), address: section.address(), file: start..end });
+                sections.push(Section {
+                    name: name.to_owned(),
+                    address: section.address(),
+                    file: start..end,
+                });
             }
         }
-        let has = |name: &str| sections.iter().any(|s| s.name == name && !s.file.is_empty());
+        let has = |name: &str| {
+            sections
+                .iter()
+                .any(|s| s.name == name && !s.file.is_empty())
+        };
         let missing = if compressed {
             Some(MissingInfo::Compressed)
         } else if has(".debug_line") && has(".debug_info") {
             None
         } else if let Ok(Some((link, _))) = elf.gnu_debuglink() {
-            Some(MissingInfo::DebugLink(String::from_utf8_lossy(link).into_owned()))
+            Some(MissingInfo::DebugLink(
+                String::from_utf8_lossy(link).into_owned(),
+            ))
         } else if let Some(id) = build_id {
-            Some(MissingInfo::BuildId(id.iter().map(|byte| format!("{byte:02x}")).collect()))
+            Some(MissingInfo::BuildId(
+                id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            ))
         } else {
             Some(MissingInfo::Stripped)
         };
@@ -119,10 +141,17 @@ impl Module {
         let dwarf = self.dwarf();
         let mut lines_only = true;
         for &offset in self.units() {
-            let Ok(unit) = self.unit(&dwarf, offset) else { continue };
-            let Ok(root) = unit.entry(unit.header.root_offset()) else { continue };
+            let Ok(unit) = self.unit(&dwarf, offset) else {
+                continue;
+            };
+            let Ok(root) = unit.entry(unit.header.root_offset()) else {
+                continue;
+            };
             for name in [dw::DW_AT_dwo_name, dw::DW_AT_GNU_dwo_name] {
-                if let Some(name) = root.attr_value(name).and_then(|value| dwarf.attr_string(&unit, value).ok()) {
+                if let Some(name) = root
+                    .attr_value(name)
+                    .and_then(|value| dwarf.attr_string(&unit, value).ok())
+                {
                     return Some(MissingInfo::Split(name.to_string_lossy().into_owned()));
                 }
             }
@@ -143,19 +172,27 @@ impl Module {
     /// A section, empty if it does not exist.
     pub fn section(&self, name: &str) -> Slice<'_> {
         let bytes = self.sections.iter().find(|section| section.name == name);
-        let bytes = bytes.and_then(|section| self.map.get(section.file.clone())).unwrap_or_default();
+        let bytes = bytes
+            .and_then(|section| self.map.get(section.file.clone()))
+            .unwrap_or_default();
         EndianSlice::new(bytes, LittleEndian)
     }
 
     /// Address of a section in the file's address space.
     pub fn section_address(&self, name: &str) -> Option<u64> {
-        self.sections.iter().find(|section| section.name == name).map(|section| section.address)
+        self.sections
+            .iter()
+            .find(|section| section.name == name)
+            .map(|section| section.address)
     }
 
     /// The bytes at an address of the file's address space up to the end of their section, as they were linked.
     pub fn bytes_at(&self, address: u64) -> Option<&[u8]> {
         let section = self.sections.iter().find(|section| {
-            section.address != 0 && address.checked_sub(section.address).is_some_and(|o| o < section.file.len() as u64)
+            section.address != 0
+                && address
+                    .checked_sub(section.address)
+                    .is_some_and(|o| o < section.file.len() as u64)
         })?;
         let skip = usize::try_from(address - section.address).ok()?;
         self.map.get(section.file.clone())?.get(skip..)
@@ -209,12 +246,21 @@ impl Module {
     /// # Errors
     ///
     /// Where DWARF is damaged.
-    pub fn unit<'a>(&'a self, dwarf: &Dwarf<Slice<'a>>, offset: u64) -> gimli::Result<Unit<Slice<'a>>> {
-        let offset = usize::try_from(offset).map_err(|_| gimli::Error::OffsetOutOfBounds(offset))?;
+    pub fn unit<'a>(
+        &'a self,
+        dwarf: &Dwarf<Slice<'a>>,
+        offset: u64,
+    ) -> gimli::Result<Unit<Slice<'a>>> {
+        let offset =
+            usize::try_from(offset).map_err(|_| gimli::Error::OffsetOutOfBounds(offset))?;
         let header = dwarf.unit_header(DebugInfoOffset(offset))?;
-        let abbreviations = self.abbreviations.get_or_try(header.debug_abbrev_offset().0 as u64, || {
-            dwarf.debug_abbrev.abbreviations(header.debug_abbrev_offset())
-        })?;
+        let abbreviations =
+            self.abbreviations
+                .get_or_try(header.debug_abbrev_offset().0 as u64, || {
+                    dwarf
+                        .debug_abbrev
+                        .abbreviations(header.debug_abbrev_offset())
+                })?;
         let file_type = gimli::DwarfFileType::Main;
         let encoding = header.encoding();
         let mut unit = Unit {
@@ -222,10 +268,16 @@ impl Module {
             name: None,
             comp_dir: None,
             low_pc: 0,
-            str_offsets_base: gimli::DebugStrOffsetsBase::default_for_encoding_and_file(encoding, file_type),
+            str_offsets_base: gimli::DebugStrOffsetsBase::default_for_encoding_and_file(
+                encoding, file_type,
+            ),
             addr_base: gimli::DebugAddrBase(0),
-            loclists_base: gimli::DebugLocListsBase::default_for_encoding_and_file(encoding, file_type),
-            rnglists_base: gimli::DebugRngListsBase::default_for_encoding_and_file(encoding, file_type),
+            loclists_base: gimli::DebugLocListsBase::default_for_encoding_and_file(
+                encoding, file_type,
+            ),
+            rnglists_base: gimli::DebugRngListsBase::default_for_encoding_and_file(
+                encoding, file_type,
+            ),
             line_program: None,
             dwo_id: match header.type_() {
                 UnitType::Skeleton(id) | UnitType::SplitCompilation(id) => Some(id),
@@ -233,7 +285,9 @@ impl Module {
             },
             header,
         };
-        let root = unit.header.entry(&unit.abbreviations, unit.header.root_offset())?;
+        let root = unit
+            .header
+            .entry(&unit.abbreviations, unit.header.root_offset())?;
         for attribute in root.attrs() {
             match attribute.value() {
                 AttributeValue::DebugStrOffsetsBase(base) => unit.str_offsets_base = base,
@@ -244,7 +298,10 @@ impl Module {
             }
         }
         // Only now: these may be indices that need the bases.
-        let string = |name| root.attr_value(name).and_then(|value| dwarf.attr_string(&unit, value).ok());
+        let string = |name| {
+            root.attr_value(name)
+                .and_then(|value| dwarf.attr_string(&unit, value).ok())
+        };
         let (name, comp_dir) = (string(dw::DW_AT_name), string(dw::DW_AT_comp_dir));
         let low_pc = match root.attr_value(dw::DW_AT_low_pc) {
             Some(value) => dwarf.attr_address(&unit, value)?.unwrap_or(0),
@@ -295,8 +352,13 @@ impl Module {
         if let Some(unit) = units.get(index).copied().filter(is_it) {
             return Some(unit);
         }
-        let by_halves = units.partition_point(|&unit| program_of(unit).is_some_and(|offset| offset < program.0));
-        units.get(by_halves).copied().filter(is_it).or_else(|| units.iter().copied().find(is_it))
+        let by_halves = units
+            .partition_point(|&unit| program_of(unit).is_some_and(|offset| offset < program.0));
+        units
+            .get(by_halves)
+            .copied()
+            .filter(is_it)
+            .or_else(|| units.iter().copied().find(is_it))
     }
 
     /// The unit that has code at an address of the file, by `.debug_aranges`, or else by the units' own ranges.
@@ -304,20 +366,29 @@ impl Module {
         if let Some(unit) = self.functions.find(|functions| functions.contains(address)) {
             return Some(unit);
         }
-        let aranges = gimli::DebugAranges::from(self.section(gimli::DebugAranges::<Slice<'_>>::id().name()));
+        let aranges =
+            gimli::DebugAranges::from(self.section(gimli::DebugAranges::<Slice<'_>>::id().name()));
         let mut headers = aranges.headers();
         while let Ok(Some(header)) = headers.next() {
             let mut entries = header.entries();
             while let Ok(Some(entry)) = entries.next() {
-                if address.checked_sub(entry.address()).is_some_and(|offset| offset < entry.length()) {
+                if address
+                    .checked_sub(entry.address())
+                    .is_some_and(|offset| offset < entry.length())
+                {
                     return Some(header.debug_info_offset().0 as u64);
                 }
             }
         }
         self.units().iter().copied().find(|&offset| {
-            let Ok(unit) = self.unit(dwarf, offset) else { return false };
-            let Ok(root) = unit.entry(unit.header.root_offset()) else { return false };
-            functions::ranges(dwarf, &unit, &root).is_ok_and(|all| all.iter().any(|range| range.contains(&address)))
+            let Ok(unit) = self.unit(dwarf, offset) else {
+                return false;
+            };
+            let Ok(root) = unit.entry(unit.header.root_offset()) else {
+                return false;
+            };
+            functions::ranges(dwarf, &unit, &root)
+                .is_ok_and(|all| all.iter().any(|range| range.contains(&address)))
         })
     }
 
@@ -332,12 +403,16 @@ impl Module {
         unit: &Unit<Slice<'a>>,
     ) -> gimli::Result<Arc<UnitFunctions>> {
         let offset = unit.header.offset().0 as u64;
-        self.functions.get_or_try(offset, || UnitFunctions::read(self, dwarf, unit))
+        self.functions
+            .get_or_try(offset, || UnitFunctions::read(self, dwarf, unit))
     }
 
     /// This module's error for a question that needs what is missing.
     pub fn missing_error(&self, reason: MissingInfo) -> SymbolError {
-        SymbolError::Missing { module: self.name.clone(), reason }
+        SymbolError::Missing {
+            module: self.name.clone(),
+            reason,
+        }
     }
 }
 

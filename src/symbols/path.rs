@@ -24,7 +24,11 @@ pub fn components(path: &str) -> Vec<&str> {
 
 /// Joins a path of a line table with the directory that it is relative to.
 pub fn join(base: &str, path: &str) -> String {
-    if path.starts_with('/') || base.is_empty() { path.to_owned() } else { format!("{base}/{path}") }
+    if path.starts_with('/') || base.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{base}/{path}")
+    }
 }
 
 /// A path in its shortest spelling.
@@ -44,7 +48,10 @@ pub fn identity(normal: &str) -> &str {
     if let Some((_, rest)) = normal.split_once("/lib/rustlib/src/rust/") {
         return rest;
     }
-    match normal.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/')) {
+    match normal
+        .strip_prefix("/rustc/")
+        .and_then(|rest| rest.split_once('/'))
+    {
         Some((_, rest)) if rest.starts_with("library/") => rest,
         _ => normal,
     }
@@ -64,8 +71,16 @@ pub enum Fit {
 /// A name alone decides only where one side has nothing else: a client's `/home/me/service/src/util.rs` is not std's
 /// `util.rs`.
 pub fn fit(asked: &[&str], compiled: &[&str]) -> Option<Fit> {
-    let asked = asked.iter().skip_while(|part| **part == "..").collect::<Vec<_>>();
-    let tail = asked.iter().rev().zip(compiled.iter().rev()).take_while(|(a, b)| **a == *b).count();
+    let asked = asked
+        .iter()
+        .skip_while(|part| **part == "..")
+        .collect::<Vec<_>>();
+    let tail = asked
+        .iter()
+        .rev()
+        .zip(compiled.iter().rev())
+        .take_while(|(a, b)| **a == *b)
+        .count();
     match tail {
         0 => None,
         1 if asked.len() > 1 && compiled.len() > 1 => Some(Fit::NameOnly),
@@ -91,13 +106,28 @@ mod tests {
 
     #[test]
     fn whole_components_count_from_the_end() {
-        assert_eq!(fits("/home/me/app/src/main.rs", "/build/app/src/main.rs"), Some(Fit::Tail(3)));
-        assert_eq!(fits("./src/main.rs", "/build/app/src/main.rs"), Some(Fit::Tail(2)));
-        assert_eq!(fits("../src/main.rs", "/build/app/src/main.rs"), Some(Fit::Tail(2)));
-        assert_eq!(fits("main.rs", "/build/app/src/main.rs"), Some(Fit::Tail(1)));
+        assert_eq!(
+            fits("/home/me/app/src/main.rs", "/build/app/src/main.rs"),
+            Some(Fit::Tail(3))
+        );
+        assert_eq!(
+            fits("./src/main.rs", "/build/app/src/main.rs"),
+            Some(Fit::Tail(2))
+        );
+        assert_eq!(
+            fits("../src/main.rs", "/build/app/src/main.rs"),
+            Some(Fit::Tail(2))
+        );
+        assert_eq!(
+            fits("main.rs", "/build/app/src/main.rs"),
+            Some(Fit::Tail(1))
+        );
         assert_eq!(fits("ain.rs", "/build/app/src/main.rs"), None);
         assert_eq!(fits("Main.rs", "/build/app/src/main.rs"), None);
-        assert_eq!(fits("/home/me/app/src/main.rs", "/x/y/main.rs"), Some(Fit::NameOnly));
+        assert_eq!(
+            fits("/home/me/app/src/main.rs", "/x/y/main.rs"),
+            Some(Fit::NameOnly)
+        );
         assert_eq!(fits("/a/main.rs", "/a/main.rs"), Some(Fit::Tail(3)));
     }
 

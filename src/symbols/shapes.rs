@@ -17,12 +17,24 @@ const MAX_CHILDREN: usize = 1 << 16;
 ///
 /// [`TypeError`] where the module is gone, or there is no type that can be read.
 pub fn load(modules: &[Option<Module>], reference: TypeRef) -> Result<Type, TypeError> {
-    let module = modules.get(reference.module as usize).and_then(Option::as_ref);
-    let module = module.ok_or_else(|| TypeError("the module of this type is no longer loaded".to_owned()))?;
+    let module = modules
+        .get(reference.module as usize)
+        .and_then(Option::as_ref);
+    let module = module
+        .ok_or_else(|| TypeError("the module of this type is no longer loaded".to_owned()))?;
     let dwarf = module.dwarf();
     let damaged = |error: gimli::Error| TypeError(format!("damaged debug information: {error}"));
-    let (unit, offset) = module.unit_and_entry(&dwarf, reference.entry).map_err(damaged)?;
-    Reader { module, index: reference.module, dwarf: &dwarf, unit: &unit }.read(offset).map_err(damaged)
+    let (unit, offset) = module
+        .unit_and_entry(&dwarf, reference.entry)
+        .map_err(damaged)?;
+    Reader {
+        module,
+        index: reference.module,
+        dwarf: &dwarf,
+        unit: &unit,
+    }
+    .read(offset)
+    .map_err(damaged)
 }
 
 struct Reader<'u, 'a> {
@@ -57,35 +69,62 @@ impl<'a> Reader<'_, 'a> {
         let unknown = |size, what: &str| (size, TypeKind::Unknown(what.into()));
         let target = self.reference(&entry, dw::DW_AT_type);
         let (size, kind) = match entry.tag() {
-            _ if entry.attr(dw::DW_AT_declaration).is_some() => unknown(0, "a type that is only declared here"),
+            _ if entry.attr(dw::DW_AT_declaration).is_some() => {
+                unknown(0, "a type that is only declared here")
+            }
             dw::DW_TAG_base_type => {
                 let size = size.unwrap_or(0);
                 (size, base_kind(&entry, size))
             }
-            dw::DW_TAG_pointer_type | dw::DW_TAG_reference_type | dw::DW_TAG_rvalue_reference_type => match target {
+            dw::DW_TAG_pointer_type
+            | dw::DW_TAG_reference_type
+            | dw::DW_TAG_rvalue_reference_type => match target {
                 Some(target) => (size.unwrap_or(8), TypeKind::Pointer { target }),
                 None => unknown(size.unwrap_or(8), "a pointer to nothing in particular"),
             },
             dw::DW_TAG_structure_type | dw::DW_TAG_class_type => {
-                let Children { members, parameters, variants, .. } = self.children(offset, false)?;
+                let Children {
+                    members,
+                    parameters,
+                    variants,
+                    ..
+                } = self.children(offset, false)?;
                 let kind = match variants {
-                    Some(Variants { discriminant, all: variants }) => {
-                        TypeKind::Enum { discriminant, variants, members, parameters }
-                    }
-                    None => TypeKind::Struct { members, parameters },
+                    Some(Variants {
+                        discriminant,
+                        all: variants,
+                    }) => TypeKind::Enum {
+                        discriminant,
+                        variants,
+                        members,
+                        parameters,
+                    },
+                    None => TypeKind::Struct {
+                        members,
+                        parameters,
+                    },
                 };
                 (size.unwrap_or(0), kind)
             }
-            dw::DW_TAG_union_type => {
-                (size.unwrap_or(0), TypeKind::Union { members: self.children(offset, false)?.members })
-            }
+            dw::DW_TAG_union_type => (
+                size.unwrap_or(0),
+                TypeKind::Union {
+                    members: self.children(offset, false)?.members,
+                },
+            ),
             dw::DW_TAG_enumeration_type => {
                 let signed = match target {
                     Some(base) => self.is_signed(base)?,
                     None => false,
                 };
                 let enumerators = self.children(offset, signed)?.enumerators;
-                (size.unwrap_or(0), TypeKind::Enumeration { signed, enumerators })
+                (
+                    size.unwrap_or(0),
+                    TypeKind::Enumeration {
+                        signed,
+                        enumerators,
+                    },
+                )
             }
             dw::DW_TAG_array_type => match (target, self.children(offset, false)?.count) {
                 (Some(element), Some(count)) => {
@@ -101,16 +140,17 @@ impl<'a> Reader<'_, 'a> {
                 _ => unknown(size.unwrap_or(0), "an array of unknown length"),
             },
             dw::DW_TAG_subroutine_type | dw::DW_TAG_subprogram => (0, TypeKind::Function),
-            dw::DW_TAG_typedef | dw::DW_TAG_const_type | dw::DW_TAG_volatile_type | dw::DW_TAG_restrict_type
-            | dw::DW_TAG_atomic_type => {
-                match target {
-                    Some(target) => {
-                        let ty = self.load(self.resolve(target)?)?;
-                        (ty.size, ty.kind)
-                    }
-                    None => unknown(0, "void"),
+            dw::DW_TAG_typedef
+            | dw::DW_TAG_const_type
+            | dw::DW_TAG_volatile_type
+            | dw::DW_TAG_restrict_type
+            | dw::DW_TAG_atomic_type => match target {
+                Some(target) => {
+                    let ty = self.load(self.resolve(target)?)?;
+                    (ty.size, ty.kind)
                 }
-            }
+                None => unknown(0, "void"),
+            },
             tag => unknown(size.unwrap_or(0), &format!("an entry with tag {tag}")),
         };
         Ok(Type { name, size, kind })
@@ -120,13 +160,20 @@ impl<'a> Reader<'_, 'a> {
     /// read by way of another, typedefs are resolved before, and arrays have a loop of their own.
     fn load(&self, reference: TypeRef) -> gimli::Result<Type> {
         let (unit, offset) = self.module.unit_and_entry(self.dwarf, reference.entry)?;
-        let reader = Reader { unit: &unit, ..*self };
+        let reader = Reader {
+            unit: &unit,
+            ..*self
+        };
         let entry = unit.entry(offset)?;
         if entry.tag() == dw::DW_TAG_array_type && number(&entry, dw::DW_AT_byte_size).is_none() {
             return reader.nested_array(offset);
         }
         if is_alias(&entry) {
-            return Ok(Type { name: "".into(), size: 0, kind: TypeKind::Unknown("a circle of types".into()) });
+            return Ok(Type {
+                name: "".into(),
+                size: 0,
+                kind: TypeKind::Unknown("a circle of types".into()),
+            });
         }
         reader.read(offset)
     }
@@ -134,17 +181,29 @@ impl<'a> Reader<'_, 'a> {
     /// The size of an array of arrays, by a loop.
     fn nested_array(&self, mut offset: UnitOffset) -> gimli::Result<Type> {
         let mut total = 1u64;
-        let unknown = |what: &str| Ok(Type { name: "".into(), size: 0, kind: TypeKind::Unknown(what.into()) });
+        let unknown = |what: &str| {
+            Ok(Type {
+                name: "".into(),
+                size: 0,
+                kind: TypeKind::Unknown(what.into()),
+            })
+        };
         for _ in 0..MAX_NESTING {
             let entry = self.unit.entry(offset)?;
             let count = match entry.tag() {
                 dw::DW_TAG_array_type => self.children(offset, false)?.count,
                 _ => number(&entry, dw::DW_AT_byte_size),
             };
-            let Some(product) = count.and_then(|count| total.checked_mul(count)) else { return unknown("an array") };
+            let Some(product) = count.and_then(|count| total.checked_mul(count)) else {
+                return unknown("an array");
+            };
             total = product;
             if entry.tag() != dw::DW_TAG_array_type {
-                return Ok(Type { name: "".into(), size: total, kind: TypeKind::Unknown("an array".into()) });
+                return Ok(Type {
+                    name: "".into(),
+                    size: total,
+                    kind: TypeKind::Unknown("an array".into()),
+                });
             }
             match entry.attr_value(dw::DW_AT_type) {
                 Some(AttributeValue::UnitRef(next)) => offset = next,
@@ -159,7 +218,10 @@ impl<'a> Reader<'_, 'a> {
         for _ in 0..MAX_NESTING {
             let (unit, offset) = self.module.unit_and_entry(self.dwarf, reference.entry)?;
             let entry = unit.entry(offset)?;
-            match entry.attr_value(dw::DW_AT_type).filter(|_| is_alias(&entry)) {
+            match entry
+                .attr_value(dw::DW_AT_type)
+                .filter(|_| is_alias(&entry))
+            {
                 Some(value) => match functions::section_offset(&unit, value) {
                     Some(entry) => reference.entry = entry,
                     None => break,
@@ -195,11 +257,13 @@ impl<'a> Reader<'_, 'a> {
                 (1, dw::DW_TAG_member) => out.members.extend(self.member(&entry)?),
                 (1, dw::DW_TAG_template_type_parameter) => {
                     let name = self.text(&entry, dw::DW_AT_name)?;
-                    out.parameters.extend(name.zip(self.reference(&entry, dw::DW_AT_type)));
+                    out.parameters
+                        .extend(name.zip(self.reference(&entry, dw::DW_AT_type)));
                 }
                 (1, dw::DW_TAG_enumerator) => {
                     let name = self.text(&entry, dw::DW_AT_name)?;
-                    out.enumerators.extend(name.zip(enumerator_value(&entry, signed)));
+                    out.enumerators
+                        .extend(name.zip(enumerator_value(&entry, signed)));
                 }
                 (1, dw::DW_TAG_subrange_type) => {
                     let upper = || number(&entry, dw::DW_AT_upper_bound)?.checked_add(1);
@@ -212,7 +276,8 @@ impl<'a> Reader<'_, 'a> {
                 }
                 (1, dw::DW_TAG_variant_part) => {
                     out.variants = Some(Variants::default());
-                    if let Some(AttributeValue::UnitRef(member)) = entry.attr_value(dw::DW_AT_discr) {
+                    if let Some(AttributeValue::UnitRef(member)) = entry.attr_value(dw::DW_AT_discr)
+                    {
                         let member = self.unit.entry(member)?;
                         discriminant = Some(member.offset());
                         let member = self.member(&member)?;
@@ -230,8 +295,13 @@ impl<'a> Reader<'_, 'a> {
                     continue;
                 }
                 (3, dw::DW_TAG_member) if Some(offset) != discriminant => {
-                    if let (Some(data), Some(variants)) = (self.member(&entry)?, &mut out.variants) {
-                        variants.all.push(Variant { name: data.name.clone(), values: std::mem::take(&mut values), data });
+                    if let (Some(data), Some(variants)) = (self.member(&entry)?, &mut out.variants)
+                    {
+                        variants.all.push(Variant {
+                            name: data.name.clone(),
+                            values: std::mem::take(&mut values),
+                            data,
+                        });
                     }
                 }
                 _ => {}
@@ -263,14 +333,24 @@ impl<'a> Reader<'_, 'a> {
         };
         if let Some(value) = entry.attr(dw::DW_AT_discr_value) {
             let value = wide_value(value).map(|value| value as u128 & mask);
-            return Ok(value.map(|value| DiscriminantRange { first: value, last: value }).into_iter().collect());
+            return Ok(value
+                .map(|value| DiscriminantRange {
+                    first: value,
+                    last: value,
+                })
+                .into_iter()
+                .collect());
         }
         let mut all = Vec::new();
         if let Some(AttributeValue::Block(mut list)) = entry.attr_value(dw::DW_AT_discr_list) {
             while !list.is_empty() {
                 let range = list.read_u8()? == dw::DW_DSC_range.0;
                 let first = u128::from(list.read_uleb128()?) & mask;
-                let last = if range { u128::from(list.read_uleb128()?) & mask } else { first };
+                let last = if range {
+                    u128::from(list.read_uleb128()?) & mask
+                } else {
+                    first
+                };
                 all.push(DiscriminantRange { first, last });
             }
         }
@@ -279,9 +359,16 @@ impl<'a> Reader<'_, 'a> {
 
     /// Whether an enumeration's base type is signed.
     fn is_signed(&self, base: TypeRef) -> gimli::Result<bool> {
-        let (unit, offset) = self.module.unit_and_entry(self.dwarf, self.resolve(base)?.entry)?;
+        let (unit, offset) = self
+            .module
+            .unit_and_entry(self.dwarf, self.resolve(base)?.entry)?;
         let encoding = unit.entry(offset)?.attr_value(dw::DW_AT_encoding);
-        Ok(matches!(encoding, Some(AttributeValue::Encoding(dw::DW_ATE_signed | dw::DW_ATE_signed_char))))
+        Ok(matches!(
+            encoding,
+            Some(AttributeValue::Encoding(
+                dw::DW_ATE_signed | dw::DW_ATE_signed_char
+            ))
+        ))
     }
 
     /// The size of a discriminant's type, which is an integer's.
@@ -297,10 +384,16 @@ impl<'a> Reader<'_, 'a> {
             let functions = self.module.functions(self.dwarf, self.unit)?;
             return Ok(functions.prefix(self.dwarf, self.unit, offset) + &name);
         }
-        let target = match self.reference(entry, dw::DW_AT_type).filter(|_| nesting < MAX_NESTING) {
+        let target = match self
+            .reference(entry, dw::DW_AT_type)
+            .filter(|_| nesting < MAX_NESTING)
+        {
             Some(target) => {
                 let (unit, offset) = self.module.unit_and_entry(self.dwarf, target.entry)?;
-                let reader = Reader { unit: &unit, ..*self };
+                let reader = Reader {
+                    unit: &unit,
+                    ..*self
+                };
                 reader.name(offset, &unit.entry(offset)?, nesting + 1)?
             }
             None => "()".to_owned(),
@@ -318,14 +411,19 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn text(&self, entry: &Entry<'a>, name: gimli::DwAt) -> gimli::Result<Option<Box<str>>> {
-        let Some(value) = entry.attr_value(name) else { return Ok(None) };
+        let Some(value) = entry.attr_value(name) else {
+            return Ok(None);
+        };
         let text = self.dwarf.attr_string(self.unit, value)?;
         Ok(Some(text.to_string_lossy().into_owned().into_boxed_str()))
     }
 
     fn reference(&self, entry: &Entry<'a>, name: gimli::DwAt) -> Option<TypeRef> {
         let entry = functions::section_offset(self.unit, entry.attr_value(name)?)?;
-        Some(TypeRef { module: self.index, entry })
+        Some(TypeRef {
+            module: self.index,
+            entry,
+        })
     }
 }
 

@@ -1,7 +1,10 @@
 //! The canonical frame address at an address, and how far the stack pointer is from where the debug information
 //! supposes it.
 
-use gimli::{BaseAddresses, CfaRule, DebugFrame, EhFrame, EhFrameHdr, UnwindContext, UnwindSection, UnwindTable};
+use gimli::{
+    BaseAddresses, CfaRule, DebugFrame, EhFrame, EhFrameHdr, UnwindContext, UnwindSection,
+    UnwindTable,
+};
 
 use super::location::Expressions;
 use super::module::{Module, Slice};
@@ -30,21 +33,33 @@ pub fn frame_at(module: &Module, address: u64) -> Frame {
     let bases = bases(module);
     let eh_frame = EhFrame::from(module.section(".eh_frame"));
     let by_index = || {
-        let index = EhFrameHdr::from(module.section(".eh_frame_hdr")).parse(&bases, 8).ok()?;
-        let fde = index.table()?.fde_for_address(&eh_frame, &bases, address, EhFrame::cie_from_offset).ok()?;
+        let index = EhFrameHdr::from(module.section(".eh_frame_hdr"))
+            .parse(&bases, 8)
+            .ok()?;
+        let fde = index
+            .table()?
+            .fde_for_address(&eh_frame, &bases, address, EhFrame::cie_from_offset)
+            .ok()?;
         read(&eh_frame, &bases, &fde, address)
     };
     let by_scan = || {
-        let fde = eh_frame.fde_for_address(&bases, address, EhFrame::cie_from_offset).ok()?;
+        let fde = eh_frame
+            .fde_for_address(&bases, address, EhFrame::cie_from_offset)
+            .ok()?;
         read(&eh_frame, &bases, &fde, address)
     };
     let in_debug_frame = || {
         let mut debug_frame = DebugFrame::from(module.section(".debug_frame"));
         debug_frame.set_address_size(8);
-        let fde = debug_frame.fde_for_address(&bases, address, DebugFrame::cie_from_offset).ok()?;
+        let fde = debug_frame
+            .fde_for_address(&bases, address, DebugFrame::cie_from_offset)
+            .ok()?;
         read(&debug_frame, &bases, &fde, address)
     };
-    by_index().or_else(by_scan).or_else(in_debug_frame).unwrap_or_default()
+    by_index()
+        .or_else(by_scan)
+        .or_else(in_debug_frame)
+        .unwrap_or_default()
 }
 
 fn bases(module: &Module) -> BaseAddresses {
@@ -83,7 +98,10 @@ fn read<'a, S: UnwindSection<Slice<'a>>>(
         if let Some(distance) = distance {
             first = first.or(Some(distance));
             other = other.or(first.filter(|first| *first != distance).map(|_| distance));
-            if row.registers().any(|(register, _)| register.0 != RETURN_ADDRESS) {
+            if row
+                .registers()
+                .any(|(register, _)| register.0 != RETURN_ADDRESS)
+            {
                 saved = saved.or(Some(distance));
             }
         }
@@ -91,12 +109,14 @@ fn read<'a, S: UnwindSection<Slice<'a>>>(
             here = distance;
             frame = Some(Frame {
                 cfa: match row.cfa() {
-                    CfaRule::RegisterAndOffset { register, offset } => {
-                        u8::try_from(register.0).ok().filter(|r| *r < 16).map(|r| Formula(vec![Term::Register(r, *offset)]))
-                    }
-                    CfaRule::Expression(expression) => {
-                        expression.get(section).ok().and_then(|e| Expressions::of_unwind(fde.cie().encoding()).address(e))
-                    }
+                    CfaRule::RegisterAndOffset { register, offset } => u8::try_from(register.0)
+                        .ok()
+                        .filter(|r| *r < 16)
+                        .map(|r| Formula(vec![Term::Register(r, *offset)])),
+                    CfaRule::Expression(expression) => expression
+                        .get(section)
+                        .ok()
+                        .and_then(|e| Expressions::of_unwind(fde.cie().encoding()).address(e)),
                 },
                 rsp_shift: 0,
             });

@@ -29,17 +29,34 @@ const MAX_DEPTH: usize = 512;
 /// # Errors
 ///
 /// [`SymbolError::NoFunction`] where no function is described, [`SymbolError::Damaged`].
-pub fn scope_at(modules: &[Option<Module>], index: u32, module: &Module, address: u64) -> Result<Scope, SymbolError> {
+pub fn scope_at(
+    modules: &[Option<Module>],
+    index: u32,
+    module: &Module,
+    address: u64,
+) -> Result<Scope, SymbolError> {
     let dwarf = module.dwarf();
     let file_address = module.to_file(address);
-    let unit = module.unit_of_address(&dwarf, file_address).ok_or(SymbolError::NoFunction(address))?;
+    let unit = module
+        .unit_of_address(&dwarf, file_address)
+        .ok_or(SymbolError::NoFunction(address))?;
     let unit = module.unit(&dwarf, unit)?;
     let functions = module.functions(&dwarf, &unit)?;
-    let (function, _) = functions.at(file_address).ok_or(SymbolError::NoFunction(address))?;
+    let (function, _) = functions
+        .at(file_address)
+        .ok_or(SymbolError::NoFunction(address))?;
     let frame = unwind::frame_at(module, file_address);
     let entry = unit.entry(function)?;
     let expressions = Expressions::new(&dwarf, &unit, module.bias, frame, &entry, file_address);
-    let reader = Reader { modules, index, module, dwarf: &dwarf, unit: &unit, expressions, address: file_address };
+    let reader = Reader {
+        modules,
+        index,
+        module,
+        dwarf: &dwarf,
+        unit: &unit,
+        expressions,
+        address: file_address,
+    };
 
     let blocks = reader.blocks(function)?;
     let calls = blocks.iter().filter(|block| block.call).count();
@@ -83,7 +100,10 @@ struct Block {
 impl<'a> Reader<'_, 'a> {
     /// The chain of scopes at the address, outermost first.
     fn blocks(&self, function: UnitOffset) -> gimli::Result<Vec<Block>> {
-        let mut chain = vec![Block { entry: function, call: true }];
+        let mut chain = vec![Block {
+            entry: function,
+            call: true,
+        }];
         let mut raw = self.unit.entries_raw(Some(function))?;
         let mut entry = Entry::null();
         raw.read_entry(&mut entry)?;
@@ -99,9 +119,14 @@ impl<'a> Reader<'_, 'a> {
             // Only children of the deepest block so far can be deeper ones.
             let contains = scope
                 && depth == inside + 1
-                && functions::ranges(self.dwarf, self.unit, &entry)?.iter().any(|range| range.contains(&self.address));
+                && functions::ranges(self.dwarf, self.unit, &entry)?
+                    .iter()
+                    .any(|range| range.contains(&self.address));
             if contains {
-                chain.push(Block { entry: offset, call });
+                chain.push(Block {
+                    entry: offset,
+                    call,
+                });
                 inside = depth;
             } else if entry.has_children() {
                 functions::skip_children(&mut raw, depth)?;
@@ -137,10 +162,17 @@ impl<'a> Reader<'_, 'a> {
             let (unit, offset) = self.module.unit_and_entry(self.dwarf, origin)?;
             self.missing(&unit, offset, &seen, depth, &mut found, lost, 0)?;
         }
-        let (arguments, mut locals): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, variable)| variable.argument);
+        let (arguments, mut locals): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|(_, variable)| variable.argument);
         locals.reverse();
         locals.sort_by_key(|(line, _)| std::cmp::Reverse(*line));
-        out.extend(locals.into_iter().chain(arguments).map(|(_, variable)| variable));
+        out.extend(
+            locals
+                .into_iter()
+                .chain(arguments)
+                .map(|(_, variable)| variable),
+        );
         Ok(())
     }
 
@@ -205,7 +237,12 @@ impl<'a> Reader<'_, 'a> {
     }
 
     /// Name and type of a variable, from its entry or the origin of that; `None` for one without a name.
-    fn variable(&self, entry: u64, location: Location, depth: u32) -> gimli::Result<Option<(u64, Variable)>> {
+    fn variable(
+        &self,
+        entry: u64,
+        location: Location,
+        depth: u32,
+    ) -> gimli::Result<Option<(u64, Variable)>> {
         let (mut name, mut ty, mut line, mut argument) = (None, None, 0, false);
         let mut next = Some(entry);
         for _ in 0..functions::MAX_REFERENCES {
@@ -214,19 +251,39 @@ impl<'a> Reader<'_, 'a> {
             let entry = unit.entry(offset)?;
             argument |= entry.tag() == dw::DW_TAG_formal_parameter;
             if let Some(value) = entry.attr_value(dw::DW_AT_name).filter(|_| name.is_none()) {
-                name = Some(self.dwarf.attr_string(&unit, value)?.to_string_lossy().into_owned().into_boxed_str());
+                name = Some(
+                    self.dwarf
+                        .attr_string(&unit, value)?
+                        .to_string_lossy()
+                        .into_owned()
+                        .into_boxed_str(),
+                );
             }
             if let Some(value) = entry.attr_value(dw::DW_AT_type).filter(|_| ty.is_none()) {
-                ty = functions::section_offset(&unit, value).map(|entry| TypeRef { module: self.index, entry });
+                ty = functions::section_offset(&unit, value).map(|entry| TypeRef {
+                    module: self.index,
+                    entry,
+                });
             }
             if let Some(value) = entry.attr(dw::DW_AT_decl_line).filter(|_| line == 0) {
                 line = value.udata_value().unwrap_or(0);
             }
             next = self.origin(&unit, &entry);
         }
-        let Some((name, ty)) = name.zip(ty) else { return Ok(None) };
+        let Some((name, ty)) = name.zip(ty) else {
+            return Ok(None);
+        };
         let location = self.without_indirect(location, ty);
-        Ok(Some((line, Variable { name, ty, location, argument, depth })))
+        Ok(Some((
+            line,
+            Variable {
+                name,
+                ty,
+                location,
+                argument,
+                depth,
+            },
+        )))
     }
 
     /// Takes back the place of an argument that the caller may have passed as a pointer on the stack.
@@ -237,19 +294,33 @@ impl<'a> Reader<'_, 'a> {
     /// by the C calling convention, so neither is shown.
     fn without_indirect(&self, location: Location, ty: TypeRef) -> Location {
         let incoming = match location.pieces.as_slice() {
-            [Piece { size: None, source: Source::Memory(formula), .. }] => self.is_incoming(formula),
+            [
+                Piece {
+                    size: None,
+                    source: Source::Memory(formula),
+                    ..
+                },
+            ] => self.is_incoming(formula),
             _ => false,
         };
         let small = || shapes::load(self.modules, ty).is_ok_and(|ty| ty.size <= 8);
         if incoming && !small() {
-            return Location { pieces: vec![Piece { offset: 0, size: None, source: Source::Missing(Missing::Unsupported) }] };
+            return Location {
+                pieces: vec![Piece {
+                    offset: 0,
+                    size: None,
+                    source: Source::Missing(Missing::Unsupported),
+                }],
+            };
         }
         location
     }
 
     /// Whether an address is in the caller's frame, where arguments are passed.
     fn is_incoming(&self, formula: &Formula) -> bool {
-        let Some(Formula(cfa)) = &self.expressions.frame().cfa else { return false };
+        let Some(Formula(cfa)) = &self.expressions.frame().cfa else {
+            return false;
+        };
         match (formula.0.as_slice(), cfa.as_slice()) {
             (&[Term::Register(register, offset)], &[Term::Register(cfa_register, cfa)]) => {
                 register == cfa_register && offset >= cfa
@@ -260,9 +331,18 @@ impl<'a> Reader<'_, 'a> {
 }
 
 fn is_variable(entry: &Entry<'_>) -> bool {
-    matches!(entry.tag(), dw::DW_TAG_variable | dw::DW_TAG_formal_parameter)
+    matches!(
+        entry.tag(),
+        dw::DW_TAG_variable | dw::DW_TAG_formal_parameter
+    )
 }
 
 fn optimized_out() -> Location {
-    Location { pieces: vec![Piece { offset: 0, size: None, source: Source::Missing(Missing::OptimizedOut) }] }
+    Location {
+        pieces: vec![Piece {
+            offset: 0,
+            size: None,
+            source: Source::Missing(Missing::OptimizedOut),
+        }],
+    }
 }

@@ -10,21 +10,31 @@ pub struct Order {
 }
 
 pub fn run() {
-    let orders: Vec<Order> =
-        (0..4).map(|id| Order { id, name: format!("order {id}"), quantity: 3 }).collect();
+    let orders: Vec<Order> = (0..4)
+        .map(|id| Order {
+            id,
+            name: format!("order {id}"),
+            quantity: 3,
+        })
+        .collect();
     black_box(total(black_box(&orders), 1000)).ok();
     black_box(choose(black_box(3)));
     black_box(branches(black_box(7)));
     black_box(outer(black_box(5)));
-    black_box(many(1, 2, 3, 4, 5, 6, 7, black_box("text".to_owned())));
+    let n = black_box(1u64);
+    let text = black_box("text".to_owned());
+    black_box(many(n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, text));
 }
 
 #[inline(never)]
-pub fn total(orders: &[Order], limit: u64) -> Result<u64, String> { // total: entry
+pub fn total(orders: &[Order], limit: u64) -> Result<u64, String> {
+    // total: entry
     let mut total = 0u64; // total: zero
-    for order in orders { // total: loop
+    for order in orders {
+        // total: loop
         let value = order.id * u64::from(order.quantity); // total: value
-        if value > limit { // total: compare
+        if value > limit {
+            // total: compare
             return Err(format!("{} is over {limit}", order.name)); // total: error
         }
         total += value; // total: add
@@ -39,7 +49,8 @@ pub fn total(orders: &[Order], limit: u64) -> Result<u64, String> { // total: en
 
 #[inline(never)]
 pub fn choose(key: u32) -> u32 {
-    match key { // choose: match
+    match key {
+        // choose: match
         0 => black_box(17),
         1 => black_box(3) + 1,
         2 => black_box(key * 7),
@@ -51,8 +62,13 @@ pub fn choose(key: u32) -> u32 {
 
 #[inline(never)]
 pub fn branches(x: u32) -> u32 {
-    let y = if black_box(x) > 3 { black_box(x) + 1 } else { black_box(x) * 2 }; // branches: both
-    let twice = |n: u32| { // branches: closure
+    let y = if black_box(x) > 3 {
+        black_box(x) + 1
+    } else {
+        black_box(x) * 2
+    }; // branches: both
+    let twice = |n: u32| {
+        // branches: closure
         let double = black_box(n) * 2; // branches: inside
         double + 1
     };
