@@ -8,6 +8,7 @@ use crate::capture::compile::{Compiled, Limits, compile};
 use crate::capture::template::Template;
 use crate::server::backend::Wanted;
 use crate::symbols::Symbols;
+use crate::symbols::lookup::LineAddress;
 
 /// Where a breakpoint goes.
 pub struct Resolved {
@@ -44,7 +45,7 @@ pub fn resolve(symbols: &Symbols, path: &str, wanted: &Wanted) -> Result<Resolve
     let mut places = Vec::new();
     let mut refusals = BTreeSet::new();
     for address in &found.addresses {
-        match place(symbols, &template, address.address) {
+        match place(symbols, &template, address) {
             Ok(place) => places.push(place),
             Err(why) => drop(refusals.insert(why)),
         }
@@ -62,14 +63,17 @@ pub fn resolve(symbols: &Symbols, path: &str, wanted: &Wanted) -> Result<Resolve
     }
 }
 
-fn place(symbols: &Symbols, template: &Template, address: u64) -> Result<(Place, Arc<Compiled>), String> {
+fn place(symbols: &Symbols, template: &Template, at: &LineAddress) -> Result<(Place, Arc<Compiled>), String> {
+    let address = at.address;
     let text = symbols.text_at(address).ok_or_else(|| format!("{address:#x} is in no loaded module"))?;
     if let Some(function) = symbols.function_at(address)
         && is_own(&function.name)
     {
         return Err(format!("`{}` belongs to the debugger itself, or to what its tracer runs", function.name));
     }
-    let scope = symbols.scope_at(address).map_err(|error| error.to_string())?;
+    let mut scope = symbols.scope_at(address).map_err(|error| error.to_string())?;
+    // The line's function, not those that are inlined into it just there.
+    scope.variables.retain(|variable| variable.depth >= at.depth);
     let compiled = compile(template, &scope, symbols, &Limits::default()).map_err(|error| error.to_string())?;
     Ok((Place { address, text }, Arc::new(compiled)))
 }
