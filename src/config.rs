@@ -58,7 +58,9 @@ impl Config {
 
     /// The configured name, or the one that is made of the process number.
     pub fn connection_name(&self) -> String {
-        self.name.clone().unwrap_or_else(|| format!("detrix-client-{}", std::process::id()))
+        self.name
+            .clone()
+            .unwrap_or_else(|| format!("detrix-client-{}", std::process::id()))
     }
 
     fn overridden(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self> {
@@ -71,7 +73,8 @@ impl Config {
             self.control_host = get("DETRIX_CONTROL_HOST").unwrap_or(self.control_host);
         }
         if self.debug_port == default.debug_port {
-            let port = get("DETRIX_DEBUG_PORT").map(|value| parse("DETRIX_DEBUG_PORT", &value, "a port, 0 to 65535"));
+            let port = get("DETRIX_DEBUG_PORT")
+                .map(|value| parse("DETRIX_DEBUG_PORT", &value, "a port, 0 to 65535"));
             self.debug_port = port.transpose()?.unwrap_or(self.debug_port);
         }
         if self.register == default.register {
@@ -104,14 +107,19 @@ impl Config {
 }
 
 fn parse<T: FromStr>(variable: &str, value: &str, expected: &str) -> Result<T> {
-    value.trim().parse().map_err(|_| Error::ConfigError(format!("{variable} is {value:?}; it must be {expected}")))
+    value
+        .trim()
+        .parse()
+        .map_err(|_| Error::ConfigError(format!("{variable} is {value:?}; it must be {expected}")))
 }
 
 fn flag(variable: &str, value: &str) -> Result<bool> {
     match value.trim().to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
         "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err(Error::ConfigError(format!("{variable} is {value:?}; it must be 0 or 1"))),
+        _ => Err(Error::ConfigError(format!(
+            "{variable} is {value:?}; it must be 0 or 1"
+        ))),
     }
 }
 
@@ -120,17 +128,33 @@ mod tests {
     use super::*;
 
     fn overridden(config: Config, variables: &[(&str, &str)]) -> Result<Config> {
-        config.overridden(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        config.overridden(|name| {
+            variables
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
     }
 
     #[test]
     fn a_variable_changes_what_still_has_its_default() {
-        let variables =
-            [("DETRIX_NAME", "a"), ("DETRIX_DEBUG_PORT", "1234"), ("DETRIX_REGISTER", "0"), ("DETRIX_CONTROL_HOST", "")];
+        let variables = [
+            ("DETRIX_NAME", "a"),
+            ("DETRIX_DEBUG_PORT", "1234"),
+            ("DETRIX_REGISTER", "0"),
+            ("DETRIX_CONTROL_HOST", ""),
+        ];
         let config = overridden(Config::default(), &variables).unwrap();
-        assert_eq!((config.name.as_deref(), config.debug_port, config.register), (Some("a"), 1234, false));
+        assert_eq!(
+            (config.name.as_deref(), config.debug_port, config.register),
+            (Some("a"), 1234, false)
+        );
         assert_eq!(config.control_host, "127.0.0.1");
-        let set = Config { name: Some("b".into()), debug_port: 99, ..Config::default() };
+        let set = Config {
+            name: Some("b".into()),
+            debug_port: 99,
+            ..Config::default()
+        };
         let config = overridden(set, &variables).unwrap();
         assert_eq!((config.name.as_deref(), config.debug_port), (Some("b"), 99));
     }
@@ -146,7 +170,10 @@ mod tests {
             ("DETRIX_CONTROL_HOST", "localhost"),
         ] {
             let error = overridden(Config::default(), &[(variable, value)]).unwrap_err();
-            assert!(matches!(&error, Error::ConfigError(text) if text.contains(variable)), "{error}");
+            assert!(
+                matches!(&error, Error::ConfigError(text) if text.contains(variable)),
+                "{error}"
+            );
         }
     }
 }

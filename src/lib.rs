@@ -37,6 +37,6 @@ mod symbols;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use lifecycle::{
-    ClientState, SleepResponse, SleepResponseStatus, StatusResponse, WakeResponse, WakeResponseStatus, init, shutdown,
-    sleep, status, wake,
+    ClientState, SleepResponse, SleepResponseStatus, StatusResponse, WakeResponse,
+    WakeResponseStatus, init, shutdown, sleep, status, wake,
 };

@@ -104,7 +104,9 @@ pub fn init(config: Config) -> Result<()> {
         debug_port: 0,
         client: ClientState::Sleeping,
     }));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let (orders, received) = orders::unbounded_channel();
     let thread = thread::Builder::new().name("detrix".to_owned()).spawn({
         let state = state.clone();
@@ -114,7 +116,11 @@ pub fn init(config: Config) -> Result<()> {
             lock(&state).client = ClientState::Sleeping;
         }
     })?;
-    *installed = Some(Handle { state, orders, thread });
+    *installed = Some(Handle {
+        state,
+        orders,
+        thread,
+    });
     Ok(())
 }
 
@@ -157,7 +163,9 @@ pub fn status() -> StatusResponse {
 ///
 /// None today.
 pub fn shutdown() -> Result<()> {
-    let Some(handle) = installed().take() else { return Ok(()) };
+    let Some(handle) = installed().take() else {
+        return Ok(());
+    };
     // The end of the orders is the order to end.
     drop(handle.orders);
     // Had it panicked, its text was restored on the way out, and it is over all the same.
@@ -203,7 +211,10 @@ enum Order {
 /// The handle, if it is this process' own: a forked child inherits one whose thread it does not have.
 fn installed() -> MutexGuard<'static, Option<Handle>> {
     let mut installed = lock(&INSTALLED);
-    if installed.as_ref().is_some_and(|handle| lock(&handle.state).pid != std::process::id()) {
+    if installed
+        .as_ref()
+        .is_some_and(|handle| lock(&handle.state).pid != std::process::id())
+    {
         // Its thread and its event loop are the parent's: nothing of it can be dropped here.
         std::mem::forget(installed.take());
     }
@@ -216,7 +227,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn ask<T>(order: impl FnOnce(mpsc::SyncSender<T>) -> Order) -> Result<T> {
     let (answer, answered) = mpsc::sync_channel(1);
-    let orders = installed().as_ref().map(|handle| handle.orders.clone()).ok_or(Error::NotInitialized)?;
+    let orders = installed()
+        .as_ref()
+        .map(|handle| handle.orders.clone())
+        .ok_or(Error::NotInitialized)?;
     orders.send(order(answer)).map_err(|_| Error::ThreadEnded)?;
     drop(orders);
     answered.recv().map_err(|_| Error::ThreadEnded)
@@ -239,7 +253,11 @@ async fn run(config: Config, state: &Mutex<State>, mut orders: orders::Unbounded
                     }
                 };
                 let mut state = lock(state);
-                state.client = if awake.is_some() { ClientState::Awake } else { ClientState::Sleeping };
+                state.client = if awake.is_some() {
+                    ClientState::Awake
+                } else {
+                    ClientState::Sleeping
+                };
                 state.debug_port = awake.as_ref().map_or(state.debug_port, Awake::port);
                 let debug_port = state.debug_port.into();
                 // Whoever asked may be gone.
@@ -307,7 +325,13 @@ mod supported {
                 let _ = stopped.await;
             }));
             let pump = spawn_local(debugger::pump(debugger.clone()));
-            Ok(Self { debugger, port, stop, server, pump })
+            Ok(Self {
+                debugger,
+                port,
+                stop,
+                server,
+                pump,
+            })
         }
 
         pub fn port(&self) -> u16 {
@@ -326,7 +350,10 @@ mod supported {
 
     fn listen(config: &Config) -> Result<(TcpListener, u16)> {
         let host: IpAddr = config.control_host.parse().map_err(|_| {
-            Error::ConfigError(format!("control_host is {:?}; it must be an IP address", config.control_host))
+            Error::ConfigError(format!(
+                "control_host is {:?}; it must be an IP address",
+                config.control_host
+            ))
         })?;
         let address = SocketAddr::new(host, config.debug_port);
         let failed = |error| Error::PortBindError(format!("{address}: {error}"));

@@ -42,7 +42,16 @@ pub struct Breakpoint {
 
 impl Breakpoint {
     fn new(id: i64, wanted: Wanted) -> Self {
-        Self { wanted, placed: Placed { id, ..Placed::default() }, probes: Vec::new(), pending: true, failures: Vec::new() }
+        Self {
+            wanted,
+            placed: Placed {
+                id,
+                ..Placed::default()
+            },
+            probes: Vec::new(),
+            pending: true,
+            failures: Vec::new(),
+        }
     }
 
     /// Whether it waits to be resolved.
@@ -84,7 +93,10 @@ impl Breakpoint {
             let places = self.probes.len() + failures.len();
             self.placed.message = Some(match places {
                 1 => first.clone(),
-                _ => format!("{} of {places} places could not be set: {first}", failures.len()),
+                _ => format!(
+                    "{} of {places} places could not be set: {first}",
+                    failures.len()
+                ),
             });
         }
     }
@@ -98,7 +110,10 @@ impl Breakpoint {
 
     /// What the client is told when it did not ask; it then has to know the file.
     pub fn placed_at(&self, path: &str) -> Placed {
-        Placed { path: Some(path.to_owned()), ..self.placed.clone() }
+        Placed {
+            path: Some(path.to_owned()),
+            ..self.placed.clone()
+        }
     }
 }
 
@@ -112,17 +127,27 @@ pub fn merge(
 ) -> (Vec<Breakpoint>, Vec<u32>) {
     let mut by_line: HashMap<(u64, Option<u64>), VecDeque<Breakpoint>> = HashMap::new();
     for breakpoint in old {
-        by_line.entry((breakpoint.wanted.line, breakpoint.wanted.column)).or_default().push_back(breakpoint);
+        by_line
+            .entry((breakpoint.wanted.line, breakpoint.wanted.column))
+            .or_default()
+            .push_back(breakpoint);
     }
     let mut remove = Vec::new();
     let mut take = |wanted: &Wanted, exact: bool| {
         let candidates = by_line.get_mut(&(wanted.line, wanted.column))?;
-        let same = candidates.iter().position(|breakpoint| breakpoint.wanted == *wanted);
+        let same = candidates
+            .iter()
+            .position(|breakpoint| breakpoint.wanted == *wanted);
         candidates.remove(if exact { same? } else { 0 })
     };
     // Those that say the same first, so that none of them is taken for another one's successor.
-    let mut kept: Vec<Option<Breakpoint>> = wanted.iter().map(|wanted| take(wanted, true)).collect();
-    for (place, wanted) in kept.iter_mut().zip(wanted).filter(|(place, _)| place.is_none()) {
+    let mut kept: Vec<Option<Breakpoint>> =
+        wanted.iter().map(|wanted| take(wanted, true)).collect();
+    for (place, wanted) in kept
+        .iter_mut()
+        .zip(wanted)
+        .filter(|(place, _)| place.is_none())
+    {
         *place = take(wanted, false);
     }
     let merged = kept
@@ -140,7 +165,12 @@ pub fn merge(
             }
         })
         .collect();
-    remove.extend(by_line.into_values().flatten().flat_map(|breakpoint| breakpoint.probes));
+    remove.extend(
+        by_line
+            .into_values()
+            .flatten()
+            .flat_map(|breakpoint| breakpoint.probes),
+    );
     (merged, remove)
 }
 
@@ -167,14 +197,26 @@ pub struct Probes {
 
 impl Probes {
     /// Gives a new probe its number.
-    pub fn add(&mut self, session: SessionId, path: &str, line: u64, compiled: Arc<Compiled>) -> u32 {
+    pub fn add(
+        &mut self,
+        session: SessionId,
+        path: &str,
+        line: u64,
+        compiled: Arc<Compiled>,
+    ) -> u32 {
         loop {
             self.last = self.last.wrapping_add(1);
             if !self.owners.contains_key(&self.last) {
                 break;
             }
         }
-        let owner = Owner { session, path: path.into(), line, compiled, told_suspension: None };
+        let owner = Owner {
+            session,
+            path: path.into(),
+            line,
+            compiled,
+            told_suspension: None,
+        };
         self.owners.insert(self.last, owner);
         self.last
     }
@@ -200,11 +242,20 @@ mod tests {
     use super::*;
 
     fn wanted(line: u64, message: &str) -> Wanted {
-        Wanted { line, column: None, condition: None, hit_condition: None, log_message: Some(message.to_owned()) }
+        Wanted {
+            line,
+            column: None,
+            condition: None,
+            hit_condition: None,
+            log_message: Some(message.to_owned()),
+        }
     }
 
     fn ids(breakpoints: &[Breakpoint]) -> Vec<i64> {
-        breakpoints.iter().map(|breakpoint| breakpoint.placed.id).collect()
+        breakpoints
+            .iter()
+            .map(|breakpoint| breakpoint.placed.id)
+            .collect()
     }
 
     /// As if each had found one address, with a probe of the number of its id.
@@ -221,13 +272,24 @@ mod tests {
     #[test]
     fn a_line_keeps_its_id_and_what_says_the_same_its_probes() {
         let mut last = 0;
-        let (first, _) = merge(Vec::new(), &[wanted(1, "a"), wanted(2, "b"), wanted(3, "c")], true, &mut last);
+        let (first, _) = merge(
+            Vec::new(),
+            &[wanted(1, "a"), wanted(2, "b"), wanted(3, "c")],
+            true,
+            &mut last,
+        );
         assert_eq!(ids(&first), [1, 2, 3]);
         // Another order, one edited, one gone, one new.
         let again = [wanted(3, "c"), wanted(9, "n"), wanted(2, "edited")];
         let (second, remove) = merge(placed(first), &again, true, &mut last);
         assert_eq!(ids(&second), [3, 4, 2]);
-        assert_eq!(second.iter().map(Breakpoint::is_pending).collect::<Vec<_>>(), [false, true, true]);
+        assert_eq!(
+            second
+                .iter()
+                .map(Breakpoint::is_pending)
+                .collect::<Vec<_>>(),
+            [false, true, true]
+        );
         let mut remove = remove;
         remove.sort_unstable();
         assert_eq!(remove, [1, 2]);
@@ -236,8 +298,18 @@ mod tests {
     #[test]
     fn two_on_one_line_stay_apart() {
         let mut last = 0;
-        let (first, _) = merge(Vec::new(), &[wanted(1, "a"), wanted(1, "b")], true, &mut last);
-        let (second, remove) = merge(placed(first), &[wanted(1, "b"), wanted(1, "x")], true, &mut last);
+        let (first, _) = merge(
+            Vec::new(),
+            &[wanted(1, "a"), wanted(1, "b")],
+            true,
+            &mut last,
+        );
+        let (second, remove) = merge(
+            placed(first),
+            &[wanted(1, "b"), wanted(1, "x")],
+            true,
+            &mut last,
+        );
         assert_eq!(ids(&second), [2, 1]);
         assert_eq!(remove, [1]);
         assert!(!second[0].is_pending() && second[1].is_pending());

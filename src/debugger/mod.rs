@@ -35,27 +35,56 @@ pub struct Debugger {
 impl Debugger {
     /// Opens the debug information and tries whether this process can be traced.
     pub fn start(config: &Config) -> Result<Self> {
-        let symbols = Symbols::load().map_err(|error| Error::DebugInfoMissing(error.to_string()))?;
-        let budget = Budget { site_share: config.logpoint_budget };
+        let symbols =
+            Symbols::load().map_err(|error| Error::DebugInfoMissing(error.to_string()))?;
+        let budget = Budget {
+            site_share: config.logpoint_budget,
+        };
         let engine = Engine::start(budget).map_err(|error| match error {
             EngineError::Resources(error) => Error::IoError(error),
             error => Error::TracingRefused(error.to_string()),
         })?;
-        Ok(Self { symbols, engine, sessions: HashMap::new(), probes: Probes::default(), last_id: 0 })
+        Ok(Self {
+            symbols,
+            engine,
+            sessions: HashMap::new(),
+            probes: Probes::default(),
+            last_id: 0,
+        })
     }
 
     /// Resolves what is wanted of one file; what is not placed says why.
-    fn resolve(&mut self, path: &str, map: &SourceMap, wanted: &Wanted) -> std::result::Result<Resolved, String> {
+    fn resolve(
+        &mut self,
+        path: &str,
+        map: &SourceMap,
+        wanted: &Wanted,
+    ) -> std::result::Result<Resolved, String> {
         let program_path = map.to_program(path);
-        resolve::resolve(&self.symbols, program_path.as_deref().unwrap_or(path), wanted)
+        resolve::resolve(
+            &self.symbols,
+            program_path.as_deref().unwrap_or(path),
+            wanted,
+        )
     }
 
     /// Resolves the breakpoints that are `pending`, places their probes while it removes those of `remove`, and writes
     /// down what became of each.
-    fn place(&mut self, session: SessionId, path: &str, map: &SourceMap, pending: &mut [Breakpoint], remove: &[u32]) {
+    fn place(
+        &mut self,
+        session: SessionId,
+        path: &str,
+        map: &SourceMap,
+        pending: &mut [Breakpoint],
+        remove: &[u32],
+    ) {
         let mut placements = Vec::new();
         let mut owners = Vec::new();
-        for (index, breakpoint) in pending.iter_mut().enumerate().filter(|(_, breakpoint)| breakpoint.is_pending()) {
+        for (index, breakpoint) in pending
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, breakpoint)| breakpoint.is_pending())
+        {
             match self.resolve(path, map, &breakpoint.wanted) {
                 Err(why) => breakpoint.refuse(why),
                 Ok(resolved) => {
@@ -63,7 +92,12 @@ impl Debugger {
                     for (place, compiled) in resolved.places {
                         let program = compiled.program.clone();
                         let probe = self.probes.add(session, path, resolved.line, compiled);
-                        placements.push(Placement { probe, address: place.address, text: place.text, program });
+                        placements.push(Placement {
+                            probe,
+                            address: place.address,
+                            text: place.text,
+                            program,
+                        });
                         owners.push((index, probe));
                     }
                 }
@@ -76,7 +110,9 @@ impl Debugger {
             self.probes.remove(*probe);
         }
         for ((index, probe), result) in owners.into_iter().zip(results) {
-            let Some(breakpoint) = pending.get_mut(index) else { continue };
+            let Some(breakpoint) = pending.get_mut(index) else {
+                continue;
+            };
             if let Err(error) = &result {
                 self.probes.remove(probe);
                 breakpoint.place_failed(error.to_string());
@@ -93,13 +129,23 @@ impl Debugger {
     fn modules_changed(&mut self) {
         let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in sessions {
-            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            let Some(session) = self.sessions.get_mut(&id) else {
+                continue;
+            };
             let outlet = session.outlet.clone();
             for (path, mut file) in std::mem::take(&mut session.files) {
                 let mut remove = Vec::new();
-                let before: Vec<Placed> = file.breakpoints.iter().map(|breakpoint| breakpoint.placed.clone()).collect();
+                let before: Vec<Placed> = file
+                    .breakpoints
+                    .iter()
+                    .map(|breakpoint| breakpoint.placed.clone())
+                    .collect();
                 for breakpoint in &mut file.breakpoints {
-                    let gone = |probe: &u32| self.engine.address(*probe).is_none_or(|at| self.symbols.text_at(at).is_none());
+                    let gone = |probe: &u32| {
+                        self.engine
+                            .address(*probe)
+                            .is_none_or(|at| self.symbols.text_at(at).is_none())
+                    };
                     if !breakpoint.placed.verified || breakpoint.probes.iter().any(gone) {
                         remove.append(&mut breakpoint.probes);
                         breakpoint.retry();
@@ -121,7 +167,13 @@ impl Debugger {
 
 impl Backend for Debugger {
     fn open(&mut self, session: SessionId, outlet: Outlet) {
-        self.sessions.insert(session, Session { outlet, files: HashMap::new() });
+        self.sessions.insert(
+            session,
+            Session {
+                outlet,
+                files: HashMap::new(),
+            },
+        );
     }
 
     fn set_breakpoints(
@@ -134,23 +186,39 @@ impl Backend for Debugger {
         if self.symbols.refresh() {
             self.modules_changed();
         }
-        let Some(state) = self.sessions.get_mut(&session) else { return Vec::new() };
+        let Some(state) = self.sessions.get_mut(&session) else {
+            return Vec::new();
+        };
         let old = state.files.remove(path).unwrap_or_default();
         let same_map = old.map == *source_map;
-        let (mut breakpoints, remove) = breakpoints::merge(old.breakpoints, wanted, same_map, &mut self.last_id);
+        let (mut breakpoints, remove) =
+            breakpoints::merge(old.breakpoints, wanted, same_map, &mut self.last_id);
         self.place(session, path, source_map, &mut breakpoints, &remove);
-        let placed = breakpoints.iter().map(|breakpoint| breakpoint.placed.clone()).collect();
+        let placed = breakpoints
+            .iter()
+            .map(|breakpoint| breakpoint.placed.clone())
+            .collect();
         if let Some(state) = self.sessions.get_mut(&session)
             && !breakpoints.is_empty()
         {
-            state.files.insert(path.to_owned(), File { map: source_map.clone(), breakpoints });
+            state.files.insert(
+                path.to_owned(),
+                File {
+                    map: source_map.clone(),
+                    breakpoints,
+                },
+            );
         }
         placed
     }
 
     fn threads(&mut self) -> Vec<(i64, String)> {
-        let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
-        let tids = tasks.flatten().filter_map(|task| task.file_name().to_str()?.parse::<i32>().ok());
+        let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
+            return Vec::new();
+        };
+        let tids = tasks
+            .flatten()
+            .filter_map(|task| task.file_name().to_str()?.parse::<i32>().ok());
         let mut threads: Vec<(i64, String)> = tids
             .filter(|tid| !self.engine.is_own_thread(*tid))
             .filter_map(|tid| {
@@ -163,9 +231,13 @@ impl Backend for Debugger {
     }
 
     fn close(&mut self, session: SessionId) {
-        let Some(state) = self.sessions.remove(&session) else { return };
+        let Some(state) = self.sessions.remove(&session) else {
+            return;
+        };
         let breakpoints = state.files.into_values().flat_map(|file| file.breakpoints);
-        let probes: Vec<u32> = breakpoints.flat_map(|breakpoint| breakpoint.probes).collect();
+        let probes: Vec<u32> = breakpoints
+            .flat_map(|breakpoint| breakpoint.probes)
+            .collect();
         self.deliver(usize::MAX);
         self.engine.change(&probes, Vec::new());
         for probe in probes {

@@ -26,7 +26,12 @@ const TELL_SUSPENSION: Duration = Duration::from_secs(1);
 
 /// Runs until it is dropped.
 pub async fn pump(debugger: Rc<RefCell<Debugger>>) {
-    let event = debugger.borrow().engine.event_fd().as_fd().try_clone_to_owned();
+    let event = debugger
+        .borrow()
+        .engine
+        .event_fd()
+        .as_fd()
+        .try_clone_to_owned();
     let Ok(event) = event.and_then(|event| {
         // SAFETY: an eventfd of its own, which stays open and registered until it is dropped with the `AsyncFd`.
         unsafe { Ok(AsyncFd::register(event)?) }
@@ -34,7 +39,11 @@ pub async fn pump(debugger: Rc<RefCell<Debugger>>) {
         tracing::error!("cannot wait for hits: no file descriptor is left; logpoints stay silent");
         return;
     };
-    let mut pump = Pump { debugger, event, next_look: Instant::now() + LOOK_FOR_MODULES };
+    let mut pump = Pump {
+        debugger,
+        event,
+        next_look: Instant::now() + LOOK_FOR_MODULES,
+    };
     loop {
         pump.step().await;
     }
@@ -75,8 +84,15 @@ impl Pump {
     }
 
     fn next_wake(&self, debugger: &Debugger) -> Option<Instant> {
-        let look = debugger.sessions.values().any(|session| !session.files.is_empty()).then_some(self.next_look);
-        [debugger.engine.next_tick(), look].into_iter().flatten().min()
+        let look = debugger
+            .sessions
+            .values()
+            .any(|session| !session.files.is_empty())
+            .then_some(self.next_look);
+        [debugger.engine.next_tick(), look]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     async fn wait(&self, until: Option<Instant>) {
@@ -101,10 +117,19 @@ impl Pump {
 impl Debugger {
     /// Renders up to `limit` records and sends them to their clients; returns how many there were.
     pub(super) fn deliver(&mut self, limit: usize) -> usize {
-        let Self { engine, probes, sessions, .. } = self;
+        let Self {
+            engine,
+            probes,
+            sessions,
+            ..
+        } = self;
         engine.read(limit, |header, record| {
-            let Some(owner) = probes.owner(header.probe) else { return };
-            let Some(session) = sessions.get(&owner.session) else { return };
+            let Some(owner) = probes.owner(header.probe) else {
+                return;
+            };
+            let Some(session) = sessions.get(&owner.session) else {
+                return;
+            };
             session.outlet.send(Notice::Output {
                 text: owner.compiled.render(record),
                 path: Some(owner.path.to_string()),
@@ -127,8 +152,13 @@ impl Debugger {
         let now = Instant::now();
         for probe in probes {
             let counts = self.engine.counts(*probe);
-            let Some(owner) = self.probes.owner_mut(*probe) else { continue };
-            if owner.told_suspension.is_some_and(|told| now < told + TELL_SUSPENSION) {
+            let Some(owner) = self.probes.owner_mut(*probe) else {
+                continue;
+            };
+            if owner
+                .told_suspension
+                .is_some_and(|told| now < told + TELL_SUSPENSION)
+            {
                 continue;
             }
             owner.told_suspension = Some(now);
@@ -138,26 +168,43 @@ impl Debugger {
                 owner.path, owner.line, counts.hits, counts.suspensions
             );
             if let Some(session) = self.sessions.get(&owner.session) {
-                session.outlet.send(Notice::Output { text, path: None, line: None });
+                session.outlet.send(Notice::Output {
+                    text,
+                    path: None,
+                    line: None,
+                });
             }
         }
     }
 
     fn tell_lost(&mut self, reason: &str, probes: &[u32]) {
-        tracing::error!(reason, "all logpoints are gone; the program's code is as it was");
+        tracing::error!(
+            reason,
+            "all logpoints are gone; the program's code is as it was"
+        );
         for probe in probes {
             self.probes.remove(*probe);
         }
         let why = format!("{reason}; set it again");
         for session in self.sessions.values_mut() {
             for (path, file) in &mut session.files {
-                for breakpoint in file.breakpoints.iter_mut().filter(|breakpoint| breakpoint.placed.verified) {
+                for breakpoint in file
+                    .breakpoints
+                    .iter_mut()
+                    .filter(|breakpoint| breakpoint.placed.verified)
+                {
                     breakpoint.lose(&why);
-                    session.outlet.send(Notice::BreakpointChanged(breakpoint.placed_at(path)));
+                    session
+                        .outlet
+                        .send(Notice::BreakpointChanged(breakpoint.placed_at(path)));
                 }
             }
             let text = format!("detrix: all logpoints are gone: {reason}; set them again\n");
-            session.outlet.send(Notice::Output { text, path: None, line: None });
+            session.outlet.send(Notice::Output {
+                text,
+                path: None,
+                line: None,
+            });
         }
     }
 }

@@ -35,13 +35,20 @@ pub struct Place {
 /// One line for the client: why it cannot be set, and what to change.
 pub fn resolve(symbols: &Symbols, path: &str, wanted: &Wanted) -> Result<Resolved, String> {
     let Some(message) = &wanted.log_message else {
-        return Err("breakpoints that stop are not supported yet; give it a log message".to_owned());
+        return Err(
+            "breakpoints that stop are not supported yet; give it a log message".to_owned(),
+        );
     };
     if wanted.condition.is_some() || wanted.hit_condition.is_some() {
-        return Err("conditions and hit conditions are not supported yet; set the logpoint without".to_owned());
+        return Err(
+            "conditions and hit conditions are not supported yet; set the logpoint without"
+                .to_owned(),
+        );
     }
     let template = Template::parse(message).map_err(|error| error.to_string())?;
-    let found = symbols.find_line(path, wanted.line).map_err(|error| error.to_string())?;
+    let found = symbols
+        .find_line(path, wanted.line)
+        .map_err(|error| error.to_string())?;
     let mut places = Vec::new();
     let mut refusals = BTreeSet::new();
     for address in &found.addresses {
@@ -55,33 +62,63 @@ pub fn resolve(symbols: &Symbols, path: &str, wanted: &Wanted) -> Result<Resolve
         return Err(refusal.unwrap_or_else(|| "the line has no code".to_owned()));
     }
     let total = found.addresses.len();
-    let remark = refusal.map(|why| format!("{} of {total} places are left out: {why}", total - places.len()));
+    let remark = refusal.map(|why| {
+        format!(
+            "{} of {total} places are left out: {why}",
+            total - places.len()
+        )
+    });
     let everywhere = errors_everywhere(&places);
     match everywhere {
         Some(why) => Err(why),
-        None => Ok(Resolved { line: found.line, places, remark }),
+        None => Ok(Resolved {
+            line: found.line,
+            places,
+            remark,
+        }),
     }
 }
 
-fn place(symbols: &Symbols, template: &Template, at: &LineAddress) -> Result<(Place, Arc<Compiled>), String> {
+fn place(
+    symbols: &Symbols,
+    template: &Template,
+    at: &LineAddress,
+) -> Result<(Place, Arc<Compiled>), String> {
     let address = at.address;
-    let text = symbols.text_at(address).ok_or_else(|| format!("{address:#x} is in no loaded module"))?;
+    let text = symbols
+        .text_at(address)
+        .ok_or_else(|| format!("{address:#x} is in no loaded module"))?;
     if let Some(function) = symbols.function_at(address)
         && is_own(&function.name)
     {
-        return Err(format!("`{}` belongs to the debugger itself, or to what its tracer runs", function.name));
+        return Err(format!(
+            "`{}` belongs to the debugger itself, or to what its tracer runs",
+            function.name
+        ));
     }
-    let mut scope = symbols.scope_at(address).map_err(|error| error.to_string())?;
+    let mut scope = symbols
+        .scope_at(address)
+        .map_err(|error| error.to_string())?;
     // The line's function, not those that are inlined into it just there.
-    scope.variables.retain(|variable| variable.depth >= at.depth);
-    let compiled = compile(template, &scope, symbols, &Limits::default()).map_err(|error| error.to_string())?;
+    scope
+        .variables
+        .retain(|variable| variable.depth >= at.depth);
+    let compiled = compile(template, &scope, symbols, &Limits::default())
+        .map_err(|error| error.to_string())?;
     Ok((Place { address, text }, Arc::new(compiled)))
 }
 
 /// Whether the tracer or the SIGTRAP handler may run the function: a site there would trap them.
 fn is_own(function: &str) -> bool {
     let path = function.trim_start_matches(['<', '&', '*']);
-    ["detrix::", "dap::", "compiler_builtins::", "core::sync::atomic::"].iter().any(|own| path.starts_with(own))
+    [
+        "detrix::",
+        "dap::",
+        "compiler_builtins::",
+        "core::sync::atomic::",
+    ]
+    .iter()
+    .any(|own| path.starts_with(own))
 }
 
 /// The error of an expression that has no meaning at any of the places; where it has at one, the others show the error
@@ -89,7 +126,13 @@ fn is_own(function: &str) -> bool {
 fn errors_everywhere(places: &[(Place, Arc<Compiled>)]) -> Option<String> {
     let (_, first) = places.first()?;
     let in_all = |index: usize| {
-        places.iter().all(|(_, compiled)| compiled.errors.iter().any(|(other, _)| *other == index))
+        places
+            .iter()
+            .all(|(_, compiled)| compiled.errors.iter().any(|(other, _)| *other == index))
     };
-    first.errors.iter().find(|(index, _)| in_all(*index)).map(|(_, error)| error.to_string())
+    first
+        .errors
+        .iter()
+        .find(|(index, _)| in_all(*index))
+        .map(|(_, error)| error.to_string())
 }

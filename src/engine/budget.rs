@@ -22,7 +22,10 @@ pub struct Meter {
 impl Meter {
     /// Adds a stop of `cost` ns that ended at `now`; whether that exceeds `allowed` ns for this window.
     pub fn charge(&self, now: u64, cost: u64, allowed: u64) -> bool {
-        self.total.store(self.total.load(Ordering::Relaxed).wrapping_add(cost), Ordering::Relaxed);
+        self.total.store(
+            self.total.load(Ordering::Relaxed).wrapping_add(cost),
+            Ordering::Relaxed,
+        );
         let mut spent = cost;
         if now.wrapping_sub(self.window.load(Ordering::Relaxed)) < WINDOW {
             spent = spent.saturating_add(self.spent.load(Ordering::Relaxed));

@@ -14,7 +14,9 @@ use super::shared::{Channel, Stage};
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// Memory, a thread or a process could not be had.
-    #[error("the debugger could not get what it needs from the system: {0}; check the limits on memory, processes and files")]
+    #[error(
+        "the debugger could not get what it needs from the system: {0}; check the limits on memory, processes and files"
+    )]
     Resources(#[source] io::Error),
     /// ptrace is refused.
     #[error("this process must not be traced: {reason}; {fix}")]
@@ -40,7 +42,9 @@ pub enum EngineError {
         error: io::Error,
     },
     /// The tracer ended at its start.
-    #[error("the tracer {0} while it started; if a seccomp filter kills on ptrace, allow ptrace, process_vm_readv and pidfd_getfd")]
+    #[error(
+        "the tracer {0} while it started; if a seccomp filter kills on ptrace, allow ptrace, process_vm_readv and pidfd_getfd"
+    )]
     Ended(String),
     /// Two tracers in a row did not answer.
     #[error("the tracer does not answer: something ends it as soon as it starts")]
@@ -65,7 +69,9 @@ pub enum PlaceError {
         reason: Refusal,
     },
     /// Other code is at this address than at an earlier time.
-    #[error("the code at {address:#x} is not what it was when a logpoint was there before; sleep and wake, then set it again")]
+    #[error(
+        "the code at {address:#x} is not what it was when a logpoint was there before; sleep and wake, then set it again"
+    )]
     Changed {
         /// Where.
         address: u64,
@@ -96,7 +102,10 @@ pub fn refusal(channel: &Channel) -> EngineError {
     match (refused, why_refused()) {
         (true, Some((reason, fix))) => EngineError::Refused { reason, fix },
         (true, None) if stage == Stage::Seize => EngineError::Refused {
-            reason: format!("ptrace was refused ({})", io::Error::from_raw_os_error(errno)),
+            reason: format!(
+                "ptrace was refused ({})",
+                io::Error::from_raw_os_error(errno)
+            ),
             fix: "allow ptrace in the seccomp profile or security module that confines this process",
         },
         _ => {
@@ -107,7 +116,10 @@ pub fn refusal(channel: &Channel) -> EngineError {
                 Stage::List => "listing the threads in /proc/PID/task",
                 Stage::Seize => "seizing a thread",
             };
-            EngineError::Start { what, error: io::Error::from_raw_os_error(errno) }
+            EngineError::Start {
+                what,
+                error: io::Error::from_raw_os_error(errno),
+            }
         }
     }
 }
@@ -115,17 +127,28 @@ pub fn refusal(channel: &Channel) -> EngineError {
 /// What may forbid this process to be traced by its own clone.
 fn why_refused() -> Option<(String, &'static str)> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = |name| status.lines().find_map(|line| line.strip_prefix(name)).map_or("", str::trim);
+    let field = |name| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map_or("", str::trim)
+    };
     let tracer = field("TracerPid:");
     if !matches!(tracer, "" | "0") {
         let name = fs::read_to_string(format!("/proc/{tracer}/comm")).unwrap_or_default();
         let reason = format!("process {tracer} ({}) traces it already", name.trim_end());
         return Some((reason, "end that debugger, strace or profiler first"));
     }
-    match fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default().trim_end() {
+    match fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope")
+        .unwrap_or_default()
+        .trim_end()
+    {
         "2" => {
             let reason = "kernel.yama.ptrace_scope is 2 (administrators only)".into();
-            return Some((reason, "set it to 1 or 0, or give the process CAP_SYS_PTRACE"));
+            return Some((
+                reason,
+                "set it to 1 or 0, or give the process CAP_SYS_PTRACE",
+            ));
         }
         "3" => {
             let reason = "kernel.yama.ptrace_scope is 3 (nobody)".into();
@@ -136,11 +159,17 @@ fn why_refused() -> Option<(String, &'static str)> {
     // SAFETY: takes numbers only.
     if unsafe { libc::prctl(libc::PR_GET_DUMPABLE) } != 1 {
         let reason = "it is not dumpable (it changed its user, or its file cannot be read, or it asked for that)".into();
-        return Some((reason, "call prctl(PR_SET_DUMPABLE, 1) before wake, or give the process CAP_SYS_PTRACE"));
+        return Some((
+            reason,
+            "call prctl(PR_SET_DUMPABLE, 1) before wake, or give the process CAP_SYS_PTRACE",
+        ));
     }
     if !matches!(field("Seccomp:"), "" | "0") {
         let reason = "a seccomp filter refuses ptrace".into();
-        return Some((reason, "allow ptrace, process_vm_readv and pidfd_getfd in the filter (containers: --cap-add=SYS_PTRACE)"));
+        return Some((
+            reason,
+            "allow ptrace, process_vm_readv and pidfd_getfd in the filter (containers: --cap-add=SYS_PTRACE)",
+        ));
     }
     None
 }

@@ -25,7 +25,11 @@ pub struct Hits<'a> {
 impl<'a> Hits<'a> {
     /// `event` is the eventfd that wakes detrix's thread.
     pub fn new(channel: &'a Channel, cpu: Cpu, event: i32) -> Self {
-        Self { channel, cpu, event }
+        Self {
+            channel,
+            cpu,
+            event,
+        }
     }
 
     /// Serves the thread `tid`, which stopped at `site`.
@@ -88,7 +92,12 @@ impl<'a> Hits<'a> {
     fn run(&self, probe: &Probe, stopped: &mut Stopped, time: u64) {
         probe.hits.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the tracer is the ring's one producer.
-        match unsafe { self.channel.shared.ring.reserve(probe.program.record_limit()) } {
+        match unsafe {
+            self.channel
+                .shared
+                .ring
+                .reserve(probe.program.record_limit())
+        } {
             Some(mut room) => {
                 let len = interp::run(&probe.program, stopped, room.bytes());
                 room.commit(len, probe.id, stopped.tid, time);
@@ -104,7 +113,9 @@ impl<'a> Hits<'a> {
     /// the thread gets its mask back.
     fn repair_trap_action(&self, tid: i32) {
         let cell = &self.channel.shared.trap_action;
-        let (Ok(now), before) = (sys::signal_action(libc::SIGTRAP), cell.load()) else { return };
+        let (Ok(now), before) = (sys::signal_action(libc::SIGTRAP), cell.load()) else {
+            return;
+        };
         if now == before {
             return;
         }
@@ -134,7 +145,11 @@ impl<'a> Hits<'a> {
             return;
         };
         // "All" where the thread was unrestricted, so that it follows when the machine's set is widened later.
-        let back = if before == self.cpu.all { [u64::MAX; 16] } else { before };
+        let back = if before == self.cpu.all {
+            [u64::MAX; 16]
+        } else {
+            before
+        };
         self.channel.set_narrowed(tid, &back);
         let _ = sys::set_affinity(tid, &narrow);
         let _ = sys::resume(tid, 0);
@@ -166,12 +181,19 @@ impl Cpu {
         }
         let count: u32 = all.iter().map(|word| word.count_ones()).sum();
         let bound = sys::set_affinity(0, &only).is_ok();
-        Self { only, all, shared: bound && count > 1 }
+        Self {
+            only,
+            all,
+            shared: bound && count > 1,
+        }
     }
 
     /// What to narrow a thread's set to; `None` where it is so narrow already, or does not have this CPU.
     fn narrowed(&self, set: &CpuSet) -> Option<CpuSet> {
-        let has_it = set.iter().zip(&self.only).all(|(has, only)| has & only == *only);
+        let has_it = set
+            .iter()
+            .zip(&self.only)
+            .all(|(has, only)| has & only == *only);
         (has_it && *set != self.only).then_some(self.only)
     }
 }
@@ -187,7 +209,12 @@ struct Stopped {
 impl Stopped {
     fn new(app: i32) -> Self {
         // SAFETY: plain numbers, for which zeroes are valid.
-        Self { app, tid: 0, general: unsafe { core::mem::zeroed() }, vector: None }
+        Self {
+            app,
+            tid: 0,
+            general: unsafe { core::mem::zeroed() },
+            vector: None,
+        }
     }
 }
 
@@ -235,9 +262,17 @@ impl Stopped {
             sys::vector_registers(self.tid, &mut registers).ok()?;
             self.vector = Some(registers);
         }
-        let words = self.vector.as_ref()?.xmm_space.get(usize::from(number) * 4..)?.first_chunk::<4>()?;
+        let words = self
+            .vector
+            .as_ref()?
+            .xmm_space
+            .get(usize::from(number) * 4..)?
+            .first_chunk::<4>()?;
         let mut bytes = [0; 16];
-        for (byte, from) in bytes.iter_mut().zip(words.iter().flat_map(|word| word.to_le_bytes())) {
+        for (byte, from) in bytes
+            .iter_mut()
+            .zip(words.iter().flat_map(|word| word.to_le_bytes()))
+        {
             *byte = from;
         }
         Some(bytes)

@@ -24,7 +24,10 @@ pub fn is_ignored(signal: i32) -> bool {
 
 /// Has the system call that the signal woke the thread from restarted, where it would return EINTR.
 pub fn repair(tid: i32) {
-    let (Ok(number), Ok(result)) = (sys::peek_register(tid, SYSCALL), sys::peek_register(tid, RESULT)) else {
+    let (Ok(number), Ok(result)) = (
+        sys::peek_register(tid, SYSCALL),
+        sys::peek_register(tid, RESULT),
+    ) else {
         return;
     };
     // At a stop outside of system calls the number is -1.

@@ -38,10 +38,13 @@ impl Tracer {
     pub fn spawn(shared: &Arc<Shared>, purpose: Purpose) -> io::Result<Self> {
         let channel = Arc::new(Channel::new(shared.clone(), purpose)?);
         let stack = Mapping::stack(STACK)?;
-        let keeper = thread::Builder::new().name("detrix-keeper".into()).stack_size(128 * 1024).spawn({
-            let channel = channel.clone();
-            move || keep(&channel, &stack)
-        })?;
+        let keeper = thread::Builder::new()
+            .name("detrix-keeper".into())
+            .stack_size(128 * 1024)
+            .spawn({
+                let channel = channel.clone();
+                move || keep(&channel, &stack)
+            })?;
         channel.wait_until_started();
         Ok(Self { channel, keeper })
     }
@@ -70,7 +73,10 @@ fn keep(channel: &Channel, stack: &Mapping) {
     // end below. `tracer::main` is made for running beside us. Exit signal 0: nobody else's wait(2) sees it.
     let pid = unsafe { libc::clone(tracer::main, stack.end().cast(), SHARE, argument) };
     if pid == -1 {
-        channel.end.store(-io::Error::last_os_error().raw_os_error().unwrap_or(1), Ordering::Release);
+        channel.end.store(
+            -io::Error::last_os_error().raw_os_error().unwrap_or(1),
+            Ordering::Release,
+        );
         channel.set_gone();
         return;
     }
@@ -102,13 +108,23 @@ fn block_signals() {
 fn allow_tracing_by(pid: i32) {
     // Fails where there is no Yama, which then does not forbid anything either.
     // SAFETY: takes numbers only.
-    unsafe { libc::prctl(PR_SET_PTRACER, libc::c_ulong::from(pid.unsigned_abs()), 0, 0, 0) };
+    unsafe {
+        libc::prctl(
+            PR_SET_PTRACER,
+            libc::c_ulong::from(pid.unsigned_abs()),
+            0,
+            0,
+            0,
+        )
+    };
 }
 
 fn wait_for(pid: i32) -> i32 {
     loop {
         match sys::wait(pid, libc::__WALL) {
-            Ok(Some((_, status))) if libc::WIFEXITED(status) || libc::WIFSIGNALED(status) => return status,
+            Ok(Some((_, status))) if libc::WIFEXITED(status) || libc::WIFSIGNALED(status) => {
+                return status;
+            }
             Ok(_) | Err(sys::Errno::INTR) => {}
             // Somebody else has reaped it, with a wait for all clones.
             Err(_) => return 0,
@@ -120,9 +136,13 @@ fn wait_for(pid: i32) -> i32 {
 fn repair(channel: &Channel) {
     let shared = &channel.shared;
     let text = Text::open(shared.app);
-    for site in shared.sites.iter().filter(|site| site.state() != State::Absent) {
-        let restored =
-            matches!(&text, Ok(text) if text.replace(site.address, INT3, site.original)) || !is_patched(site.address);
+    for site in shared
+        .sites
+        .iter()
+        .filter(|site| site.state() != State::Absent)
+    {
+        let restored = matches!(&text, Ok(text) if text.replace(site.address, INT3, site.original))
+            || !is_patched(site.address);
         if !restored {
             write_directly(site.address, site.original);
         }
@@ -150,7 +170,12 @@ fn write_directly(address: u64, byte: u8) {
     // SAFETY: the page holds code of a loaded module, where this byte was readable a moment ago; other threads may run it
     // meanwhile, so it stays executable.
     unsafe {
-        if libc::mprotect(page, 4096, libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC) == 0 {
+        if libc::mprotect(
+            page,
+            4096,
+            libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC,
+        ) == 0
+        {
             ptr::without_provenance_mut::<u8>(address as usize).write_volatile(byte);
             libc::mprotect(page, 4096, libc::PROT_READ | libc::PROT_EXEC);
         }

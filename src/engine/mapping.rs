@@ -18,7 +18,14 @@ impl Mapping {
     /// `len` zero bytes, readable and writable, that use memory only once they are touched.
     pub fn anonymous(len: usize) -> io::Result<Self> {
         // SAFETY: a new mapping, at an address that the kernel chooses.
-        unsafe { Self::map(ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_NORESERVE) }
+        unsafe {
+            Self::map(
+                ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_NORESERVE,
+            )
+        }
     }
 
     /// A stack of `len` bytes with an inaccessible page below it.
@@ -35,8 +42,14 @@ impl Mapping {
     pub fn executable_at(address: u64, len: usize) -> io::Result<Self> {
         let hint = ptr::without_provenance_mut(address as usize);
         // SAFETY: with MAP_FIXED_NOREPLACE a new mapping, or none.
-        let mapping =
-            unsafe { Self::map(hint, len, libc::PROT_READ | libc::PROT_EXEC, libc::MAP_FIXED_NOREPLACE) }?;
+        let mapping = unsafe {
+            Self::map(
+                hint,
+                len,
+                libc::PROT_READ | libc::PROT_EXEC,
+                libc::MAP_FIXED_NOREPLACE,
+            )
+        }?;
         if mapping.address() == address {
             Ok(mapping)
         } else {
@@ -48,10 +61,23 @@ impl Mapping {
     /// # Safety
     ///
     /// `flags` must not let the mapping replace another one.
-    unsafe fn map(hint: *mut libc::c_void, len: usize, protection: i32, flags: i32) -> io::Result<Self> {
+    unsafe fn map(
+        hint: *mut libc::c_void,
+        len: usize,
+        protection: i32,
+        flags: i32,
+    ) -> io::Result<Self> {
         // SAFETY: the caller's promise.
-        let start =
-            unsafe { libc::mmap(hint, len, protection, flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0) };
+        let start = unsafe {
+            libc::mmap(
+                hint,
+                len,
+                protection,
+                flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
         match NonNull::new(start.cast::<u8>()) {
             Some(start) if start.as_ptr().cast() != libc::MAP_FAILED => Ok(Self { start, len }),
             _ => Err(io::Error::last_os_error()),

@@ -45,8 +45,12 @@ use sites::{Probe, Site, State};
 use trap::TrapHandler;
 
 /// When to look for untraced threads after seizing: a thread may have been born meanwhile by one that was not traced.
-const LOOKS: [Duration; 4] =
-    [Duration::from_millis(1), Duration::from_millis(9), Duration::from_millis(90), Duration::from_millis(900)];
+const LOOKS: [Duration; 4] = [
+    Duration::from_millis(1),
+    Duration::from_millis(9),
+    Duration::from_millis(90),
+    Duration::from_millis(900),
+];
 
 /// And from then on.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -139,7 +143,9 @@ impl Engine {
             told: HashMap::new(),
             attention: 0,
         };
-        let trial = Tracer::spawn(&engine.shared, Purpose::Trial).map_err(EngineError::Resources)?.join();
+        let trial = Tracer::spawn(&engine.shared, Purpose::Trial)
+            .map_err(EngineError::Resources)?
+            .join();
         match trial.progress() {
             Progress::Left => Ok(engine),
             _ => Err(error::refusal(&trial)),
@@ -163,7 +169,9 @@ impl Engine {
 
     /// The tracer's process number, while there is one.
     pub fn tracer_pid(&self) -> Option<i32> {
-        self.tracer.as_ref().map(|tracer| tracer.channel.tracer.load(Ordering::Acquire))
+        self.tracer
+            .as_ref()
+            .map(|tracer| tracer.channel.tracer.load(Ordering::Acquire))
     }
 
     /// Removes probes and places others, at once. The text is patched when this returns; each placement's result has its
@@ -187,7 +195,10 @@ impl Engine {
             // Without a tracer no site is in the text: none of what was placed before works either.
             Err(error) => {
                 let error = Arc::new(error);
-                self.probes.keys().map(|probe| (*probe, PlaceError::Tracer(error.clone()))).collect()
+                self.probes
+                    .keys()
+                    .map(|probe| (*probe, PlaceError::Tracer(error.clone())))
+                    .collect()
             }
         };
         let failed: Vec<u32> = failures.keys().copied().collect();
@@ -199,7 +210,10 @@ impl Engine {
             // Only takes probes away: needs no tracer, and nothing can fail.
             let _ = self.publish(&touched);
         }
-        placed.into_iter().map(|probe| probe.and_then(|probe| failures.remove(&probe).map_or(Ok(()), Err))).collect()
+        placed
+            .into_iter()
+            .map(|probe| probe.and_then(|probe| failures.remove(&probe).map_or(Ok(()), Err)))
+            .collect()
     }
 
     /// Publishes a placement's site, not yet in the text, and its probe; returns the site's address.
@@ -211,10 +225,17 @@ impl Engine {
             Some(site) if site.code == code => {}
             Some(_) => return Err(PlaceError::Changed { address }),
             None => {
-                let slot = self.shared.slots.take(address, &placement.text).map_err(|error| PlaceError::NoRoom(Arc::new(error)))?;
+                let slot = self
+                    .shared
+                    .slots
+                    .take(address, &placement.text)
+                    .map_err(|error| PlaceError::NoRoom(Arc::new(error)))?;
                 let displaced = displace::displace(&code, address, slot)
                     .map_err(|reason| PlaceError::Instruction { address, reason })?;
-                let site = self.shared.sites.insert(Site::new(address, code, displaced));
+                let site = self
+                    .shared
+                    .sites
+                    .insert(Site::new(address, code, displaced));
                 self.shared.slots.assign(slot, site);
             }
         }
@@ -236,21 +257,38 @@ impl Engine {
                 *byte = site.original;
             }
         }
-        if code.is_empty() { Err(PlaceError::Unreadable { address }) } else { Ok(code) }
+        if code.is_empty() {
+            Err(PlaceError::Unreadable { address })
+        } else {
+            Ok(code)
+        }
     }
 
     /// Gives the sites their current probes, and has the tracer patch those that must change. Returns the probes whose
     /// site could not be patched.
-    fn publish(&mut self, addresses: &BTreeSet<u64>) -> Result<HashMap<u32, PlaceError>, EngineError> {
+    fn publish(
+        &mut self,
+        addresses: &BTreeSet<u64>,
+    ) -> Result<HashMap<u32, PlaceError>, EngineError> {
         let mut by_site: HashMap<u64, Vec<Arc<Probe>>> = HashMap::new();
-        for probe in self.probes.values().filter(|probe| addresses.contains(&probe.address)) {
-            by_site.entry(probe.address).or_default().push(probe.clone());
+        for probe in self
+            .probes
+            .values()
+            .filter(|probe| addresses.contains(&probe.address))
+        {
+            by_site
+                .entry(probe.address)
+                .or_default()
+                .push(probe.clone());
         }
         let mut orders = Vec::new();
         let mut arming = Vec::new();
         // Kept until the tracer has answered: it may be reading them.
         let mut old = Vec::new();
-        for site in addresses.iter().filter_map(|address| self.shared.sites.find(*address)) {
+        for site in addresses
+            .iter()
+            .filter_map(|address| self.shared.sites.find(*address))
+        {
             let mut probes = by_site.remove(&site.address).unwrap_or_default();
             probes.sort_by_key(|probe| probe.id);
             let wanted = !probes.is_empty();
@@ -283,31 +321,53 @@ impl Engine {
             }
         }
         drop(old);
-        let failed = |address: &u64| self.shared.sites.find(*address).filter(|site| site.state() == State::Absent);
+        let failed = |address: &u64| {
+            self.shared
+                .sites
+                .find(*address)
+                .filter(|site| site.state() == State::Absent)
+        };
         Ok(arming
             .iter()
             .filter_map(failed)
-            .flat_map(|site| self.probes.values().filter(|probe| probe.address == site.address))
-            .map(|probe| (probe.id, PlaceError::NotWritten { address: probe.address }))
+            .flat_map(|site| {
+                self.probes
+                    .values()
+                    .filter(|probe| probe.address == site.address)
+            })
+            .map(|probe| {
+                (
+                    probe.id,
+                    PlaceError::NotWritten {
+                        address: probe.address,
+                    },
+                )
+            })
             .collect())
     }
 
     fn armed_sites(&self) -> Vec<Command> {
         let addresses: BTreeSet<u64> = self.probes.values().map(|probe| probe.address).collect();
-        let sites = addresses.iter().filter_map(|address| self.shared.sites.find(*address));
+        let sites = addresses
+            .iter()
+            .filter_map(|address| self.shared.sites.find(*address));
         sites.map(|site| Command::Arm(site)).collect()
     }
 
     /// Gives orders to the tracer, which is made if there is none; false when it did not answer.
     fn ring(&mut self, orders: &[Command]) -> Result<bool, EngineError> {
-        if let Some(tracer) = self.tracer.take_if(|tracer| tracer.channel.progress() != Progress::Ready) {
+        if let Some(tracer) = self
+            .tracer
+            .take_if(|tracer| tracer.channel.progress() != Progress::Ready)
+        {
             tracer.join();
         }
         let tracer = match &self.tracer {
             Some(tracer) => tracer,
             None => {
                 self.privileges = Privileges::current();
-                let tracer = Tracer::spawn(&self.shared, Purpose::Serve).map_err(EngineError::Resources)?;
+                let tracer =
+                    Tracer::spawn(&self.shared, Purpose::Serve).map_err(EngineError::Resources)?;
                 if tracer.channel.progress() != Progress::Ready {
                     return Err(error::refusal(&tracer.join()));
                 }
@@ -324,7 +384,9 @@ impl Engine {
         let mut count = 0;
         while count < limit {
             // SAFETY: this thread is the ring's one consumer.
-            let Some(record) = (unsafe { self.shared.ring.next() }) else { break };
+            let Some(record) = (unsafe { self.shared.ring.next() }) else {
+                break;
+            };
             visit(&record.header, record.bytes);
             count += 1;
         }
@@ -338,7 +400,9 @@ impl Engine {
 
     /// What became of a probe's hits.
     pub fn counts(&self, probe: u32) -> Counts {
-        let Some(probe) = self.probes.get(&probe) else { return Counts::default() };
+        let Some(probe) = self.probes.get(&probe) else {
+            return Counts::default();
+        };
         let suspensions = |site: &Site| site.suspensions.load(Ordering::Relaxed);
         Counts {
             hits: probe.hits.load(Ordering::Relaxed),
@@ -358,13 +422,18 @@ impl Engine {
         let now = sys::now();
         let resume = self
             .suspended()
-            .map(|site| Instant::now() + Duration::from_nanos(site.meter.window_end().saturating_sub(now)))
+            .map(|site| {
+                Instant::now() + Duration::from_nanos(site.meter.window_end().saturating_sub(now))
+            })
             .min();
         Some(resume.map_or(self.next_look, |resume| resume.min(self.next_look)))
     }
 
     fn suspended(&self) -> impl Iterator<Item = &Site> {
-        self.shared.sites.iter().filter(|site| site.state() == State::Suspended)
+        self.shared
+            .sites
+            .iter()
+            .filter(|site| site.state() == State::Suspended)
     }
 
     /// Does what is due: puts sites back whose window has ended, looks for untraced threads, notices a tracer that died
@@ -425,15 +494,22 @@ impl Engine {
             let count = site.suspensions.load(Ordering::Relaxed);
             if count != self.told.get(&site.address).copied().unwrap_or(0) {
                 self.told.insert(site.address, count);
-                let here = self.probes.values().filter(|probe| probe.address == site.address);
-                events.push(Event::Suspended { probes: here.map(|probe| probe.id).collect() });
+                let here = self
+                    .probes
+                    .values()
+                    .filter(|probe| probe.address == site.address);
+                events.push(Event::Suspended {
+                    probes: here.map(|probe| probe.id).collect(),
+                });
             }
         }
     }
 
     /// Forgets a tracer that has ended. Where it did so on its own, all probes are gone.
     fn bury(&mut self, events: &mut Vec<Event>) {
-        let Some(channel) = self.tracer.take().map(Tracer::join) else { return };
+        let Some(channel) = self.tracer.take().map(Tracer::join) else {
+            return;
+        };
         if channel.progress() == Progress::Left && self.probes.is_empty() {
             return;
         }
@@ -467,7 +543,9 @@ impl Engine {
 
     /// Restores the text and waits until the tracer is gone.
     fn dismiss(&mut self) {
-        let Some(tracer) = self.tracer.take() else { return };
+        let Some(tracer) = self.tracer.take() else {
+            return;
+        };
         let mut orders: Vec<Command> = self
             .shared
             .sites

@@ -11,10 +11,23 @@ pub struct Privileges(String);
 impl Privileges {
     /// Of the calling thread, from which a tracer would inherit them.
     pub fn current() -> Self {
-        const NAMES: [&str; 8] =
-            ["Uid:", "Gid:", "Groups:", "CapPrm:", "CapEff:", "CapBnd:", "NoNewPrivs:", "Seccomp"];
+        const NAMES: [&str; 8] = [
+            "Uid:",
+            "Gid:",
+            "Groups:",
+            "CapPrm:",
+            "CapEff:",
+            "CapBnd:",
+            "NoNewPrivs:",
+            "Seccomp",
+        ];
         let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-        Self(status.lines().filter(|line| NAMES.iter().any(|name| line.starts_with(name))).collect())
+        Self(
+            status
+                .lines()
+                .filter(|line| NAMES.iter().any(|name| line.starts_with(name)))
+                .collect(),
+        )
     }
 }
 
@@ -25,8 +38,14 @@ impl Privileges {
 /// When this process has one.
 pub fn check_shadow_stack() -> Result<(), EngineError> {
     let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let features = status.lines().find_map(|line| line.strip_prefix("x86_Thread_features:"));
-    if features.is_some_and(|features| features.split_whitespace().any(|feature| feature == "shstk")) {
+    let features = status
+        .lines()
+        .find_map(|line| line.strip_prefix("x86_Thread_features:"));
+    if features.is_some_and(|features| {
+        features
+            .split_whitespace()
+            .any(|feature| feature == "shstk")
+    }) {
         return Err(EngineError::ShadowStack);
     }
     Ok(())
@@ -39,11 +58,17 @@ mod tests {
     #[test]
     fn a_thread_that_gives_something_up_differs() {
         let before = Privileges::current();
-        assert!(before.0.contains("Uid:") && before.0.contains("Seccomp:"), "{before:?}");
+        assert!(
+            before.0.contains("Uid:") && before.0.contains("Seccomp:"),
+            "{before:?}"
+        );
         assert_eq!(before, Privileges::current());
         let after = std::thread::spawn(|| {
             // SAFETY: takes numbers only; concerns this thread alone.
-            assert_eq!(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }, 0);
+            assert_eq!(
+                unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) },
+                0
+            );
             Privileges::current()
         });
         assert_ne!(before, after.join().unwrap());

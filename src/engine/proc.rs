@@ -22,10 +22,17 @@ fn numbers(mut entries: &[u8], visit: &mut impl FnMut(i32)) {
     /// `d_ino`, `d_off`, `d_reclen`, `d_type`.
     const NAME: usize = 19;
     while let Some(len) = entries.get(16..18).and_then(|len| len.first_chunk::<2>()) {
-        let Some((entry, rest)) = entries.split_at_checked(usize::from(u16::from_ne_bytes(*len)).max(NAME)) else {
+        let Some((entry, rest)) =
+            entries.split_at_checked(usize::from(u16::from_ne_bytes(*len)).max(NAME))
+        else {
             return;
         };
-        let name = entry.get(NAME..).unwrap_or_default().split(|byte| *byte == 0).next().unwrap_or_default();
+        let name = entry
+            .get(NAME..)
+            .unwrap_or_default()
+            .split(|byte| *byte == 0)
+            .next()
+            .unwrap_or_default();
         if let Some(number) = number(name) {
             visit(number);
         }
@@ -35,10 +42,14 @@ fn numbers(mut entries: &[u8], visit: &mut impl FnMut(i32)) {
 
 fn number(digits: &[u8]) -> Option<i32> {
     let number = |number: i32, digit: &u8| {
-        let digit = digit.is_ascii_digit().then(|| i32::from(digit.wrapping_sub(b'0')))?;
+        let digit = digit
+            .is_ascii_digit()
+            .then(|| i32::from(digit.wrapping_sub(b'0')))?;
         number.checked_mul(10)?.checked_add(digit)
     };
-    (!digits.is_empty()).then(|| digits.iter().try_fold(0, number)).flatten()
+    (!digits.is_empty())
+        .then(|| digits.iter().try_fold(0, number))
+        .flatten()
 }
 
 /// `/proc/PID` and a tail, terminated, without an allocation.
@@ -57,7 +68,10 @@ pub fn path(pid: i32, tail: &[u8]) -> [u8; 48] {
         }
     }
     let mut path = [0u8; 48];
-    let bytes = b"/proc/".iter().chain(digits.iter().skip(first)).chain(tail);
+    let bytes = b"/proc/"
+        .iter()
+        .chain(digits.iter().skip(first))
+        .chain(tail);
     // The last byte stays zero.
     for (target, byte) in path.iter_mut().take(47).zip(bytes) {
         *target = *byte;
@@ -79,14 +93,20 @@ mod tests {
     #[test]
     fn the_own_thread_is_listed_once() {
         let mut found = 0;
-        each_thread(sys::process_id(), |tid| found += i32::from(tid == sys::thread_id())).unwrap();
+        each_thread(sys::process_id(), |tid| {
+            found += i32::from(tid == sys::thread_id())
+        })
+        .unwrap();
         assert_eq!(found, 1);
         assert_eq!(each_thread(i32::MAX, |_| ()), Err(Errno(libc::ENOENT)));
     }
 
     #[test]
     fn numbers_only() {
-        assert_eq!((number(b"120"), number(b""), number(b".."), number(b"1x")), (Some(120), None, None, None));
+        assert_eq!(
+            (number(b"120"), number(b""), number(b".."), number(b"1x")),
+            (Some(120), None, None, None)
+        );
         assert_eq!(number(b"99999999999"), None);
     }
 }

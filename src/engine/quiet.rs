@@ -29,7 +29,8 @@ pub fn wait_until_quiet(shared: &Shared) -> bool {
     let end = Instant::now() + PATIENCE;
     let mut run_time = HashMap::new();
     loop {
-        let quiet = shared.in_handler.load(Ordering::SeqCst) == 0 && threads_are_out(shared, &mut run_time);
+        let quiet =
+            shared.in_handler.load(Ordering::SeqCst) == 0 && threads_are_out(shared, &mut run_time);
         if quiet || Instant::now() >= end {
             return quiet;
         }
@@ -41,7 +42,11 @@ pub fn wait_until_quiet(shared: &Shared) -> bool {
 pub fn retire(shared: Arc<Shared>, quiet: bool) {
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     let candidates = mem::take(&mut *kept);
-    kept.extend(candidates.into_iter().filter(|shared| !wait_until_quiet(shared)));
+    kept.extend(
+        candidates
+            .into_iter()
+            .filter(|shared| !wait_until_quiet(shared)),
+    );
     if !quiet {
         kept.push(shared);
     }
@@ -82,7 +87,11 @@ fn has_pending_trap(status: &str) -> bool {
 
 /// In `/proc/PID/task/TID/syscall`: the last number of a thread that sleeps; `running` for one that does not.
 fn program_counter(syscall: &str) -> Option<u64> {
-    u64::from_str_radix(syscall.trim_end().rsplit(' ').next()?.strip_prefix("0x")?, 16).ok()
+    u64::from_str_radix(
+        syscall.trim_end().rsplit(' ').next()?.strip_prefix("0x")?,
+        16,
+    )
+    .ok()
 }
 
 #[cfg(test)]
@@ -91,7 +100,10 @@ mod tests {
 
     #[test]
     fn a_sleeping_thread_shows_its_program_counter() {
-        assert_eq!(program_counter("7 0x1 0x2 0x3 0x0 0x0 0x0 0x7ffd 0x7f12\n"), Some(0x7f12));
+        assert_eq!(
+            program_counter("7 0x1 0x2 0x3 0x0 0x0 0x0 0x7ffd 0x7f12\n"),
+            Some(0x7f12)
+        );
         assert_eq!(program_counter("-1 0x7ffd 0x55\n"), Some(0x55));
         assert_eq!(program_counter("running\n"), None);
         assert_eq!(program_counter(""), None);
@@ -99,8 +111,12 @@ mod tests {
 
     #[test]
     fn a_pending_trap_is_seen() {
-        assert!(has_pending_trap("Name:\tx\nSigPnd:\t0000000000000010\nShdPnd:\t0000000000000000\n"));
-        assert!(!has_pending_trap("SigPnd:\t0000000000000008\nShdPnd:\t0000000000000010\n"));
+        assert!(has_pending_trap(
+            "Name:\tx\nSigPnd:\t0000000000000010\nShdPnd:\t0000000000000000\n"
+        ));
+        assert!(!has_pending_trap(
+            "SigPnd:\t0000000000000008\nShdPnd:\t0000000000000010\n"
+        ));
     }
 
     #[test]

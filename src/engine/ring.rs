@@ -4,7 +4,7 @@
 //! committed was never there. A full ring refuses the record; the producer counts that and goes on.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use super::mapping::Mapping;
 
@@ -42,7 +42,10 @@ pub struct Ring {
 impl Ring {
     /// A ring of `capacity` bytes, a power of two of at least one page; memory is used as records fill it.
     pub fn new(capacity: usize) -> io::Result<Self> {
-        assert!(capacity.is_power_of_two() && capacity >= 4096, "a constant of the caller's");
+        assert!(
+            capacity.is_power_of_two() && capacity >= 4096,
+            "a constant of the caller's"
+        );
         Ok(Self {
             buffer: Mapping::anonymous(capacity)?,
             head: AtomicU64::new(0),
@@ -76,12 +79,22 @@ impl Ring {
             return None;
         }
         if padding >= HEADER {
-            let header = Header { total: padding as u32, len: PADDING, probe: 0, tid: 0, time: 0 };
+            let header = Header {
+                total: padding as u32,
+                len: PADDING,
+                probe: 0,
+                tid: 0,
+                time: 0,
+            };
             // SAFETY: `padding` bytes up to the end of the buffer are free, and positions are multiples of 8.
             unsafe { self.at(head).cast::<Header>().write(header) };
         }
         head += padding as u64;
-        Some(Reservation { ring: self, head, max })
+        Some(Reservation {
+            ring: self,
+            head,
+            max,
+        })
     }
 
     /// The oldest record; it leaves the ring when the returned value is dropped.
@@ -103,13 +116,21 @@ impl Ring {
             // SAFETY: the producer committed a header here.
             let header = unsafe { self.at(tail).cast::<Header>().read() };
             if header.len == PADDING {
-                self.tail.store(tail + u64::from(header.total), Ordering::Release);
+                self.tail
+                    .store(tail + u64::from(header.total), Ordering::Release);
                 continue;
             }
             // SAFETY: the producer committed this many bytes behind the header, without a wrap, and leaves them alone
             // until `tail` moves.
-            let bytes = unsafe { std::slice::from_raw_parts(self.at(tail).add(HEADER), header.len as usize) };
-            return Some(Record { ring: self, header, bytes, next: tail + u64::from(header.total) });
+            let bytes = unsafe {
+                std::slice::from_raw_parts(self.at(tail).add(HEADER), header.len as usize)
+            };
+            return Some(Record {
+                ring: self,
+                header,
+                bytes,
+                next: tail + u64::from(header.total),
+            });
         }
     }
 
@@ -155,10 +176,18 @@ impl Reservation<'_> {
     pub fn commit(self, len: usize, probe: u32, tid: i32, time: u64) {
         let len = if len < self.max { len } else { self.max };
         let total = (HEADER + len).next_multiple_of(ALIGN);
-        let header = Header { total: total as u32, len: len as u32, probe, tid, time };
+        let header = Header {
+            total: total as u32,
+            len: len as u32,
+            probe,
+            tid,
+            time,
+        };
         // SAFETY: reserved; positions are multiples of 8.
         unsafe { self.ring.at(self.head).cast::<Header>().write(header) };
-        self.ring.head.store(self.head + total as u64, Ordering::Release);
+        self.ring
+            .head
+            .store(self.head + total as u64, Ordering::Release);
     }
 }
 
@@ -184,7 +213,9 @@ mod tests {
 
     fn push(ring: &Ring, len: usize, byte: u8) -> bool {
         // SAFETY: the test is the one producer.
-        let Some(mut room) = (unsafe { ring.reserve(len) }) else { return false };
+        let Some(mut room) = (unsafe { ring.reserve(len) }) else {
+            return false;
+        };
         room.bytes().fill(byte);
         room.commit(len, u32::from(byte), 1, 2);
         true
@@ -199,7 +230,10 @@ mod tests {
             assert!(push(&ring, 3, !(round as u8)));
             // SAFETY: the test is the one consumer.
             let record = unsafe { ring.next() }.unwrap();
-            assert_eq!((record.bytes.len(), record.header.probe), (len, u32::from(round as u8)));
+            assert_eq!(
+                (record.bytes.len(), record.header.probe),
+                (len, u32::from(round as u8))
+            );
             assert!(record.bytes.iter().all(|byte| *byte == round as u8));
             drop(record);
             // SAFETY: as above.

@@ -70,16 +70,27 @@ impl Shared {
     pub fn own_thread(self: &Arc<Self>) -> OwnThread {
         let tid = sys::thread_id();
         for (index, entry) in self.own_threads.iter().enumerate() {
-            if entry.compare_exchange(0, tid, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return OwnThread { shared: self.clone(), index: Some(index) };
+            if entry
+                .compare_exchange(0, tid, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+            {
+                return OwnThread {
+                    shared: self.clone(),
+                    index: Some(index),
+                };
             }
         }
-        OwnThread { shared: self.clone(), index: None }
+        OwnThread {
+            shared: self.clone(),
+            index: None,
+        }
     }
 
     /// Whether it is one of detrix's threads.
     pub fn is_own(&self, tid: i32) -> bool {
-        self.own_threads.iter().any(|own| own.load(Ordering::Relaxed) == tid)
+        self.own_threads
+            .iter()
+            .any(|own| own.load(Ordering::Relaxed) == tid)
     }
 
     /// Wakes detrix's thread for something that is not a record. For threads of the application only.
@@ -97,7 +108,10 @@ pub struct OwnThread {
 
 impl Drop for OwnThread {
     fn drop(&mut self) {
-        if let Some(entry) = self.index.and_then(|index| self.shared.own_threads.get(index)) {
+        if let Some(entry) = self
+            .index
+            .and_then(|index| self.shared.own_threads.get(index))
+        {
             entry.store(0, Ordering::Release);
         }
     }
@@ -146,13 +160,23 @@ impl TidQueue {
     /// Adds the thread that asks.
     pub fn push(&self, tid: i32) {
         self.passed.fetch_add(1, Ordering::Relaxed);
-        let full = |entry: &AtomicI32| entry.compare_exchange(0, tid, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        let _ = self.entries.iter().any(|entry| entry.load(Ordering::Relaxed) == tid || full(entry));
+        let full = |entry: &AtomicI32| {
+            entry
+                .compare_exchange(0, tid, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+        };
+        let _ = self
+            .entries
+            .iter()
+            .any(|entry| entry.load(Ordering::Relaxed) == tid || full(entry));
     }
 
     /// Takes all out.
     pub fn take(&self) -> impl Iterator<Item = i32> {
-        self.entries.iter().map(|entry| entry.swap(0, Ordering::AcqRel)).filter(|tid| *tid != 0)
+        self.entries
+            .iter()
+            .map(|entry| entry.swap(0, Ordering::AcqRel))
+            .filter(|tid| *tid != 0)
     }
 }
 
@@ -340,7 +364,8 @@ impl Bell {
     /// Has the tracer carry out `commands`; false when there was none to do it. The calling thread must be traced, and
     /// the only one to ring.
     pub fn ring(&self, commands: &[Command]) -> bool {
-        self.commands.store(commands.as_ptr().cast_mut(), Ordering::Relaxed);
+        self.commands
+            .store(commands.as_ptr().cast_mut(), Ordering::Relaxed);
         self.count.store(commands.len(), Ordering::Relaxed);
         self.answered.store(0, Ordering::Relaxed);
         self.caller.store(sys::thread_id(), Ordering::SeqCst);
@@ -355,7 +380,10 @@ impl Bell {
     ///
     /// The tracer's only, while that thread is stopped at [`rung_at`].
     pub unsafe fn commands(&self) -> &[Command] {
-        let (start, count) = (self.commands.load(Ordering::Relaxed), self.count.load(Ordering::Relaxed));
+        let (start, count) = (
+            self.commands.load(Ordering::Relaxed),
+            self.count.load(Ordering::Relaxed),
+        );
         if start.is_null() {
             return &[];
         }

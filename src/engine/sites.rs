@@ -29,7 +29,13 @@ pub struct Probe {
 impl Probe {
     /// A probe without hits.
     pub fn new(id: u32, address: u64, program: Program) -> Self {
-        Self { id, address, program, hits: AtomicU64::new(0), dropped: AtomicU64::new(0) }
+        Self {
+            id,
+            address,
+            program,
+            hits: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+        }
     }
 }
 
@@ -107,7 +113,11 @@ impl Site {
 
     /// Publishes other probes. The old list must live until the tracer has answered the bell, or is gone.
     pub fn replace_probes(&self, probes: Probes) -> Option<Box<Probes>> {
-        let new = if probes.is_empty() { ptr::null_mut() } else { Box::into_raw(Box::new(probes)) };
+        let new = if probes.is_empty() {
+            ptr::null_mut()
+        } else {
+            Box::into_raw(Box::new(probes))
+        };
         let old = self.probes.swap(new, Ordering::AcqRel);
         // SAFETY: made by `Box::into_raw` above, and taken out just now.
         (!old.is_null()).then(|| unsafe { Box::from_raw(old) })
@@ -159,7 +169,9 @@ impl SiteTable {
         let buckets = unsafe { self.buckets.load(Ordering::Acquire).as_ref() };
         let entries = buckets.map_or(&[][..], |buckets| &buckets.entries);
         // SAFETY: sites are published whole and live as long as the table.
-        entries.iter().filter_map(|entry| unsafe { entry.load(Ordering::Acquire).as_ref() })
+        entries
+            .iter()
+            .filter_map(|entry| unsafe { entry.load(Ordering::Acquire).as_ref() })
     }
 
     /// Publishes a site that the table does not have yet.
@@ -205,7 +217,9 @@ impl Drop for SiteTable {
 
 impl Buckets {
     fn new(len: usize) -> Box<Self> {
-        Box::new(Self { entries: (0..len).map(|_| AtomicPtr::default()).collect() })
+        Box::new(Self {
+            entries: (0..len).map(|_| AtomicPtr::default()).collect(),
+        })
     }
 
     fn find(&self, address: u64) -> Option<&Site> {
@@ -222,8 +236,13 @@ impl Buckets {
 
     fn insert(&self, site: *mut Site) {
         // SAFETY: the caller's site lives; null only where there is none.
-        let Some(address) = (unsafe { site.as_ref() }).map(|site| site.address) else { return };
-        if let Some(free) = self.probe(address).find(|entry| entry.load(Ordering::Acquire).is_null()) {
+        let Some(address) = (unsafe { site.as_ref() }).map(|site| site.address) else {
+            return;
+        };
+        if let Some(free) = self
+            .probe(address)
+            .find(|entry| entry.load(Ordering::Acquire).is_null())
+        {
             free.store(site, Ordering::Release);
         }
     }
@@ -233,6 +252,7 @@ impl Buckets {
         // Fibonacci hashing: the upper bits of the product depend on all bits of the address.
         let hash = (address.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
         let mask = self.entries.len().wrapping_sub(1);
-        (0..self.entries.len()).filter_map(move |step| self.entries.get(hash.wrapping_add(step) & mask))
+        (0..self.entries.len())
+            .filter_map(move |step| self.entries.get(hash.wrapping_add(step) & mask))
     }
 }

@@ -50,11 +50,20 @@ impl Slots {
             }
         }
         let count = self.count.load(Ordering::Acquire);
-        let free = self.regions.get(count).ok_or_else(|| io::Error::other("32,768 sites are set already"))?;
+        let free = self
+            .regions
+            .get(count)
+            .ok_or_else(|| io::Error::other("32,768 sites are set already"))?;
         let memory = map_near(near, text)?;
         let address = memory.address();
-        let sites = (0..REGION / SLOT_SIZE).map(|_| AtomicPtr::default()).collect();
-        let region = Region { memory, used: AtomicUsize::new(1), sites };
+        let sites = (0..REGION / SLOT_SIZE)
+            .map(|_| AtomicPtr::default())
+            .collect();
+        let region = Region {
+            memory,
+            used: AtomicUsize::new(1),
+            sites,
+        };
         free.store(Box::into_raw(Box::new(region)), Ordering::Release);
         self.count.store(count + 1, Ordering::Release);
         Ok(address)
@@ -124,7 +133,9 @@ fn map_near(near: u64, text: &Range<u64>) -> io::Result<Mapping> {
             result => return result,
         }
     }
-    Err(io::Error::other(format!("no free memory within 2 GB of the code at {near:#x}")))
+    Err(io::Error::other(format!(
+        "no free memory within 2 GB of the code at {near:#x}"
+    )))
 }
 
 /// Addresses at which a region fits between the mappings that `/proc/self/maps` lists: the end and the start of each gap.
@@ -137,7 +148,10 @@ fn gaps(maps: &str) -> Vec<u64> {
     let mut free_from = LOWEST;
     let mapped = maps.lines().filter_map(|line| {
         let (start, end) = line.split_once(' ')?.0.split_once('-')?;
-        Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
+        Some((
+            u64::from_str_radix(start, 16).ok()?,
+            u64::from_str_radix(end, 16).ok()?,
+        ))
     });
     for (start, end) in mapped.chain([(HIGHEST, HIGHEST)]) {
         if start.saturating_sub(free_from) >= REGION as u64 + 2 * MARGIN {
@@ -158,7 +172,9 @@ mod tests {
         let slots = Slots::default();
         let near = a_slot_is_near_and_its_own as fn() as usize as u64;
         let text = near..near + 4096;
-        let taken: std::collections::HashSet<u64> = (0..1500).map(|_| slots.take(near, &text).unwrap()).collect();
+        let taken: std::collections::HashSet<u64> = (0..1500)
+            .map(|_| slots.take(near, &text).unwrap())
+            .collect();
         assert_eq!(taken.len(), 1500);
         for slot in taken {
             assert!(slot.abs_diff(near) < REACH);
@@ -172,7 +188,10 @@ mod tests {
     fn gaps_leave_room_around_what_is_there() {
         let maps = "10000000-10001000 r-xp 0 0:0 0 /a\n20000000-20001000 rw-p 0 0:0 0 [heap]\n";
         for start in gaps(maps) {
-            assert!(start + REGION as u64 <= 0x1000_0000 || start >= 0x1000_1000, "{start:#x}");
+            assert!(
+                start + REGION as u64 <= 0x1000_0000 || start >= 0x1000_1000,
+                "{start:#x}"
+            );
             assert_eq!(start % 4096, 0);
         }
         assert!(gaps("no maps at all").len() == 2);

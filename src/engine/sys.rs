@@ -26,7 +26,15 @@ impl Errno {
 ///
 /// As the call itself: pointers among the arguments must be what the kernel expects there.
 #[inline(always)]
-unsafe fn syscall(number: i64, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> isize {
+unsafe fn syscall(
+    number: i64,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> isize {
     let result: isize;
     // SAFETY: the kernel's calling convention; it clobbers rcx and r11 and keeps the rest. The caller vouches for the
     // arguments.
@@ -43,7 +51,11 @@ unsafe fn syscall(number: i64, a: usize, b: usize, c: usize, d: usize, e: usize,
 }
 
 fn check(result: isize) -> Result<usize, Errno> {
-    if result < 0 { Err(Errno(-result as i32)) } else { Ok(result as usize) }
+    if result < 0 {
+        Err(Errno(-result as i32))
+    } else {
+        Ok(result as usize)
+    }
 }
 
 /// ptrace(2) with the kernel's own argument order and results (`PTRACE_PEEK*` store through `data`).
@@ -54,7 +66,17 @@ fn check(result: isize) -> Result<usize, Errno> {
 #[inline(always)]
 unsafe fn ptrace(request: u32, tid: i32, address: usize, data: usize) -> Result<usize, Errno> {
     // SAFETY: passed on to the caller.
-    check(unsafe { syscall(libc::SYS_ptrace, request as usize, tid as usize, address, data, 0, 0) })
+    check(unsafe {
+        syscall(
+            libc::SYS_ptrace,
+            request as usize,
+            tid as usize,
+            address,
+            data,
+            0,
+            0,
+        )
+    })
 }
 
 pub fn seize(tid: i32, options: usize) -> Result<(), Errno> {
@@ -98,7 +120,14 @@ pub fn vector_registers(tid: i32, out: &mut libc::user_fpregs_struct) -> Result<
 pub fn peek_register(tid: i32, offset: usize) -> Result<u64, Errno> {
     let mut value = 0u64;
     // SAFETY: the raw system call stores the word at `data`.
-    unsafe { ptrace(libc::PTRACE_PEEKUSER, tid, offset, &mut value as *mut u64 as usize) }?;
+    unsafe {
+        ptrace(
+            libc::PTRACE_PEEKUSER,
+            tid,
+            offset,
+            &mut value as *mut u64 as usize,
+        )
+    }?;
     Ok(value)
 }
 
@@ -126,7 +155,14 @@ pub fn set_signal_info(tid: i32, info: &libc::siginfo_t) -> Result<(), Errno> {
 pub fn event_message(tid: i32) -> Result<u64, Errno> {
     let mut value = 0u64;
     // SAFETY: the kernel stores one word at `data`.
-    unsafe { ptrace(libc::PTRACE_GETEVENTMSG, tid, 0, &mut value as *mut u64 as usize) }?;
+    unsafe {
+        ptrace(
+            libc::PTRACE_GETEVENTMSG,
+            tid,
+            0,
+            &mut value as *mut u64 as usize,
+        )
+    }?;
     Ok(value)
 }
 
@@ -136,13 +172,28 @@ pub type SignalSet = u64;
 pub fn signal_mask(tid: i32) -> Result<SignalSet, Errno> {
     let mut set: SignalSet = 0;
     // SAFETY: the kernel stores `size_of::<SignalSet>()` bytes at `data`.
-    unsafe { ptrace(libc::PTRACE_GETSIGMASK, tid, size_of::<SignalSet>(), &mut set as *mut _ as usize) }?;
+    unsafe {
+        ptrace(
+            libc::PTRACE_GETSIGMASK,
+            tid,
+            size_of::<SignalSet>(),
+            &mut set as *mut _ as usize,
+        )
+    }?;
     Ok(set)
 }
 
 pub fn set_signal_mask(tid: i32, set: SignalSet) -> Result<(), Errno> {
     // SAFETY: the kernel reads `size_of::<SignalSet>()` bytes at `data`.
-    unsafe { ptrace(libc::PTRACE_SETSIGMASK, tid, size_of::<SignalSet>(), &set as *const _ as usize) }.map(drop)
+    unsafe {
+        ptrace(
+            libc::PTRACE_SETSIGMASK,
+            tid,
+            size_of::<SignalSet>(),
+            &set as *const _ as usize,
+        )
+    }
+    .map(drop)
 }
 
 /// Takes a change of state out of the kernel: the task, and how it ended (as wait(2) encodes it). `None` when nothing has
@@ -151,7 +202,15 @@ pub fn wait(tid: i32, flags: i32) -> Result<Option<(i32, i32)>, Errno> {
     let mut status = 0i32;
     // SAFETY: the kernel stores the status in `status`; no rusage is asked for.
     let result = unsafe {
-        syscall(libc::SYS_wait4, tid as isize as usize, &mut status as *mut i32 as usize, flags as usize, 0, 0, 0)
+        syscall(
+            libc::SYS_wait4,
+            tid as isize as usize,
+            &mut status as *mut i32 as usize,
+            flags as usize,
+            0,
+            0,
+            0,
+        )
     };
     match check(result)? {
         0 => Ok(None),
@@ -180,13 +239,24 @@ pub fn next_change(tid: Option<i32>, block: bool) -> Result<Option<(i32, Change)
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     // SAFETY: the kernel fills one siginfo_t; no rusage is asked for.
     let info = unsafe {
-        check(syscall(libc::SYS_waitid, kind, id, info.as_mut_ptr() as usize, flags as usize, 0, 0))?;
+        check(syscall(
+            libc::SYS_waitid,
+            kind,
+            id,
+            info.as_mut_ptr() as usize,
+            flags as usize,
+            0,
+            0,
+        ))?;
         info.assume_init()
     };
     // SAFETY: zeroes, or filled in for SIGCHLD.
     let (tid, status) = unsafe { (info.si_pid(), info.si_status()) };
     let change = match info.si_code {
-        libc::CLD_TRAPPED | libc::CLD_STOPPED => Change::Stopped { signal: status & 0xff, event: status >> 8 },
+        libc::CLD_TRAPPED | libc::CLD_STOPPED => Change::Stopped {
+            signal: status & 0xff,
+            event: status >> 8,
+        },
         _ => Change::Ended,
     };
     Ok((tid != 0).then_some((tid, change)))
@@ -195,13 +265,24 @@ pub fn next_change(tid: Option<i32>, block: bool) -> Result<Option<(i32, Change)
 /// Copies memory of a process that shares ours, or of any other that we may trace, without ever faulting. Returns how
 /// many bytes could be read before the first unreadable one.
 pub fn read_memory(pid: i32, address: u64, out: &mut [u8]) -> usize {
-    let local = libc::iovec { iov_base: out.as_mut_ptr().cast(), iov_len: out.len() };
+    let local = libc::iovec {
+        iov_base: out.as_mut_ptr().cast(),
+        iov_len: out.len(),
+    };
     let mut done = 0;
     while done < out.len() {
         // A copy within one page is all or nothing; a longer one that fails is tried page by page.
-        let Some(start) = address.checked_add(done as u64) else { break };
+        let Some(start) = address.checked_add(done as u64) else {
+            break;
+        };
         let wanted = out.len() - done;
-        let copied = copy_memory(libc::SYS_process_vm_readv, pid, start, local.iov_base as usize + done, wanted);
+        let copied = copy_memory(
+            libc::SYS_process_vm_readv,
+            pid,
+            start,
+            local.iov_base as usize + done,
+            wanted,
+        );
         match copied {
             Ok(0) => break,
             Ok(n) => done += n,
@@ -210,7 +291,13 @@ pub fn read_memory(pid: i32, address: u64, out: &mut [u8]) -> usize {
                 if page >= wanted {
                     break;
                 }
-                match copy_memory(libc::SYS_process_vm_readv, pid, start, local.iov_base as usize + done, page) {
+                match copy_memory(
+                    libc::SYS_process_vm_readv,
+                    pid,
+                    start,
+                    local.iov_base as usize + done,
+                    page,
+                ) {
                     Ok(n) if n > 0 => done += n,
                     _ => break,
                 }
@@ -222,16 +309,42 @@ pub fn read_memory(pid: i32, address: u64, out: &mut [u8]) -> usize {
 
 /// Writes memory of a process as [`read_memory`] reads it; true when all of it was written.
 pub fn write_memory(pid: i32, address: u64, data: &[u8]) -> bool {
-    let copied = copy_memory(libc::SYS_process_vm_writev, pid, address, data.as_ptr() as usize, data.len());
+    let copied = copy_memory(
+        libc::SYS_process_vm_writev,
+        pid,
+        address,
+        data.as_ptr() as usize,
+        data.len(),
+    );
     copied == Ok(data.len())
 }
 
-fn copy_memory(number: i64, pid: i32, remote: u64, local: usize, len: usize) -> Result<usize, Errno> {
-    let local = libc::iovec { iov_base: local as *mut _, iov_len: len };
-    let remote = libc::iovec { iov_base: remote as *mut _, iov_len: len };
+fn copy_memory(
+    number: i64,
+    pid: i32,
+    remote: u64,
+    local: usize,
+    len: usize,
+) -> Result<usize, Errno> {
+    let local = libc::iovec {
+        iov_base: local as *mut _,
+        iov_len: len,
+    };
+    let remote = libc::iovec {
+        iov_base: remote as *mut _,
+        iov_len: len,
+    };
     // SAFETY: one vector each; the local one is a slice of the caller's, the remote one is checked by the kernel.
     check(unsafe {
-        syscall(number, pid as usize, &local as *const _ as usize, 1, &remote as *const _ as usize, 1, 0)
+        syscall(
+            number,
+            pid as usize,
+            &local as *const _ as usize,
+            1,
+            &remote as *const _ as usize,
+            1,
+            0,
+        )
     })
 }
 
@@ -263,35 +376,82 @@ pub fn close(fd: i32) {
 pub fn read_at(fd: i32, out: &mut [u8], offset: u64) -> Result<usize, Errno> {
     // SAFETY: the kernel writes at most `out.len()` bytes into `out`.
     check(unsafe {
-        syscall(libc::SYS_pread64, fd as usize, out.as_mut_ptr() as usize, out.len(), offset as usize, 0, 0)
+        syscall(
+            libc::SYS_pread64,
+            fd as usize,
+            out.as_mut_ptr() as usize,
+            out.len(),
+            offset as usize,
+            0,
+            0,
+        )
     })
 }
 
 pub fn write_at(fd: i32, data: &[u8], offset: u64) -> Result<usize, Errno> {
     // SAFETY: the kernel reads at most `data.len()` bytes from `data`.
     check(unsafe {
-        syscall(libc::SYS_pwrite64, fd as usize, data.as_ptr() as usize, data.len(), offset as usize, 0, 0)
+        syscall(
+            libc::SYS_pwrite64,
+            fd as usize,
+            data.as_ptr() as usize,
+            data.len(),
+            offset as usize,
+            0,
+            0,
+        )
     })
 }
 
 /// Fills `out` with entries of an open directory (getdents64); 0 at its end.
 pub fn read_directory(fd: i32, out: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes at most `out.len()` bytes into `out`.
-    check(unsafe { syscall(libc::SYS_getdents64, fd as usize, out.as_mut_ptr() as usize, out.len(), 0, 0, 0) })
+    check(unsafe {
+        syscall(
+            libc::SYS_getdents64,
+            fd as usize,
+            out.as_mut_ptr() as usize,
+            out.len(),
+            0,
+            0,
+            0,
+        )
+    })
 }
 
 /// Adds to an eventfd.
 pub fn notify(fd: i32) {
     let one = 1u64;
     // SAFETY: the kernel reads eight bytes from `one`.
-    let _ = unsafe { syscall(libc::SYS_write, fd as usize, &one as *const u64 as usize, 8, 0, 0, 0) };
+    let _ = unsafe {
+        syscall(
+            libc::SYS_write,
+            fd as usize,
+            &one as *const u64 as usize,
+            8,
+            0,
+            0,
+            0,
+        )
+    };
 }
 
 /// Gives the caller a file table of its own and empties it.
 pub fn leave_file_table() -> Result<(), Errno> {
     const CLOSE_RANGE_UNSHARE: usize = 1 << 1;
     // SAFETY: takes numbers only; the table is this task's own by then.
-    check(unsafe { syscall(libc::SYS_close_range, 0, u32::MAX as usize, CLOSE_RANGE_UNSHARE, 0, 0, 0) }).map(drop)
+    check(unsafe {
+        syscall(
+            libc::SYS_close_range,
+            0,
+            u32::MAX as usize,
+            CLOSE_RANGE_UNSHARE,
+            0,
+            0,
+            0,
+        )
+    })
+    .map(drop)
 }
 
 /// Duplicates a file descriptor of another process into ours.
@@ -299,7 +459,15 @@ pub fn fetch_descriptor(pid: i32, fd: i32) -> Result<i32, Errno> {
     // SAFETY: both calls take numbers only.
     unsafe {
         let process = check(syscall(libc::SYS_pidfd_open, pid as usize, 0, 0, 0, 0, 0))?;
-        let result = check(syscall(libc::SYS_pidfd_getfd, process, fd as usize, 0, 0, 0, 0));
+        let result = check(syscall(
+            libc::SYS_pidfd_getfd,
+            process,
+            fd as usize,
+            0,
+            0,
+            0,
+            0,
+        ));
         close(process as i32);
         result.map(|fd| fd as i32)
     }
@@ -308,7 +476,17 @@ pub fn fetch_descriptor(pid: i32, fd: i32) -> Result<i32, Errno> {
 /// Asks for `signal` when the thread that made this task ends.
 pub fn die_with_parent(signal: i32) {
     // SAFETY: takes numbers only.
-    let _ = unsafe { syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG as usize, signal as usize, 0, 0, 0, 0) };
+    let _ = unsafe {
+        syscall(
+            libc::SYS_prctl,
+            libc::PR_SET_PDEATHSIG as usize,
+            signal as usize,
+            0,
+            0,
+            0,
+            0,
+        )
+    };
 }
 
 pub fn parent() -> i32 {
@@ -323,10 +501,21 @@ pub fn new_session() {
 
 /// Limits the size of a core dump of this process, in bytes.
 pub fn limit_core(bytes: u64) {
-    let limit = libc::rlimit64 { rlim_cur: bytes, rlim_max: bytes };
+    let limit = libc::rlimit64 {
+        rlim_cur: bytes,
+        rlim_max: bytes,
+    };
     // SAFETY: the kernel reads one rlimit64; no old value is asked for.
     let _ = unsafe {
-        syscall(libc::SYS_prlimit64, 0, libc::RLIMIT_CORE as usize, &limit as *const _ as usize, 0, 0, 0)
+        syscall(
+            libc::SYS_prlimit64,
+            0,
+            libc::RLIMIT_CORE as usize,
+            &limit as *const _ as usize,
+            0,
+            0,
+            0,
+        )
     };
 }
 
@@ -357,7 +546,12 @@ pub struct SignalAction {
 }
 
 pub fn signal_action(signal: i32) -> Result<SignalAction, Errno> {
-    let mut action = SignalAction { handler: 0, flags: 0, restorer: 0, mask: 0 };
+    let mut action = SignalAction {
+        handler: 0,
+        flags: 0,
+        restorer: 0,
+        mask: 0,
+    };
     // SAFETY: the kernel stores one structure of its own layout; no new action is given.
     check(unsafe {
         syscall(
@@ -394,18 +588,44 @@ pub unsafe fn set_signal_action(signal: i32, action: &SignalAction) -> Result<()
 
 /// Nanoseconds of the monotonic clock.
 pub fn now() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: the kernel stores one timespec.
     let _ = unsafe {
-        syscall(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC as usize, &mut time as *mut _ as usize, 0, 0, 0, 0)
+        syscall(
+            libc::SYS_clock_gettime,
+            libc::CLOCK_MONOTONIC as usize,
+            &mut time as *mut _ as usize,
+            0,
+            0,
+            0,
+            0,
+        )
     };
-    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+    (time.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec as u64)
 }
 
 pub fn pause_for(nanoseconds: u32) {
-    let time = libc::timespec { tv_sec: 0, tv_nsec: i64::from(nanoseconds) };
+    let time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: i64::from(nanoseconds),
+    };
     // SAFETY: the kernel reads one timespec; the remainder is not asked for.
-    let _ = unsafe { syscall(libc::SYS_nanosleep, &time as *const _ as usize, 0, 0, 0, 0, 0) };
+    let _ = unsafe {
+        syscall(
+            libc::SYS_nanosleep,
+            &time as *const _ as usize,
+            0,
+            0,
+            0,
+            0,
+            0,
+        )
+    };
 }
 
 /// Room for the processors that a thread may run on: 1,024, what Linux is built for at the most by default.
@@ -415,14 +635,30 @@ pub type CpuSet = [u64; 16];
 pub fn affinity(tid: i32, set: &mut CpuSet) -> Result<usize, Errno> {
     // SAFETY: the kernel stores at most `size_of::<CpuSet>()` bytes.
     check(unsafe {
-        syscall(libc::SYS_sched_getaffinity, tid as usize, size_of::<CpuSet>(), set as *mut _ as usize, 0, 0, 0)
+        syscall(
+            libc::SYS_sched_getaffinity,
+            tid as usize,
+            size_of::<CpuSet>(),
+            set as *mut _ as usize,
+            0,
+            0,
+            0,
+        )
     })
 }
 
 pub fn set_affinity(tid: i32, set: &CpuSet) -> Result<(), Errno> {
     // SAFETY: the kernel reads at most `size_of::<CpuSet>()` bytes.
     check(unsafe {
-        syscall(libc::SYS_sched_setaffinity, tid as usize, size_of::<CpuSet>(), set as *const _ as usize, 0, 0, 0)
+        syscall(
+            libc::SYS_sched_setaffinity,
+            tid as usize,
+            size_of::<CpuSet>(),
+            set as *const _ as usize,
+            0,
+            0,
+            0,
+        )
     })
     .map(drop)
 }
@@ -431,21 +667,51 @@ pub fn set_affinity(tid: i32, set: &CpuSet) -> Result<(), Errno> {
 pub fn current_cpu() -> usize {
     let mut cpu = 0u32;
     // SAFETY: the kernel stores one number; node and cache are not asked for.
-    let _ = unsafe { syscall(libc::SYS_getcpu, &mut cpu as *mut u32 as usize, 0, 0, 0, 0, 0) };
+    let _ = unsafe {
+        syscall(
+            libc::SYS_getcpu,
+            &mut cpu as *mut u32 as usize,
+            0,
+            0,
+            0,
+            0,
+            0,
+        )
+    };
     cpu as usize
 }
 
 /// Raises this task's priority where that is allowed.
 pub fn raise_priority(nice: i32) {
     // SAFETY: takes numbers only.
-    let _ = unsafe { syscall(libc::SYS_setpriority, libc::PRIO_PROCESS as usize, 0, nice as isize as usize, 0, 0, 0) };
+    let _ = unsafe {
+        syscall(
+            libc::SYS_setpriority,
+            libc::PRIO_PROCESS as usize,
+            0,
+            nice as isize as usize,
+            0,
+            0,
+            0,
+        )
+    };
 }
 
 /// Waits while `*word == expected`; returns at once when it is not, and may return without cause.
 pub fn futex_wait(word: &core::sync::atomic::AtomicU32, expected: u32) {
     let operation = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as usize;
     // SAFETY: the word lives through the call; no timeout is given.
-    let _ = unsafe { syscall(libc::SYS_futex, word.as_ptr() as usize, operation, expected as usize, 0, 0, 0) };
+    let _ = unsafe {
+        syscall(
+            libc::SYS_futex,
+            word.as_ptr() as usize,
+            operation,
+            expected as usize,
+            0,
+            0,
+            0,
+        )
+    };
 }
 
 /// As [`futex_wait`], for at most so many nanoseconds.
@@ -472,7 +738,17 @@ pub fn futex_wait_for(word: &core::sync::atomic::AtomicU32, expected: u32, nanos
 pub fn futex_wake(word: &core::sync::atomic::AtomicU32) {
     let operation = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as usize;
     // SAFETY: the kernel only looks the word's address up.
-    let _ = unsafe { syscall(libc::SYS_futex, word.as_ptr() as usize, operation, i32::MAX as usize, 0, 0, 0) };
+    let _ = unsafe {
+        syscall(
+            libc::SYS_futex,
+            word.as_ptr() as usize,
+            operation,
+            i32::MAX as usize,
+            0,
+            0,
+            0,
+        )
+    };
 }
 
 /// Whether the thread `tid` belongs to the process `pid`.
@@ -524,7 +800,10 @@ mod tests {
         let pid = process_id();
         let mut out = [0u8; 64];
         assert_eq!(read_memory(pid, pages + 4096 - 16, &mut out), 16);
-        assert_eq!(out[..17], [7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0]);
+        assert_eq!(
+            out[..17],
+            [7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 0]
+        );
         assert_eq!(read_memory(pid, pages + 4096, &mut out), 0);
         assert_eq!(read_memory(pid, 0, &mut out), 0);
         assert_eq!(read_memory(pid, u64::MAX - 3, &mut out), 0);
@@ -536,8 +815,14 @@ mod tests {
 
     #[test]
     fn errors_are_the_kernels() {
-        assert_eq!(open(b"/nonexistent\0", libc::O_RDONLY), Err(Errno(libc::ENOENT)));
-        assert_eq!(open(b"unterminated", libc::O_RDONLY), Err(Errno(libc::EINVAL)));
+        assert_eq!(
+            open(b"/nonexistent\0", libc::O_RDONLY),
+            Err(Errno(libc::ENOENT))
+        );
+        assert_eq!(
+            open(b"unterminated", libc::O_RDONLY),
+            Err(Errno(libc::EINVAL))
+        );
         assert_eq!(wait(1, libc::WNOHANG), Err(Errno(libc::ECHILD)));
         assert_eq!(seize(thread_id(), 0), Err(Errno::PERM));
     }

@@ -30,7 +30,12 @@ fn address() -> u64 {
 }
 
 fn placement(probe: u32) -> Placement {
-    Placement { probe, address: address(), text: address()..address() + 64, program: program() }
+    Placement {
+        probe,
+        address: address(),
+        text: address()..address() + 64,
+        program: program(),
+    }
 }
 
 /// Records the hit and nothing else.
@@ -42,19 +47,25 @@ fn program() -> Program {
         }
     }
     let template = Template::parse("hit").unwrap();
-    compile(&template, &Scope::default(), &NoTypes, &Limits::default()).unwrap().program
+    compile(&template, &Scope::default(), &NoTypes, &Limits::default())
+        .unwrap()
+        .program
 }
 
 fn text() -> Vec<u8> {
     let mut bytes = vec![0; 64];
-    assert_eq!(sys::read_memory(sys::process_id(), address(), &mut bytes), 64);
+    assert_eq!(
+        sys::read_memory(sys::process_id(), address(), &mut bytes),
+        64
+    );
     bytes
 }
 
 fn traced() -> usize {
     let mut count = 0;
     proc::each_thread(sys::process_id(), |tid| {
-        let status = std::fs::read_to_string(format!("/proc/self/task/{tid}/status")).unwrap_or_default();
+        let status =
+            std::fs::read_to_string(format!("/proc/self/task/{tid}/status")).unwrap_or_default();
         count += usize::from(status.contains("TracerPid:") && !status.contains("TracerPid:\t0\n"));
     })
     .unwrap();
@@ -67,7 +78,12 @@ fn a_hit_is_recorded_and_the_function_does_what_it_does() {
     let before = text();
     let mut engine = engine();
     assert_eq!(traced(), 0, "awake without a site nothing is traced");
-    assert!(engine.change(&[], vec![placement(1), placement(2)]).into_iter().all(|result| result.is_ok()));
+    assert!(
+        engine
+            .change(&[], vec![placement(1), placement(2)])
+            .into_iter()
+            .all(|result| result.is_ok())
+    );
     assert_ne!(text(), before);
     let thread = std::thread::spawn(|| (0..1000).map(|x| target(x)).sum::<u64>());
     assert_eq!(thread.join().unwrap(), 999 * 1000 / 2 * 3);
@@ -149,11 +165,16 @@ fn a_killed_tracer_hurts_nobody() {
             unsafe { libc::kill(engine.tracer_pid().unwrap(), libc::SIGKILL) };
             let lost = loop {
                 let events = engine.tick();
-                if let Some(Event::Lost { reason, probes }) = events.into_iter().find(|e| matches!(e, Event::Lost { .. })) {
+                if let Some(Event::Lost { reason, probes }) =
+                    events.into_iter().find(|e| matches!(e, Event::Lost { .. }))
+                {
                     break (reason, probes);
                 }
             };
-            assert_eq!(lost, ("the tracer was killed by signal 9".to_string(), vec![round]));
+            assert_eq!(
+                lost,
+                ("the tracer was killed by signal 9".to_string(), vec![round])
+            );
             assert_eq!(text(), before);
             engine.read(usize::MAX, |_, _| ());
         }

@@ -25,7 +25,9 @@ impl Text {
     /// Replaces one byte, if it is `old`: what is not ours is not touched.
     pub fn replace(&self, address: u64, old: u8, new: u8) -> bool {
         let mut found = [0];
-        sys::read_at(self.fd, &mut found, address) == Ok(1) && found == [old] && self.write(address, &[new])
+        sys::read_at(self.fd, &mut found, address) == Ok(1)
+            && found == [old]
+            && self.write(address, &[new])
     }
 }
 
@@ -47,7 +49,10 @@ mod tests {
         assert!(!text.replace(address + 1, 9, 5));
         assert!(text.replace(address + 1, 2, 5));
         // SAFETY: a byte of a static; volatile, for the compiler may assume that it did not change.
-        assert_eq!(unsafe { std::ptr::read_volatile((address + 1) as *const u8) }, 5);
+        assert_eq!(
+            unsafe { std::ptr::read_volatile((address + 1) as *const u8) },
+            5
+        );
         assert!(text.replace(address + 1, 5, 2));
         assert!(!text.replace(8, 0, 0), "nothing is there");
     }

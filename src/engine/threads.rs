@@ -47,7 +47,9 @@ pub struct ThreadTable {
 impl ThreadTable {
     /// An empty table.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { entries: Mapping::anonymous(CAPACITY * size_of::<Thread>())? })
+        Ok(Self {
+            entries: Mapping::anonymous(CAPACITY * size_of::<Thread>())?,
+        })
     }
 
     fn entry(&self, index: usize) -> &Thread {
@@ -92,8 +94,13 @@ impl ThreadTable {
             let from_home = index.wrapping_sub(moved as usize) & MASK;
             if from_home >= index.wrapping_sub(hole) & MASK {
                 let target = self.entry(hole);
-                target.repeat_at.store(mover.repeat_at.load(Ordering::Relaxed), Ordering::Relaxed);
-                target.repeat_stack.store(mover.repeat_stack.load(Ordering::Relaxed), Ordering::Relaxed);
+                target
+                    .repeat_at
+                    .store(mover.repeat_at.load(Ordering::Relaxed), Ordering::Relaxed);
+                target.repeat_stack.store(
+                    mover.repeat_stack.load(Ordering::Relaxed),
+                    Ordering::Relaxed,
+                );
                 target.tid.store(moved, Ordering::Release);
                 hole = index;
             }
@@ -119,8 +126,9 @@ mod tests {
     fn threads_come_and_go() {
         let table = ThreadTable::new().unwrap();
         // Numbers that share a place, numbers that follow them, and numbers around the end of the table.
-        let tids: Vec<i32> =
-            (0..6).flat_map(|n| [77 + n * 65536, 78 + n, 65535 + n * 65536, 65533 + n]).collect();
+        let tids: Vec<i32> = (0..6)
+            .flat_map(|n| [77 + n * 65536, 78 + n, 65535 + n * 65536, 65533 + n])
+            .collect();
         let mut expected = std::collections::HashSet::new();
         let mut seed = 12345u32;
         for _ in 0..20_000 {
@@ -149,6 +157,9 @@ mod tests {
         assert!(thread.take_repeat(100, 1));
         assert!(!thread.take_repeat(100, 1));
         thread.expect_repeat(100, 1);
-        assert!(!thread.take_repeat(100, 2), "another activation of the same code");
+        assert!(
+            !thread.take_repeat(100, 2),
+            "another activation of the same code"
+        );
     }
 }

@@ -14,11 +14,11 @@ use core::sync::atomic::Ordering;
 use std::os::fd::AsRawFd;
 
 use super::hit::{Cpu, Hits};
-use super::{interrupted, proc};
 use super::shared::{Channel, Command, Progress, Purpose, Shared, Stage, rung_at};
 use super::sites::{Site, State};
 use super::sys::{self, Change, Errno};
 use super::text::{INT3, Text};
+use super::{interrupted, proc};
 
 /// `si_code` of a signal that the kernel raised for a trap of the thread's own.
 const SI_KERNEL: i32 = 0x80;
@@ -86,9 +86,16 @@ impl<'a> Tracer<'a> {
             sys::futex_wait(&channel.go, 0);
         }
         let text = Text::open(shared.app).map_err(at(Stage::Memory))?;
-        let event = sys::fetch_descriptor(shared.app, shared.event.as_raw_fd()).map_err(at(Stage::Event))?;
+        let event = sys::fetch_descriptor(shared.app, shared.event.as_raw_fd())
+            .map_err(at(Stage::Event))?;
         let hits = Hits::new(channel, Cpu::claim(), event);
-        let mut tracer = Self { channel, shared, text, hits, leaving: None };
+        let mut tracer = Self {
+            channel,
+            shared,
+            text,
+            hits,
+            leaving: None,
+        };
         match channel.purpose {
             Purpose::Trial => {
                 sys::seize(channel.keeper.load(Ordering::Acquire), 0).map_err(at(Stage::Seize))?;
@@ -110,8 +117,10 @@ impl<'a> Tracer<'a> {
     }
 
     fn seize(&mut self, tid: i32) -> Result<(), Errno> {
-        const OPTIONS: i32 =
-            libc::PTRACE_O_TRACECLONE | libc::PTRACE_O_TRACEFORK | libc::PTRACE_O_TRACEVFORK | libc::PTRACE_O_TRACEEXEC;
+        const OPTIONS: i32 = libc::PTRACE_O_TRACECLONE
+            | libc::PTRACE_O_TRACEFORK
+            | libc::PTRACE_O_TRACEVFORK
+            | libc::PTRACE_O_TRACEEXEC;
         if self.channel.threads.find(tid).is_some() {
             return Ok(());
         }
@@ -177,11 +186,23 @@ impl<'a> Tracer<'a> {
                 self.channel.threads.remove(tid);
                 let _ = sys::wait(tid, libc::__WALL | libc::WNOHANG);
             }
-            Change::Stopped { signal: libc::SIGTRAP, event: 0 } => return self.trapped(tid),
+            Change::Stopped {
+                signal: libc::SIGTRAP,
+                event: 0,
+            } => return self.trapped(tid),
             Change::Stopped { signal, event: 0 } => self.signalled(tid, signal),
-            Change::Stopped { signal: libc::SIGTRAP, event: libc::PTRACE_EVENT_STOP } => self.born(tid),
-            Change::Stopped { event: libc::PTRACE_EVENT_STOP, .. } => drop(sys::listen(tid)),
-            Change::Stopped { event: libc::PTRACE_EVENT_EXEC, .. } => self.executed(tid),
+            Change::Stopped {
+                signal: libc::SIGTRAP,
+                event: libc::PTRACE_EVENT_STOP,
+            } => self.born(tid),
+            Change::Stopped {
+                event: libc::PTRACE_EVENT_STOP,
+                ..
+            } => drop(sys::listen(tid)),
+            Change::Stopped {
+                event: libc::PTRACE_EVENT_EXEC,
+                ..
+            } => self.executed(tid),
             Change::Stopped { .. } => drop(sys::resume(tid, 0)),
         }
         false
@@ -232,7 +253,9 @@ impl<'a> Tracer<'a> {
 
     fn leave_slot(&self, tid: i32, site: &Site, pc: u64, original: super::displace::Original) {
         const SP: usize = offset_of!(libc::user_regs_struct, rsp);
-        let Ok(stack) = sys::peek_register(tid, SP) else { return };
+        let Ok(stack) = sys::peek_register(tid, SP) else {
+            return;
+        };
         let stack = stack.wrapping_add(original.stack);
         if original.stack != 0 {
             let _ = sys::poke_register(tid, SP, stack);
@@ -272,9 +295,14 @@ impl<'a> Tracer<'a> {
 
     /// Whether what we write is seen there. Its memory, if a copy, was made before this number.
     fn shares_memory(&self, tid: i32) -> bool {
-        let nonce = self.shared.nonce.fetch_add(1, Ordering::SeqCst).wrapping_add(1);
+        let nonce = self
+            .shared
+            .nonce
+            .fetch_add(1, Ordering::SeqCst)
+            .wrapping_add(1);
         let mut seen = [0u8; 8];
-        sys::read_memory(tid, self.shared.nonce.as_ptr() as u64, &mut seen) == 8 && u64::from_ne_bytes(seen) == nonce
+        sys::read_memory(tid, self.shared.nonce.as_ptr() as u64, &mut seen) == 8
+            && u64::from_ne_bytes(seen) == nonce
     }
 
     /// Gives a forked child's copy of the text its own bytes back.
@@ -321,7 +349,9 @@ impl<'a> Tracer<'a> {
     fn arm(&self, site: &Site) {
         // Published first: a thread may run into it as soon as it is written.
         site.set_state(State::Armed);
-        let written = self.text.write(site.displaced.slot(), site.displaced.code())
+        let written = self
+            .text
+            .write(site.displaced.slot(), site.displaced.code())
             && self.text.replace(site.address, site.original, INT3);
         if !written {
             site.set_state(State::Absent);

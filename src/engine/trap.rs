@@ -48,12 +48,14 @@ impl TrapHandler {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = handle as extern "C" fn(_, _, _) as usize;
             // NODEFER: a trap while SIGTRAP is blocked kills. ONSTACK: the thread's own stack may be tiny.
-            action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
+            action.sa_flags =
+                libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
             if libc::sigaction(libc::SIGTRAP, &action, ptr::null_mut()) != 0 {
                 return Err(io::Error::last_os_error());
             }
         }
-        let installed = sys::signal_action(libc::SIGTRAP).map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
+        let installed = sys::signal_action(libc::SIGTRAP)
+            .map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
         this.active().shared.trap_action.store(&installed);
         Ok(this)
     }
@@ -98,10 +100,18 @@ fn current_action() -> io::Result<libc::sigaction> {
 /// Runs in any thread, the tracer included: no libc but for a trap that is not ours.
 extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: null, or what `install` published.
-    let Some(active) = (unsafe { ACTIVE.load(Ordering::SeqCst).as_ref() }) else { return };
+    let Some(active) = (unsafe { ACTIVE.load(Ordering::SeqCst).as_ref() }) else {
+        return;
+    };
     active.shared.in_handler.fetch_add(1, Ordering::SeqCst);
     // SAFETY: the kernel's arguments to a handler with SA_SIGINFO.
-    let ours = unsafe { pass(&active.shared, &*info, &mut *context.cast::<libc::ucontext_t>()) };
+    let ours = unsafe {
+        pass(
+            &active.shared,
+            &*info,
+            &mut *context.cast::<libc::ucontext_t>(),
+        )
+    };
     if !ours {
         // SAFETY: as above.
         unsafe { defer(&active.previous, signal, info, context) };
@@ -115,7 +125,9 @@ fn pass(shared: &Shared, info: &libc::siginfo_t, context: &mut libc::ucontext_t)
     if info.si_code != SI_KERNEL {
         return false;
     }
-    let Some(pc) = context.uc_mcontext.gregs.get_mut(libc::REG_RIP as usize) else { return false };
+    let Some(pc) = context.uc_mcontext.gregs.get_mut(libc::REG_RIP as usize) else {
+        return false;
+    };
     let at = *pc as u64;
     if let Some(site) = shared.sites.find(at.wrapping_sub(1)) {
         *pc = site.displaced.slot() as i64;
@@ -171,7 +183,8 @@ unsafe fn die(signal: libc::c_int, context: *mut libc::c_void) {
     unsafe {
         let action: libc::sigaction = std::mem::zeroed();
         libc::sigaction(signal, &action, ptr::null_mut());
-        let pc = &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RIP as usize];
+        let pc =
+            &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RIP as usize];
         let mut byte = [0];
         let before = (*pc as u64).wrapping_sub(1);
         if sys::read_memory(sys::process_id(), before, &mut byte) == 1 && byte == [INT3] {

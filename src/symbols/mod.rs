@@ -182,7 +182,9 @@ impl Symbols {
 
     /// The executable memory around an address, if that belongs to a module.
     pub fn text_at(&self, address: u64) -> Option<Range<u64>> {
-        self.text().map(|text| text.range).find(|range| range.contains(&address))
+        self.text()
+            .map(|text| text.range)
+            .find(|range| range.contains(&address))
     }
 
     /// The bytes of an executable range of the process as they are in the file: what was there before any patch.
