@@ -209,10 +209,11 @@ struct Stopped {
 impl Stopped {
     fn new(app: i32) -> Self {
         // SAFETY: plain numbers, for which zeroes are valid.
+        let general = unsafe { core::mem::zeroed() };
         Self {
             app,
             tid: 0,
-            general: unsafe { core::mem::zeroed() },
+            general,
             vector: None,
         }
     }

@@ -167,13 +167,6 @@ impl Engine {
         self.probes.get(&probe).map(|probe| probe.address)
     }
 
-    /// The tracer's process number, while there is one.
-    pub fn tracer_pid(&self) -> Option<i32> {
-        self.tracer
-            .as_ref()
-            .map(|tracer| tracer.channel.tracer.load(Ordering::Acquire))
-    }
-
     /// Removes probes and places others, at once. The text is patched when this returns; each placement's result has its
     /// place in the answer.
     pub fn change(&mut self, remove: &[u32], place: Vec<Placement>) -> Vec<Result<(), PlaceError>> {
@@ -220,9 +213,9 @@ impl Engine {
     fn prepare(&mut self, placement: Placement) -> Result<u64, PlaceError> {
         let at = placement.address;
         let address = displace::site_address(&self.original_text(at)?, at);
-        let code = self.original_text(address)?;
+        let mut code = self.original_text(address)?;
         match self.shared.sites.find(address) {
-            Some(site) if site.code == code => {}
+            Some(site) if code.starts_with(&site.code) => {}
             Some(_) => return Err(PlaceError::Changed { address }),
             None => {
                 let slot = self
@@ -232,6 +225,7 @@ impl Engine {
                     .map_err(|error| PlaceError::NoRoom(Arc::new(error)))?;
                 let displaced = displace::displace(&code, address, slot)
                     .map_err(|reason| PlaceError::Instruction { address, reason })?;
+                code.truncate(displaced.length().into());
                 let site = self
                     .shared
                     .sites
@@ -409,11 +403,6 @@ impl Engine {
             dropped: probe.dropped.load(Ordering::Relaxed),
             suspensions: self.shared.sites.find(probe.address).map_or(0, suspensions),
         }
-    }
-
-    /// Hits of threads that nobody traced, which passed without a record.
-    pub fn passed(&self) -> u64 {
-        self.shared.untraced.passed.load(Ordering::Relaxed)
     }
 
     /// When [`Engine::tick`] has something to do, besides when the eventfd says so.

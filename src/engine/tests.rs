@@ -61,6 +61,11 @@ fn text() -> Vec<u8> {
     bytes
 }
 
+fn tracer_pid(engine: &Engine) -> i32 {
+    let tracer = engine.tracer.as_ref().expect("a site is armed");
+    tracer.channel.tracer.load(Ordering::Acquire)
+}
+
 fn traced() -> usize {
     let mut count = 0;
     proc::each_thread(sys::process_id(), |tid| {
@@ -162,7 +167,7 @@ fn a_killed_tracer_hurts_nobody() {
             assert!(engine.change(&[], vec![placement(round)])[0].is_ok());
             while engine.read(usize::MAX, |_, _| ()) == 0 {}
             // SAFETY: the tracer is a process of ours.
-            unsafe { libc::kill(engine.tracer_pid().unwrap(), libc::SIGKILL) };
+            unsafe { libc::kill(tracer_pid(&engine), libc::SIGKILL) };
             let lost = loop {
                 let events = engine.tick();
                 if let Some(Event::Lost { reason, probes }) =
