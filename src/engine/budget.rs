@@ -16,16 +16,11 @@ pub const SWITCH: u64 = 4_000;
 pub struct Meter {
     window: AtomicU64,
     spent: AtomicU64,
-    total: AtomicU64,
 }
 
 impl Meter {
     /// Adds a stop of `cost` ns that ended at `now`; whether that exceeds `allowed` ns for this window.
     pub fn charge(&self, now: u64, cost: u64, allowed: u64) -> bool {
-        self.total.store(
-            self.total.load(Ordering::Relaxed).wrapping_add(cost),
-            Ordering::Relaxed,
-        );
         let mut spent = cost;
         if now.wrapping_sub(self.window.load(Ordering::Relaxed)) < WINDOW {
             spent = spent.saturating_add(self.spent.load(Ordering::Relaxed));
@@ -39,11 +34,6 @@ impl Meter {
     /// When the current window ends, in ns of the clock that `charge` was told.
     pub fn window_end(&self) -> u64 {
         self.window.load(Ordering::Relaxed).wrapping_add(WINDOW)
-    }
-
-    /// Nanoseconds that threads were stopped here, ever.
-    pub fn total(&self) -> u64 {
-        self.total.load(Ordering::Relaxed)
     }
 }
 
@@ -61,6 +51,5 @@ mod tests {
         assert_eq!(meter.window_end(), start + WINDOW);
         assert!(meter.charge(start + WINDOW - 1, 1, 1000));
         assert!(!meter.charge(start + WINDOW, 1000, 1000));
-        assert_eq!(meter.total(), 2002);
     }
 }

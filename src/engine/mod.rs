@@ -126,6 +126,7 @@ impl Engine {
     /// When tracing is refused, with what to change; nothing is left behind then.
     pub fn start(budget: Budget) -> Result<Self, EngineError> {
         privileges::check_shadow_stack()?;
+        warn_of_old_kernel();
         let allowance = (budget.site_share.clamp(0.0, 1.0) * budget::WINDOW as f64) as u64;
         let shared = Arc::new(Shared::new(allowance).map_err(EngineError::Resources)?);
         unblock_trap();
@@ -165,13 +166,6 @@ impl Engine {
     /// Where a probe is.
     pub fn address(&self, probe: u32) -> Option<u64> {
         self.probes.get(&probe).map(|probe| probe.address)
-    }
-
-    /// The tracer's process number, while there is one.
-    pub fn tracer_pid(&self) -> Option<i32> {
-        self.tracer
-            .as_ref()
-            .map(|tracer| tracer.channel.tracer.load(Ordering::Acquire))
     }
 
     /// Removes probes and places others, at once. The text is patched when this returns; each placement's result has its
@@ -220,9 +214,9 @@ impl Engine {
     fn prepare(&mut self, placement: Placement) -> Result<u64, PlaceError> {
         let at = placement.address;
         let address = displace::site_address(&self.original_text(at)?, at);
-        let code = self.original_text(address)?;
+        let mut code = self.original_text(address)?;
         match self.shared.sites.find(address) {
-            Some(site) if site.code == code => {}
+            Some(site) if code.starts_with(&site.code) => {}
             Some(_) => return Err(PlaceError::Changed { address }),
             None => {
                 let slot = self
@@ -232,6 +226,7 @@ impl Engine {
                     .map_err(|error| PlaceError::NoRoom(Arc::new(error)))?;
                 let displaced = displace::displace(&code, address, slot)
                     .map_err(|reason| PlaceError::Instruction { address, reason })?;
+                code.truncate(displaced.length().into());
                 let site = self
                     .shared
                     .sites
@@ -411,11 +406,6 @@ impl Engine {
         }
     }
 
-    /// Hits of threads that nobody traced, which passed without a record.
-    pub fn passed(&self) -> u64 {
-        self.shared.untraced.passed.load(Ordering::Relaxed)
-    }
-
     /// When [`Engine::tick`] has something to do, besides when the eventfd says so.
     pub fn next_tick(&self) -> Option<Instant> {
         self.tracer.as_ref()?;
@@ -572,6 +562,22 @@ impl Drop for Engine {
 
 /// The longest instruction that a processor takes (Intel SDM volume 2, 2.3.11), and as much as a site remembers.
 const LONGEST_INSTRUCTION: usize = 15;
+
+/// Before Linux 5.16 a core dump of any process, the tracer included, ends all that share its memory.
+fn warn_of_old_kernel() {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|number| number.parse::<u32>().ok());
+    let version = (numbers.next(), numbers.next());
+    if version.0.is_some() && version < (Some(5), Some(16)) {
+        tracing::warn!(
+            kernel = release.trim_end(),
+            "this kernel ends all processes that share memory with one that dumps core: should the debugger's tracer \
+             crash, the program would end with it; Linux 5.16 does not do that"
+        );
+    }
+}
 
 /// The bell is an `int3` in this thread.
 fn unblock_trap() {

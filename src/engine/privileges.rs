@@ -65,10 +65,8 @@ mod tests {
         assert_eq!(before, Privileges::current());
         let after = std::thread::spawn(|| {
             // SAFETY: takes numbers only; concerns this thread alone.
-            assert_eq!(
-                unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) },
-                0
-            );
+            let result = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+            assert_eq!(result, 0);
             Privileges::current()
         });
         assert_ne!(before, after.join().unwrap());

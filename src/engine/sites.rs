@@ -60,7 +60,7 @@ pub struct Site {
     pub address: u64,
     /// The text's own byte there.
     pub original: u8,
-    /// The text that `displaced` was made from, the instruction and what follows it.
+    /// The instruction that `displaced` was made from.
     pub code: Vec<u8>,
     /// The instruction there, made to run elsewhere.
     pub displaced: Displaced,
@@ -145,6 +145,8 @@ struct Buckets {
 #[derive(Default)]
 struct Grown {
     count: usize,
+    /// Boxed: readers have their addresses.
+    #[expect(clippy::vec_box)]
     retired: Vec<Box<Buckets>>,
 }
 

@@ -61,6 +61,11 @@ fn text() -> Vec<u8> {
     bytes
 }
 
+fn tracer_pid(engine: &Engine) -> i32 {
+    let tracer = engine.tracer.as_ref().expect("a site is armed");
+    tracer.channel.tracer.load(Ordering::Acquire)
+}
+
 fn traced() -> usize {
     let mut count = 0;
     proc::each_thread(sys::process_id(), |tid| {
@@ -162,7 +167,7 @@ fn a_killed_tracer_hurts_nobody() {
             assert!(engine.change(&[], vec![placement(round)])[0].is_ok());
             while engine.read(usize::MAX, |_, _| ()) == 0 {}
             // SAFETY: the tracer is a process of ours.
-            unsafe { libc::kill(engine.tracer_pid().unwrap(), libc::SIGKILL) };
+            unsafe { libc::kill(tracer_pid(&engine), libc::SIGKILL) };
             let lost = loop {
                 let events = engine.tick();
                 if let Some(Event::Lost { reason, probes }) =
@@ -214,4 +219,29 @@ fn sleep_puts_the_signal_action_back() {
     assert_ne!(sys::signal_action(libc::SIGTRAP), before);
     drop(engine);
     assert_eq!(sys::signal_action(libc::SIGTRAP), before);
+}
+
+#[test]
+fn a_fault_of_the_tracer_takes_no_handler_away() {
+    let _alone = alone();
+    // Rust's own, against stack overflows.
+    let before = sys::signal_action(libc::SIGSEGV).unwrap();
+    assert_ne!(before.handler, libc::SIG_DFL);
+    let mut engine = engine();
+    assert!(engine.change(&[], vec![placement(1)])[0].is_ok());
+    let nowhere = Command::Arm(std::ptr::without_provenance(8));
+    let answered = engine
+        .tracer
+        .as_ref()
+        .unwrap()
+        .channel
+        .bell
+        .ring(&[nowhere]);
+    assert!(!answered, "it must have died of that");
+    while !engine
+        .tick()
+        .iter()
+        .any(|event| matches!(event, Event::Lost { .. }))
+    {}
+    assert_eq!(sys::signal_action(libc::SIGSEGV).unwrap(), before);
 }

@@ -49,10 +49,8 @@ mod tests {
         assert!(!text.replace(address + 1, 9, 5));
         assert!(text.replace(address + 1, 2, 5));
         // SAFETY: a byte of a static; volatile, for the compiler may assume that it did not change.
-        assert_eq!(
-            unsafe { std::ptr::read_volatile((address + 1) as *const u8) },
-            5
-        );
+        let written = unsafe { std::ptr::read_volatile((address + 1) as *const u8) };
+        assert_eq!(written, 5);
         assert!(text.replace(address + 1, 5, 2));
         assert!(!text.replace(8, 0, 0), "nothing is there");
     }

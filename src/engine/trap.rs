@@ -33,12 +33,11 @@ impl TrapHandler {
     /// Installs the handler.
     pub fn install(shared: Arc<Shared>) -> io::Result<Self> {
         let mut previous = current_action()?;
-        // In a forked child: ours, of the parent's time.
-        // SAFETY: null, or what `install` published and nobody drops in a child.
-        if is_ours(&previous)
-            && let Some(inherited) = unsafe { ACTIVE.load(Ordering::SeqCst).as_ref() }
-        {
-            previous = inherited.previous;
+        if is_ours(&previous) {
+            // In a forked child: of the parent's time.
+            // SAFETY: null, or what `install` published and nobody drops in a child.
+            let inherited = unsafe { ACTIVE.load(Ordering::SeqCst).as_ref() };
+            previous = inherited.map_or(previous, |inherited| inherited.previous);
         }
         let active = Box::into_raw(Box::new(Active { shared, previous }));
         ACTIVE.store(active, Ordering::SeqCst);
