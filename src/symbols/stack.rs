@@ -14,6 +14,9 @@
 //!    that was removed nothing is read. Only what is needed must be there already.
 //! 4. Bytes that are both are shown. Losing a value that nobody reads any more is the price.
 //!
+//! This is for variables with one place in their whole scope. A list of places comes from LLVM's record of the value
+//! itself, which stays right when stores move.
+//!
 //! Places are shared: where the scope of a variable ends, another variable's begins. So step 3 ends with the scope.
 //! A call may read what it was not passed, if the address was stored somewhere before; as LLVM does, this only counts
 //! an address that was stored, not one that an earlier call was passed (most parameters are known to be not kept).
