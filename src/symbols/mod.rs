@@ -67,15 +67,6 @@ pub struct Text {
     pub file: PathBuf,
 }
 
-/// A module without usable debug information.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModuleMissing {
-    /// Path of the executable or library.
-    pub module: String,
-    /// What is missing.
-    pub reason: MissingInfo,
-}
-
 impl Symbols {
     /// Maps the executable and all loaded libraries.
     ///
@@ -186,32 +177,6 @@ impl Symbols {
         self.text()
             .map(|text| text.range)
             .find(|range| range.contains(&address))
-    }
-
-    /// The bytes of an executable range of the process as they are in the file: what was there before any patch.
-    /// `None` where the range is not inside of one section of one module.
-    pub fn original_text(&self, range: Range<u64>) -> Option<&[u8]> {
-        let (_, module) = self.module_at(range.start)?;
-        let length = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
-        module.bytes_at(module.to_file(range.start))?.get(..length)
-    }
-
-    /// The modules that lines cannot be found in, or variables not, and why.
-    pub fn missing_info(&self) -> Vec<ModuleMissing> {
-        let reasons = self
-            .loaded
-            .iter()
-            .zip(&self.modules)
-            .map(|((loaded, why), module)| {
-                let reason = why
-                    .clone()
-                    .or_else(|| module.as_ref().and_then(Module::missing_in_units));
-                Some(ModuleMissing {
-                    module: loaded.name.clone(),
-                    reason: reason?,
-                })
-            });
-        reasons.flatten().collect()
     }
 
     fn add(&mut self, loaded: Loaded) {
