@@ -61,22 +61,22 @@ pub fn resolve(symbols: &Symbols, path: &str, wanted: &Wanted) -> Result<Resolve
     if places.is_empty() {
         return Err(refusal.unwrap_or_else(|| "the line has no code".to_owned()));
     }
+    if let Some(why) = wrong_everywhere(&places) {
+        return Err(why);
+    }
     let total = found.addresses.len();
-    let remark = refusal.map(|why| {
+    let left_out = refusal.map(|why| {
         format!(
             "{} of {total} places are left out: {why}",
             total - places.len()
         )
     });
-    let everywhere = errors_everywhere(&places);
-    match everywhere {
-        Some(why) => Err(why),
-        None => Ok(Resolved {
-            line: found.line,
-            places,
-            remark,
-        }),
-    }
+    let remark = left_out.or_else(|| unavailable_everywhere(&template, &places));
+    Ok(Resolved {
+        line: found.line,
+        places,
+        remark,
+    })
 }
 
 fn place(
@@ -123,9 +123,9 @@ fn is_own(function: &str) -> bool {
 
 /// The error of an expression that has no meaning at any of the places; where it has at one, the others show the error
 /// as its value.
-fn errors_everywhere(places: &[(Place, Arc<Compiled>)]) -> Option<String> {
+fn wrong_everywhere(places: &[(Place, Arc<Compiled>)]) -> Option<String> {
     let (_, first) = places.first()?;
-    let in_all = |index: usize| {
+    let wrong_in_all = |index: usize| {
         places
             .iter()
             .all(|(_, compiled)| compiled.errors.iter().any(|(other, _)| *other == index))
@@ -133,6 +133,23 @@ fn errors_everywhere(places: &[(Place, Arc<Compiled>)]) -> Option<String> {
     first
         .errors
         .iter()
-        .find(|(index, _)| in_all(*index))
+        .find(|(index, _)| wrong_in_all(*index))
         .map(|(_, error)| error.to_string())
+}
+
+/// Says which expression has a value at none of the places, so that nobody waits for it.
+fn unavailable_everywhere(
+    template: &Template,
+    places: &[(Place, Arc<Compiled>)],
+) -> Option<String> {
+    let missing_in_all = |index: usize| {
+        places
+            .iter()
+            .all(|(_, compiled)| compiled.unavailable().any(|(other, _)| other == index))
+    };
+    let (_, expression) = template
+        .expressions()
+        .enumerate()
+        .find(|(index, _)| missing_in_all(*index))?;
+    Some(format!("`{expression}` is optimized out at this line"))
 }
