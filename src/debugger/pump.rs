@@ -1,7 +1,9 @@
 //! Moves what hits recorded to the clients.
 
 use std::cell::RefCell;
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -34,7 +36,7 @@ pub async fn pump(debugger: Rc<RefCell<Debugger>>) {
         .try_clone_to_owned();
     let Ok(event) = event.and_then(|event| {
         // SAFETY: an eventfd of its own, which stays open and registered until it is dropped with the `AsyncFd`.
-        unsafe { Ok(AsyncFd::register(event)?) }
+        unsafe { Ok(AsyncFd::register(File::from(event))?) }
     }) else {
         tracing::error!("cannot wait for hits: no file descriptor is left; logpoints stay silent");
         return;
@@ -51,7 +53,7 @@ pub async fn pump(debugger: Rc<RefCell<Debugger>>) {
 
 struct Pump {
     debugger: Rc<RefCell<Debugger>>,
-    event: AsyncFd<OwnedFd>,
+    event: AsyncFd<File>,
     next_look: Instant,
 }
 
@@ -100,7 +102,7 @@ impl Pump {
             // An error can only be the runtime's end.
             if let Ok(mut ready) = self.event.readable().await {
                 let mut count = [0; 8];
-                let _ = nix::unistd::read(ready.get_inner(), &mut count);
+                let _ = ready.get_inner().read(&mut count);
                 ready.clear_ready();
             }
         };
