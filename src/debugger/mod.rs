@@ -2,7 +2,7 @@
 //!
 //! * A `setBreakpoints` comes in by [`Backend::set_breakpoints`]: [`resolve`] finds the line's addresses and compiles
 //!   the message for each, the engine patches them.
-//! * A hit comes in by the [`pump`]: the engine's record is rendered and goes out by the session's outlet.
+//! * A hit comes in by the [`mod@pump`]: the engine's record is rendered and goes out by the session's outlet.
 
 mod breakpoints;
 mod pump;
