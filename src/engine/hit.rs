@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 use super::budget;
 use super::shared::Channel;
 use super::sites::{Probe, Site, State};
-use super::sys::{self, CpuSet, SignalAction};
+use super::sys::{self, CpuSet};
 use super::text::{INT3, Text};
 use crate::capture::interp::{self, Machine};
 use crate::symbols::place::Register;
@@ -20,6 +20,8 @@ pub struct Hits<'a> {
     channel: &'a Channel,
     cpu: Cpu,
     event: i32,
+    /// Where the processor's clock is measured from.
+    born: Moment,
 }
 
 impl<'a> Hits<'a> {
@@ -29,6 +31,7 @@ impl<'a> Hits<'a> {
             channel,
             cpu,
             event,
+            born: Moment::now(),
         }
     }
 
@@ -41,18 +44,19 @@ impl<'a> Hits<'a> {
     /// 4. Repair what the kernel did to a thread that blocked SIGTRAP.
     /// 5. Charge the site; take it out when it cost too much.
     /// 6. Wake the reader.
-    pub fn hit(&self, text: &Text, site: &Site, tid: i32) {
+    pub fn hit(&self, text: &Text, site: &Site, tid: i32, registers: &mut Registers) {
         let shared = &*self.channel.shared;
-        let start = sys::now();
+        let start = Moment::now();
         let _ = sys::poke_register(tid, PC, site.displaced.slot());
         if site.state() == State::Armed && !shared.is_own(tid) {
-            self.record(site, tid, start);
+            self.record(site, tid, registers, start.time);
         }
         self.repair_trap_action(tid);
         self.let_go(tid);
-        let end = sys::now();
-        let cost = end.wrapping_sub(start).wrapping_add(budget::SWITCH);
-        if site.meter.charge(end, cost, shared.site_allowance) && site.state() == State::Armed {
+        let cost = start.elapsed(&self.born).wrapping_add(budget::SWITCH);
+        if site.meter.charge(start.time, cost, shared.site_allowance)
+            && site.state() == State::Armed
+        {
             text.replace(site.address, INT3, site.original);
             site.set_state(State::Suspended);
             site.suspensions.fetch_add(1, Ordering::Relaxed);
@@ -68,28 +72,25 @@ impl<'a> Hits<'a> {
         sys::notify(self.event);
     }
 
-    fn record(&self, site: &Site, tid: i32, time: u64) {
-        let mut stopped = Stopped::new(self.channel.shared.app);
-        if sys::general_registers(tid, &mut stopped.general).is_err() {
+    fn record(&self, site: &Site, tid: i32, registers: &mut Registers, time: u64) {
+        registers.general.rip = site.address;
+        let stack = registers.general.rsp;
+        let thread = self.channel.threads.find(tid);
+        if thread.is_some_and(|thread| thread.take_repeat(site.address, stack)) {
             return;
         }
-        stopped.tid = tid;
-        stopped.general.rip = site.address;
-        let repeated = self
-            .channel
-            .threads
-            .find(tid)
-            .is_some_and(|thread| thread.take_repeat(site.address, stopped.general.rsp));
-        if repeated {
-            return;
-        }
+        let mut stopped = Stopped {
+            app: self.channel.shared.app,
+            tid,
+            registers,
+        };
         // SAFETY: this is the tracer, which has not answered the bell since.
         for probe in unsafe { site.probes() } {
             self.run(probe, &mut stopped, time);
         }
     }
 
-    fn run(&self, probe: &Probe, stopped: &mut Stopped, time: u64) {
+    fn run(&self, probe: &Probe, stopped: &mut Stopped<'_>, time: u64) {
         probe.hits.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the tracer is the ring's one producer.
         match unsafe {
@@ -198,30 +199,78 @@ impl Cpu {
     }
 }
 
-/// A stopped thread, as capture programs see it.
-struct Stopped {
-    app: i32,
-    tid: i32,
-    general: libc::user_regs_struct,
+/// A moment by two clocks: the system's, which everybody else knows, and the processor's, which costs no system call.
+struct Moment {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    time: u64,
+    ticks: u64,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self {
+            time: sys::now(),
+            ticks: ticks(),
+        }
+    }
+
+    /// Nanoseconds since then, by the processor's clock; how fast that runs shows from `origin` to then.
+    fn elapsed(&self, origin: &Self) -> u64 {
+        let spent = u128::from(ticks().wrapping_sub(self.ticks));
+        let ticks = u128::from(self.ticks.wrapping_sub(origin.ticks)).max(1);
+        let nanoseconds = u128::from(self.time.wrapping_sub(origin.time));
+        u64::try_from(
+            spent
+                .wrapping_mul(nanoseconds)
+                .checked_div(ticks)
+                .unwrap_or(0),
+        )
+        .unwrap_or(0)
+    }
+}
+
+fn ticks() -> u64 {
+    // SAFETY: every x86-64 processor has it; user code may be forbidden it by PR_SET_TSC, which concerns the calling
+    // thread and is inherited: then the tracer dies, and the keeper repairs.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// A stopped thread's registers.
+pub struct Registers {
+    /// Read at every stop.
+    pub general: libc::user_regs_struct,
+    /// Read where a capture program asks for one.
     vector: Option<libc::user_fpregs_struct>,
 }
 
-impl Stopped {
-    fn new(app: i32) -> Self {
+impl Default for Registers {
+    fn default() -> Self {
         // SAFETY: plain numbers, for which zeroes are valid.
         let general = unsafe { core::mem::zeroed() };
         Self {
-            app,
-            tid: 0,
             general,
             vector: None,
         }
     }
 }
 
-impl Machine for Stopped {
+impl Registers {
+    /// Reads the general ones.
+    pub fn read(&mut self, tid: i32) -> Result<(), sys::Errno> {
+        sys::general_registers(tid, &mut self.general)
+    }
+}
+
+/// A stopped thread, as capture programs see it.
+struct Stopped<'a> {
+    app: i32,
+    tid: i32,
+    registers: &'a mut Registers,
+}
+
+impl Machine for Stopped<'_> {
     fn register(&mut self, register: Register) -> Option<[u8; 16]> {
-        let r = &self.general;
+        let r = &self.registers.general;
         let value = match register {
             Register::General(0) => r.rax,
             Register::General(1) => r.rdx,
@@ -255,17 +304,16 @@ impl Machine for Stopped {
     }
 }
 
-impl Stopped {
+impl Stopped<'_> {
     fn vector_register(&mut self, number: u8) -> Option<[u8; 16]> {
-        if self.vector.is_none() {
+        if self.registers.vector.is_none() {
             // SAFETY: plain numbers, for which zeroes are valid.
-            let mut registers = unsafe { core::mem::zeroed() };
-            sys::vector_registers(self.tid, &mut registers).ok()?;
-            self.vector = Some(registers);
+            let mut vector = unsafe { core::mem::zeroed() };
+            sys::vector_registers(self.tid, &mut vector).ok()?;
+            self.registers.vector = Some(vector);
         }
-        let words = self
-            .vector
-            .as_ref()?
+        let vector = self.registers.vector.as_ref()?;
+        let words = vector
             .xmm_space
             .get(usize::from(number) * 4..)?
             .first_chunk::<4>()?;
@@ -279,5 +327,3 @@ impl Stopped {
         Some(bytes)
     }
 }
-
-const _: () = assert!(size_of::<SignalAction>() == 32);

@@ -4,7 +4,7 @@
 //! see which threads are not traced yet.
 
 use std::io;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
 use super::mapping::Mapping;
 
@@ -42,6 +42,7 @@ impl Thread {
 /// See the module's documentation.
 pub struct ThreadTable {
     entries: Mapping,
+    count: AtomicUsize,
 }
 
 impl ThreadTable {
@@ -49,7 +50,13 @@ impl ThreadTable {
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             entries: Mapping::anonymous(CAPACITY * size_of::<Thread>())?,
+            count: AtomicUsize::new(0),
         })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     fn entry(&self, index: usize) -> &Thread {
@@ -70,6 +77,7 @@ impl ThreadTable {
                 0 => {
                     entry.repeat_at.store(0, Ordering::Relaxed);
                     entry.tid.store(tid, Ordering::Release);
+                    self.count.fetch_add(1, Ordering::Relaxed);
                     return true;
                 }
                 found if found == tid => return false,
@@ -106,6 +114,7 @@ impl ThreadTable {
             }
         }
         self.entry(hole).tid.store(0, Ordering::Release);
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn index(&self, tid: i32) -> Option<usize> {

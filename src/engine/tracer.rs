@@ -13,7 +13,7 @@ use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
 use std::os::fd::AsRawFd;
 
-use super::hit::{Cpu, Hits};
+use super::hit::{Cpu, Hits, Registers};
 use super::shared::{Channel, Command, Progress, Purpose, Shared, Stage, rung_at};
 use super::sites::{Site, State};
 use super::sys::{self, Change, Errno};
@@ -31,6 +31,9 @@ const QUIET: u32 = 10;
 
 /// How many stops of the last hot thread are served before the others are asked.
 const STREAK: u32 = 16;
+
+/// From how many threads on it pays to ask for the last hot one first.
+const MANY: usize = 32;
 
 /// glibc's signal by which a thread that changes user or group makes the others follow.
 const SIGSETXID: i32 = 33;
@@ -151,7 +154,7 @@ impl<'a> Tracer<'a> {
             let caller = self.channel.bell.caller.load(Ordering::SeqCst);
             let first = if caller != 0 {
                 caller
-            } else if streak < STREAK {
+            } else if streak < STREAK && self.channel.threads.count() >= MANY {
                 last
             } else {
                 0
@@ -210,16 +213,20 @@ impl<'a> Tracer<'a> {
 
     /// A SIGTRAP is about to be delivered: a site, the bell, or the program's own.
     fn trapped(&mut self, tid: i32) -> bool {
-        let own_trap = sys::signal_info(tid).is_ok_and(|info| info.si_code == SI_KERNEL);
-        if own_trap && let Ok(pc) = sys::peek_register(tid, PC) {
-            if let Some(site) = self.shared.sites.find(pc.wrapping_sub(1)) {
+        let mut registers = Registers::default();
+        if registers.read(tid).is_ok() {
+            let pc = registers.general.rip;
+            let site = self.shared.sites.find(pc.wrapping_sub(1));
+            if let Some(site) = site
+                && (site.displaced.length() > 1 || raised_by_trap(tid))
+            {
                 if self.leaving.is_some() {
                     self.leaving = Some(0);
                 }
-                self.hits.hit(&self.text, site, tid);
+                self.hits.hit(&self.text, site, tid, &mut registers);
                 return true;
             }
-            if pc == rung_at() {
+            if pc == rung_at() && raised_by_trap(tid) {
                 self.rung(tid);
                 return false;
             }
@@ -362,6 +369,12 @@ impl<'a> Tracer<'a> {
         self.text.replace(site.address, INT3, site.original);
         site.set_state(State::Absent);
     }
+}
+
+/// Whether the SIGTRAP that a thread is stopped at is of its own `int3`, not sent by somebody. Only a thread that ran
+/// into an `int3` can be behind the first byte of a longer instruction; there nobody has to ask.
+fn raised_by_trap(tid: i32) -> bool {
+    sys::signal_info(tid).is_ok_and(|info| info.si_code == SI_KERNEL)
 }
 
 /// Where `siginfo_t` has the address of a fault: behind three numbers and their padding (include/uapi/asm-generic/siginfo.h).
