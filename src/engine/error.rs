@@ -43,7 +43,7 @@ pub enum EngineError {
     },
     /// The tracer ended at its start.
     #[error(
-        "the tracer {0} while it started; if a seccomp filter kills on ptrace, allow ptrace, process_vm_readv and pidfd_getfd"
+        "the tracer {0} while it started; if a seccomp filter kills on ptrace, allow ptrace and process_vm_readv"
     )]
     Ended(String),
     /// Two tracers in a row did not answer.
@@ -112,7 +112,6 @@ pub fn refusal(channel: &Channel) -> EngineError {
             let what = match stage {
                 Stage::FileTable => "getting a file table of its own (close_range, Linux 5.9)",
                 Stage::Memory => "opening /proc/PID/mem",
-                Stage::Event => "fetching the wake-up descriptor (pidfd_getfd, Linux 5.6)",
                 Stage::List => "listing the threads in /proc/PID/task",
                 Stage::Seize => "seizing a thread",
             };
@@ -168,7 +167,7 @@ fn why_refused() -> Option<(String, &'static str)> {
         let reason = "a seccomp filter refuses ptrace".into();
         return Some((
             reason,
-            "allow ptrace, process_vm_readv and pidfd_getfd in the filter (containers: --cap-add=SYS_PTRACE)",
+            "allow ptrace, process_vm_readv and close_range in the filter (containers: --cap-add=SYS_PTRACE)",
         ));
     }
     None

@@ -211,12 +211,10 @@ pub enum Stage {
     FileTable = 1,
     /// Open the application's memory.
     Memory = 2,
-    /// Fetch the eventfd.
-    Event = 3,
     /// List the threads.
-    List = 4,
+    List = 3,
     /// Seize a thread.
-    Seize = 5,
+    Seize = 4,
 }
 
 /// An order for the tracer. The sites live as long as [`Shared`].
@@ -323,9 +321,8 @@ impl Channel {
         let stage = match self.failed_stage.load(Ordering::Acquire) {
             1 => Stage::FileTable,
             2 => Stage::Memory,
-            3 => Stage::Event,
-            4 => Stage::List,
-            5 => Stage::Seize,
+            3 => Stage::List,
+            4 => Stage::Seize,
             _ => return None,
         };
         Some((stage, self.failed_errno.load(Ordering::Relaxed)))

@@ -379,40 +379,18 @@ pub fn notify(fd: i32) {
     };
 }
 
-/// Gives the caller a file table of its own and empties it.
-pub fn leave_file_table() -> Result<(), Errno> {
+/// Gives the caller a file table of its own, with nothing but `kept` in it.
+pub fn leave_file_table(kept: i32) -> Result<(), Errno> {
     const CLOSE_RANGE_UNSHARE: usize = 1 << 1;
-    // SAFETY: takes numbers only; the table is this task's own by then.
-    check(unsafe {
-        syscall(
-            libc::SYS_close_range,
-            0,
-            u32::MAX as usize,
-            CLOSE_RANGE_UNSHARE,
-            0,
-            0,
-            0,
-        )
-    })
-    .map(drop)
-}
-
-/// Duplicates a file descriptor of another process into ours.
-pub fn fetch_descriptor(pid: i32, fd: i32) -> Result<i32, Errno> {
-    // SAFETY: both calls take numbers only.
-    unsafe {
-        let process = check(syscall(libc::SYS_pidfd_open, pid as usize, 0, 0, 0, 0, 0))?;
-        let result = check(syscall(
-            libc::SYS_pidfd_getfd,
-            process,
-            fd as usize,
-            0,
-            0,
-            0,
-            0,
-        ));
-        close(process as i32);
-        result.map(|fd| fd as i32)
+    let kept = kept as usize;
+    let close_range = |first: usize, last: usize, flags| {
+        // SAFETY: takes numbers only; the table is this task's own from the first call on.
+        check(unsafe { syscall(libc::SYS_close_range, first, last, flags, 0, 0, 0) }).map(drop)
+    };
+    close_range(kept.wrapping_add(1), u32::MAX as usize, CLOSE_RANGE_UNSHARE)?;
+    match kept {
+        0 => Ok(()),
+        _ => close_range(0, kept.wrapping_sub(1), 0),
     }
 }
 

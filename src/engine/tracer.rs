@@ -80,7 +80,8 @@ impl<'a> Tracer<'a> {
             sys::exit(1);
         }
         sys::new_session();
-        sys::leave_file_table().map_err(at(Stage::FileTable))?;
+        let event = shared.event.as_raw_fd();
+        sys::leave_file_table(event).map_err(at(Stage::FileTable))?;
         // 1, not 0: with 0 a pipe as core_pattern would still be served (kernel/coredump.c).
         sys::limit_core(1);
         sys::block_signals(!(1 << (libc::SIGTRAP - 1)));
@@ -89,8 +90,6 @@ impl<'a> Tracer<'a> {
             sys::futex_wait(&channel.go, 0);
         }
         let text = Text::open(shared.app).map_err(at(Stage::Memory))?;
-        let event = sys::fetch_descriptor(shared.app, shared.event.as_raw_fd())
-            .map_err(at(Stage::Event))?;
         let hits = Hits::new(channel, Cpu::claim(), event);
         let mut tracer = Self {
             channel,
