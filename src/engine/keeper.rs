@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use super::mapping::Mapping;
 use super::shared::{Channel, Progress, Purpose, Shared};
 use super::sites::State;
-use super::sys;
+use super::sys::{self, SignalAction};
 use super::text::{INT3, Text};
 use super::tracer;
 
@@ -67,6 +67,7 @@ fn keep(channel: &Channel, stack: &Mapping) {
     let _own = shared.own_thread();
     channel.keeper.store(sys::thread_id(), Ordering::Release);
     block_signals();
+    let faults = FAULTS.map(|signal| (signal, sys::signal_action(signal)));
     let argument = ptr::from_ref(channel).cast_mut().cast::<c_void>();
     const SHARE: c_int = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND;
     // SAFETY: the stack is the tracer's alone, and both it and the channel outlive the tracer: this thread waits for its
@@ -88,6 +89,7 @@ fn keep(channel: &Channel, stack: &Mapping) {
     allow_tracing_by(0);
     if channel.progress() != Progress::Left {
         repair(channel);
+        repair_faults(&faults, end);
     }
     channel.end.store(end, Ordering::Release);
     channel.set_gone();
@@ -156,6 +158,28 @@ fn repair(channel: &Channel) {
     let narrowed = channel.narrowed.swap(0, Ordering::AcqRel);
     if narrowed != 0 {
         let _ = sys::set_affinity(narrowed, &channel.narrowed_set());
+    }
+}
+
+/// The signals by which a fault ends a process.
+const FAULTS: [c_int; 5] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGILL,
+    libc::SIGFPE,
+    libc::SIGSYS,
+];
+
+/// A fault of the tracer, which blocks these signals, resets their action, which is the application's too
+/// (kernel/signal.c, `force_sig_info_to_task`).
+fn repair_faults(before: &[(c_int, Result<SignalAction, sys::Errno>)], end: c_int) {
+    let died_of = |signal| libc::WIFSIGNALED(end) && libc::WTERMSIG(end) == signal;
+    let Some((signal, Ok(action))) = before.iter().find(|(signal, _)| died_of(*signal)) else {
+        return;
+    };
+    if sys::signal_action(*signal).is_ok_and(|now| now.handler == libc::SIG_DFL) {
+        // SAFETY: the action that the application had in place when the tracer was made.
+        let _ = unsafe { sys::set_signal_action(*signal, action) };
     }
 }
 

@@ -126,6 +126,7 @@ impl Engine {
     /// When tracing is refused, with what to change; nothing is left behind then.
     pub fn start(budget: Budget) -> Result<Self, EngineError> {
         privileges::check_shadow_stack()?;
+        warn_of_old_kernel();
         let allowance = (budget.site_share.clamp(0.0, 1.0) * budget::WINDOW as f64) as u64;
         let shared = Arc::new(Shared::new(allowance).map_err(EngineError::Resources)?);
         unblock_trap();
@@ -561,6 +562,22 @@ impl Drop for Engine {
 
 /// The longest instruction that a processor takes (Intel SDM volume 2, 2.3.11), and as much as a site remembers.
 const LONGEST_INSTRUCTION: usize = 15;
+
+/// Before Linux 5.16 a core dump of any process, the tracer included, ends all that share its memory.
+fn warn_of_old_kernel() {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|number| number.parse::<u32>().ok());
+    let version = (numbers.next(), numbers.next());
+    if version.0.is_some() && version < (Some(5), Some(16)) {
+        tracing::warn!(
+            kernel = release.trim_end(),
+            "this kernel ends all processes that share memory with one that dumps core: should the debugger's tracer \
+             crash, the program would end with it; Linux 5.16 does not do that"
+        );
+    }
+}
 
 /// The bell is an `int3` in this thread.
 fn unblock_trap() {

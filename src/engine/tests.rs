@@ -220,3 +220,28 @@ fn sleep_puts_the_signal_action_back() {
     drop(engine);
     assert_eq!(sys::signal_action(libc::SIGTRAP), before);
 }
+
+#[test]
+fn a_fault_of_the_tracer_takes_no_handler_away() {
+    let _alone = alone();
+    // Rust's own, against stack overflows.
+    let before = sys::signal_action(libc::SIGSEGV).unwrap();
+    assert_ne!(before.handler, libc::SIG_DFL);
+    let mut engine = engine();
+    assert!(engine.change(&[], vec![placement(1)])[0].is_ok());
+    let nowhere = Command::Arm(std::ptr::without_provenance(8));
+    let answered = engine
+        .tracer
+        .as_ref()
+        .unwrap()
+        .channel
+        .bell
+        .ring(&[nowhere]);
+    assert!(!answered, "it must have died of that");
+    while !engine
+        .tick()
+        .iter()
+        .any(|event| matches!(event, Event::Lost { .. }))
+    {}
+    assert_eq!(sys::signal_action(libc::SIGSEGV).unwrap(), before);
+}

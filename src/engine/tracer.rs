@@ -107,15 +107,20 @@ impl<'a> Tracer<'a> {
         Ok(tracer)
     }
 
+    /// A thread that is just ending refuses to be seized like one that must not be (EPERM), and a main thread that has
+    /// ended before the others stays in the list: one that can be seized shows that tracing is allowed.
     fn seize_all(&mut self) -> Result<(), (Stage, Errno)> {
-        let mut result = Ok(());
-        proc::each_thread(self.shared.app, |tid| match self.seize(tid) {
-            // It ended in the meantime.
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(errno) => result = Err((Stage::Seize, errno)),
+        let mut refusal = None;
+        proc::each_thread(self.shared.app, |tid| {
+            if let Err(errno) = self.seize(tid) {
+                refusal = Some((Stage::Seize, errno));
+            }
         })
         .map_err(|errno| (Stage::List, errno))?;
-        result
+        match refusal {
+            Some(refusal) if self.channel.threads.count() == 0 => Err(refusal),
+            _ => Ok(()),
+        }
     }
 
     fn seize(&mut self, tid: i32) -> Result<(), Errno> {

@@ -78,6 +78,4 @@ pub enum Notice {
     },
     /// A breakpoint is not what it was when it was answered; the id says which one.
     BreakpointChanged(Placed),
-    /// Debugging is over, although the connection stays.
-    Terminated,
 }

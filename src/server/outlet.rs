@@ -56,7 +56,6 @@ impl Outlet {
                 reason: "changed".to_owned(),
                 breakpoint: self.breakpoint(placed, None),
             }),
-            Notice::Terminated => Event::Terminated,
         });
     }
 

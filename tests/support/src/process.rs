@@ -141,15 +141,14 @@ impl Process {
             .count()
     }
 
-    /// The memory that only it uses, in bytes: `Private_Clean` and `Private_Dirty` of `smaps_rollup`.
+    /// The memory that is its own, in bytes: `Anonymous` of `smaps_rollup`. Pages of files are the page cache's, which a
+    /// program that runs alone merely happens to share with nobody.
     #[must_use]
     pub fn private_memory(self) -> u64 {
         self.read("smaps_rollup")
             .lines()
             .filter_map(|line| {
-                let rest = line
-                    .strip_prefix("Private_Clean:")
-                    .or_else(|| line.strip_prefix("Private_Dirty:"))?;
+                let rest = line.strip_prefix("Anonymous:")?;
                 rest.trim()
                     .strip_suffix("kB")?
                     .trim_end()
