@@ -2,17 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Instant;
 
-use detrix_test_support::{PATIENCE, Process, Profile, Running, Session, mark, source};
+use detrix_test_support::{PATIENCE, Process, Profile, Running, Session, fixture, mark, source};
 
 /// Starts the fixture and arms its `hot` line.
 fn armed(name: &str, message: &str) -> (Running, Session, PathBuf) {
     let file = source(&format!("bin/{name}.rs"));
-    let mut program = Running::start(name, Profile::Release);
+    let mut program = unbounded(name);
     let mut session = Session::attach(program.port());
     session.logpoint(&file, mark(&file, "hot"), message);
     (program, session, file)
+}
+
+/// Starts the fixture with a budget that takes no site out: a test that counts hits must see each of them, however
+/// slow the machine is.
+fn unbounded(name: &str) -> Running {
+    Running::spawn(Command::new(fixture(name, Profile::Release)).env("DETRIX_LOGPOINT_BUDGET", "1"))
 }
 
 /// The tracer, seen from outside: the process that traces the fixture's threads.

@@ -245,3 +245,83 @@ fn a_fault_of_the_tracer_takes_no_handler_away() {
     {}
     assert_eq!(sys::signal_action(libc::SIGSEGV).unwrap(), before);
 }
+
+#[test]
+fn every_hot_thread_gets_its_turn() {
+    const THREADS: usize = 8;
+    let _alone = alone();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    target(1);
+                }
+            });
+        }
+        let mut engine = engine();
+        assert!(engine.change(&[], vec![placement(1)])[0].is_ok());
+        let mut turns: HashMap<i32, u64> = HashMap::new();
+        while turns.values().sum::<u64>() < 8_000 {
+            engine.read(usize::MAX, |header, _| {
+                *turns.entry(header.tid).or_default() += 1;
+            });
+            engine.tick();
+        }
+        engine.change(&[1], Vec::new());
+        drop(engine);
+        stop.store(true, Ordering::Relaxed);
+        assert!(
+            turns.len() == THREADS && turns.values().all(|turns| *turns > 100),
+            "{turns:?}"
+        );
+    });
+}
+
+/// What `wait` returns and how long it took, in a thread that gets `signal` every 10 ms meanwhile.
+fn pestered(signal: i32, wait: impl FnOnce() -> i32 + Send + 'static) -> (i32, Duration) {
+    let tid = Arc::new(std::sync::atomic::AtomicI32::new(0));
+    let thread = std::thread::spawn({
+        let tid = tid.clone();
+        move || {
+            tid.store(sys::thread_id(), Ordering::Release);
+            let start = Instant::now();
+            (wait(), start.elapsed())
+        }
+    });
+    let end = Instant::now() + Duration::from_secs(10);
+    while !thread.is_finished() && Instant::now() < end {
+        let tid = tid.load(Ordering::Acquire);
+        if tid != 0 {
+            // SAFETY: a signal to a thread of this process, which ignores it.
+            unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, signal) };
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(thread.is_finished(), "the timeout never comes");
+    thread.join().unwrap()
+}
+
+#[test]
+fn ignored_signals_neither_end_nor_prolong_a_wait() {
+    let _alone = alone();
+    let mut engine = engine();
+    assert!(engine.change(&[], vec![placement(1)])[0].is_ok());
+    for signal in [libc::SIGCHLD, libc::SIGCONT, libc::SIGWINCH] {
+        let (result, time) = pestered(signal, || {
+            // SAFETY: one event fits; nothing is watched.
+            unsafe {
+                let epoll = libc::epoll_create1(0);
+                let mut event = std::mem::zeroed();
+                let result = libc::epoll_wait(epoll, &mut event, 1, 300);
+                libc::close(epoll);
+                result
+            }
+        });
+        assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+        assert!(time >= Duration::from_millis(300), "{time:?}");
+        assert!(time < Duration::from_secs(3), "{time:?}");
+    }
+    engine.change(&[1], Vec::new());
+    drop(engine);
+}

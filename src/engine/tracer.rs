@@ -26,11 +26,19 @@ const SI_KERNEL: i32 = 0x80;
 /// The program counter's place in `user_regs_struct`.
 const PC: usize = offset_of!(libc::user_regs_struct, rip);
 
-/// How long no thread may have run into a site before the tracer leaves, in milliseconds.
-const QUIET: u32 = 10;
+/// How long no thread may have run into a site before the tracer leaves, in naps: 10 ms.
+const QUIET: u32 = 100;
+
+/// How long the tracer sleeps between two looks while it leaves, in nanoseconds: a stop, of a signal for one, waits so
+/// long at the most.
+const NAP: u32 = 100_000;
 
 /// How many stops of the last hot thread are served before the others are asked.
 const STREAK: u32 = 16;
+
+/// How many stops are served before it is looked whether another thread waits for its turn, and how many are asked then.
+const ROUND: u32 = 16;
+const ASKED: u32 = 4;
 
 /// From how many threads on it pays to ask for the last hot one first.
 const MANY: usize = 32;
@@ -47,10 +55,10 @@ pub extern "C" fn main(channel: *mut c_void) -> c_int {
     match Tracer::start(channel) {
         Ok(mut tracer) => {
             channel.set_progress(Progress::Ready);
-            if channel.purpose == Purpose::Serve {
-                tracer.serve();
+            // Else the keeper restores what is left in the text.
+            if channel.purpose == Purpose::Trial || tracer.serve() {
+                channel.set_progress(Progress::Left);
             }
-            channel.set_progress(Progress::Left);
             sys::exit(0)
         }
         Err((stage, errno)) => {
@@ -66,8 +74,11 @@ struct Tracer<'a> {
     shared: &'a Shared,
     text: Text,
     hits: Hits<'a>,
-    /// Set when the order to leave has come: milliseconds without a hit.
+    /// Set when the order to leave has come: naps without a hit.
     leaving: Option<u32>,
+    /// Stops until the next thread in turn is asked, and where the last one was in the table of threads.
+    until_turn: u32,
+    turn: usize,
 }
 
 impl<'a> Tracer<'a> {
@@ -97,6 +108,8 @@ impl<'a> Tracer<'a> {
             text,
             hits,
             leaving: None,
+            until_turn: ROUND,
+            turn: 0,
         };
         match channel.purpose {
             Purpose::Trial => {
@@ -136,8 +149,8 @@ impl<'a> Tracer<'a> {
         Ok(())
     }
 
-    /// Deals with stops until there is nothing to trace, or the order to leave is carried out.
-    fn serve(&mut self) {
+    /// Deals with stops until the order to leave is carried out: true; or there is nothing to trace: false.
+    fn serve(&mut self) -> bool {
         let mut last = 0;
         let mut streak = 0;
         loop {
@@ -146,25 +159,27 @@ impl<'a> Tracer<'a> {
                     streak = if tid == last { streak + 1 } else { 0 };
                     last = if self.changed(tid, change) { tid } else { 0 };
                 }
-                None => return,
+                None => return self.leaving.is_some(),
             }
         }
     }
 
-    /// The next thread that changed its state. Asking for all of them is linear in their number and prefers some, so:
-    /// whoever rang the bell; the thread that was hot, for a while; all.
+    /// The next thread that changed its state: whoever rang the bell; now and then the next in turn; the thread that was
+    /// hot, for a while; any.
     fn next_stop(&mut self, last: i32, streak: u32) -> Option<(i32, Change)> {
         loop {
             let caller = self.channel.bell.caller.load(Ordering::SeqCst);
-            let first = if caller != 0 {
-                caller
-            } else if streak < STREAK && self.channel.threads.count() >= MANY {
-                last
-            } else {
-                0
-            };
-            if first != 0
-                && let Ok(Some(change)) = sys::next_change(Some(first), false)
+            if caller != 0 {
+                if let Ok(Some(change)) = sys::next_change(Some(caller), false) {
+                    return Some(change);
+                }
+            } else if let Some(change) = self.in_turn() {
+                return Some(change);
+            } else if last != 0
+                && streak < STREAK
+                && self.channel.threads.count() >= MANY
+                // Asking for all is linear in their number.
+                && let Ok(Some(change)) = sys::next_change(Some(last), false)
             {
                 return Some(change);
             }
@@ -176,7 +191,7 @@ impl<'a> Tracer<'a> {
                         return None;
                     }
                     self.leaving = Some(quiet);
-                    sys::pause_for(1_000_000);
+                    sys::pause_for(NAP);
                 }
                 // A SIGTRAP to this task, harmless.
                 Err(Errno::INTR) => {}
@@ -186,9 +201,29 @@ impl<'a> Tracer<'a> {
         }
     }
 
+    /// Asking for any thread prefers those that come first in the kernel's list; where these are always stopped again by
+    /// the time that they are asked, the others would wait for ever. So some are asked in turn, the more often the more
+    /// of them are found waiting.
+    fn in_turn(&mut self) -> Option<(i32, Change)> {
+        self.until_turn = self.until_turn.saturating_sub(1);
+        if self.until_turn > 0 {
+            return None;
+        }
+        for _ in 0..ASKED {
+            let tid = self.channel.threads.next(&mut self.turn)?;
+            if let Ok(Some(change)) = sys::next_change(Some(tid), false) {
+                return Some(change);
+            }
+        }
+        self.until_turn = ROUND;
+        None
+    }
+
     /// Deals with one change of state; true when it was a hit.
     fn changed(&mut self, tid: i32, change: Change) -> bool {
         match change {
+            // All other threads are gone, and its parent may know of its end only when all is closed: when we are gone.
+            Change::Ended if tid == self.shared.app => sys::exit(0),
             Change::Ended => {
                 self.channel.threads.remove(tid);
                 let _ = sys::wait(tid, libc::__WALL | libc::WNOHANG);
@@ -253,10 +288,14 @@ impl<'a> Tracer<'a> {
             self.shared.attention.fetch_add(1, Ordering::Release);
             self.hits.wake();
         }
+        let thread = self.channel.threads.find(tid);
         let signal = if interrupted::is_ignored(signal) && self.is_thread(tid) {
-            interrupted::repair(tid);
+            interrupted::repair(tid, self.shared.app, thread);
             0
         } else {
+            if let Some(thread) = thread {
+                interrupted::unrepair(tid, thread);
+            }
             signal
         };
         let _ = sys::resume(tid, signal);
