@@ -1,6 +1,7 @@
 //! What logpoints show is what the program itself prints with `{:?}`, or says that it cannot be known. Never a wrong value.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use detrix_test_support::{Profile, Running, Session, mark, source};
 
@@ -13,23 +14,34 @@ const GONE: &str = "optimized out";
 
 #[test]
 fn values_are_what_the_program_prints_at_o3() {
-    check(Profile::Release, 15);
+    check("values", Profile::Release, 15);
 }
 
 #[test]
 fn values_are_what_the_program_prints_at_o1() {
-    check(Profile::O1, 15);
+    check("values", Profile::O1, 15);
+}
+
+#[test]
+fn a_place_that_is_not_kept_up_to_date_is_not_shown_at_o3() {
+    check("scope_sunk", Profile::Release, 60);
+}
+
+#[test]
+fn a_place_that_is_not_kept_up_to_date_is_not_shown_at_o1() {
+    check("scope_sunk", Profile::O1, 60);
 }
 
 /// What the fixture expects, by mark, pass and expression: a line that runs several times has several passes.
 type Expected = BTreeMap<String, Vec<Vec<(String, String)>>>;
 
-fn check(profile: Profile, most_gone: usize) {
-    let file = source("bin/values.rs");
-    let mut program = Running::start("values", profile);
+fn check(fixture: &str, profile: Profile, most_gone: usize) {
+    let file = source(&format!("bin/{fixture}.rs"));
+    let mut program = Running::start(fixture, profile);
     let port = program.port();
-    let expected = expectations(&program.run("go"));
-    assert!(expected.len() >= 20, "marks: {:?}", expected.keys());
+    let expected = expectations(&file, &program.run("go"));
+    let marks = marks(&file).len();
+    assert_eq!(expected.len(), marks, "marks: {:?}", expected.keys());
 
     let mut session = Session::attach(port);
     let messages: Vec<(u32, String)> = expected
@@ -132,13 +144,8 @@ fn what_does_not_exist_is_refused_with_its_name() {
 }
 
 /// Reads the `expect MARK EXPRESSION TEXT` lines; a mark may have spaces, an expression has none.
-fn expectations(printed: &[String]) -> Expected {
-    let file = std::fs::read_to_string(source("bin/values.rs")).expect("the fixture's source");
-    let marks: Vec<&str> = file
-        .lines()
-        .filter_map(|line| line.split_once("// MARK: "))
-        .map(|(_, name)| name.trim())
-        .collect();
+fn expectations(file: &Path, printed: &[String]) -> Expected {
+    let marks = marks(file);
     let mut expected = Expected::new();
     for line in printed {
         let Some(rest) = line.strip_prefix("expect ") else {
@@ -146,7 +153,8 @@ fn expectations(printed: &[String]) -> Expected {
         };
         let (name, rest) = marks
             .iter()
-            .find_map(|name| Some((*name, rest.strip_prefix(name)?.strip_prefix(' ')?)))
+            .filter_map(|name| Some((name, rest.strip_prefix(name)?.strip_prefix(' ')?)))
+            .max_by_key(|(name, _)| name.len())
             .unwrap_or_else(|| panic!("no mark of `{line}`"));
         let (expression, text) = rest
             .split_once(' ')
@@ -164,4 +172,13 @@ fn expectations(printed: &[String]) -> Expected {
         }
     }
     expected
+}
+
+/// The names of a fixture's marks.
+fn marks(file: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).expect("the fixture's source");
+    text.lines()
+        .filter_map(|line| line.split_once("// MARK: "))
+        .map(|(_, name)| name.trim().to_owned())
+        .collect()
 }
