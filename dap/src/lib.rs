@@ -30,7 +30,7 @@ mod outgoing;
 mod source_map;
 mod types;
 
-pub use client::{Client, ClientError, Reply};
+pub use client::{Client, ClientError, Reply, Traffic};
 pub use conventions::{Conventions, PathError};
 pub use framing::{Decoder, FramingError, MAX_BODY, MAX_HEADER, frame};
 pub use incoming::{
