@@ -15,7 +15,6 @@ use core::mem::{MaybeUninit, size_of};
 pub struct Errno(pub i32);
 
 impl Errno {
-    pub const SRCH: Self = Self(libc::ESRCH);
     pub const INTR: Self = Self(libc::EINTR);
 }
 
