@@ -41,3 +41,8 @@ pub use outbox::Outbox;
 pub use outgoing::{Event, Failure, FailureId, Response, ResponseBody};
 pub use source_map::SourceMap;
 pub use types::{Breakpoint, BreakpointChange, Capabilities, Output, Source, Thread};
+
+// Tests the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
