@@ -9,8 +9,10 @@ mod pump;
 mod resolve;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use dap::SourceMap;
+use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::engine::{Budget, Engine, EngineError, Placement};
@@ -30,6 +32,8 @@ pub struct Debugger {
     sessions: HashMap<SessionId, Session>,
     probes: Probes,
     last_id: i64,
+    /// Told when breakpoints changed, and with them what the pump has to wait for.
+    changed: Rc<Notify>,
 }
 
 impl Debugger {
@@ -50,6 +54,7 @@ impl Debugger {
             sessions: HashMap::new(),
             probes: Probes::default(),
             last_id: 0,
+            changed: Rc::default(),
         })
     }
 
@@ -194,6 +199,7 @@ impl Backend for Debugger {
         let (mut breakpoints, remove) =
             breakpoints::merge(old.breakpoints, wanted, same_map, &mut self.last_id);
         self.place(session, path, source_map, &mut breakpoints, &remove);
+        self.changed.notify_one();
         let placed = breakpoints
             .iter()
             .map(|breakpoint| breakpoint.placed.clone())

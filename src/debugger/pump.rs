@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
 use tokio::time::{sleep, sleep_until};
 
 use super::Debugger;
@@ -41,8 +42,10 @@ pub async fn pump(debugger: Rc<RefCell<Debugger>>) {
         tracing::error!("cannot wait for hits: no file descriptor is left; logpoints stay silent");
         return;
     };
+    let changed = debugger.borrow().changed.clone();
     let mut pump = Pump {
         debugger,
+        changed,
         event,
         next_look: Instant::now() + LOOK_FOR_MODULES,
     };
@@ -53,6 +56,7 @@ pub async fn pump(debugger: Rc<RefCell<Debugger>>) {
 
 struct Pump {
     debugger: Rc<RefCell<Debugger>>,
+    changed: Rc<Notify>,
     event: AsyncFd<File>,
     next_look: Instant,
 }
@@ -106,12 +110,16 @@ impl Pump {
                 ready.clear_ready();
             }
         };
-        match until {
-            Some(until) => tokio::select! {
-                () = readable => {}
-                () = sleep_until(until.into()) => {}
-            },
-            None => readable.await,
+        let due = async {
+            match until {
+                Some(until) => sleep_until(until.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = readable => {}
+            () = due => {}
+            () = self.changed.notified() => {}
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use nix::sys::prctl;
 use thiserror::Error;
 
 use super::displace::Refusal;
@@ -148,8 +149,7 @@ fn why_refused() -> Option<(String, &'static str)> {
         }
         _ => {}
     }
-    // SAFETY: takes numbers only.
-    if unsafe { libc::prctl(libc::PR_GET_DUMPABLE) } != 1 {
+    if prctl::get_dumpable() != Ok(true) {
         let reason = "it is not dumpable (it changed its user, or its file cannot be read, or it asked for that)".into();
         return Some((
             reason,

@@ -2,12 +2,13 @@
 
 use std::ffi::c_void;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::raw::c_int;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
+
+use nix::sys::signal::{SigSet, Signal};
 
 use super::mapping::Mapping;
 use super::shared::{Channel, Progress, Purpose, Shared};
@@ -98,13 +99,10 @@ fn keep(channel: &Channel, stack: &Mapping) {
 
 /// Blocks all signals in this thread but SIGTRAP, and but those that glibc needs, which its `pthread_sigmask` leaves.
 fn block_signals() {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: the set is filled before it is read; SIGTRAP is a signal.
-    unsafe {
-        libc::sigfillset(set.as_mut_ptr());
-        libc::sigdelset(set.as_mut_ptr(), libc::SIGTRAP);
-        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), ptr::null_mut());
-    }
+    let mut signals = SigSet::all();
+    signals.remove(Signal::SIGTRAP);
+    // Fails only for a set that is none.
+    let _ = signals.thread_set_mask();
 }
 
 fn allow_tracing_by(pid: i32) {

@@ -37,6 +37,8 @@ use std::time::{Duration, Instant};
 pub use error::{EngineError, PlaceError};
 pub use ring::Header;
 
+use nix::sys::signal::{SigSet, Signal};
+
 use crate::capture::program::Program;
 use keeper::Tracer;
 use privileges::Privileges;
@@ -598,11 +600,6 @@ fn warn_of_old_kernel() {
 
 /// The bell is an `int3` in this thread.
 fn unblock_trap() {
-    // SAFETY: a set that is initialized before it is used.
-    unsafe {
-        let mut set = std::mem::zeroed();
-        libc::sigemptyset(&mut set);
-        libc::sigaddset(&mut set, libc::SIGTRAP);
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set, std::ptr::null_mut());
-    }
+    // Fails only for a set that is none.
+    let _ = SigSet::from(Signal::SIGTRAP).thread_unblock();
 }

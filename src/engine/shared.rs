@@ -1,9 +1,11 @@
 //! What detrix's thread, the tracer, the keeper and the SIGTRAP handler share while the process is awake.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::ring::Ring;
 use super::sites::{Site, SiteTable};
@@ -25,7 +27,7 @@ pub struct Shared {
     /// What hits recorded.
     pub ring: Ring,
     /// Wakes detrix's thread: an eventfd.
-    pub event: OwnedFd,
+    pub event: EventFd,
     /// Nanoseconds per budget window that each site may stop threads for.
     pub site_allowance: u64,
     /// Counts up when something happened that is not a record: a site was suspended, the tracer is gone.
@@ -44,12 +46,8 @@ pub struct Shared {
 impl Shared {
     /// Without sites.
     pub fn new(site_allowance: u64) -> io::Result<Self> {
-        // SAFETY: takes numbers; the result is checked before it is owned.
-        let event = match unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) } {
-            -1 => return Err(io::Error::last_os_error()),
-            // SAFETY: just made, and nobody else's.
-            fd => unsafe { OwnedFd::from_raw_fd(fd) },
-        };
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let event = EventFd::from_value_and_flags(0, flags)?;
         Ok(Self {
             app: sys::process_id(),
             sites: SiteTable::new(),

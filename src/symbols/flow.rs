@@ -22,7 +22,7 @@
 
 use std::ops::Range;
 
-use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction};
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, OpKind, Register};
 
 use super::module::Module;
 
@@ -38,10 +38,12 @@ pub struct Candidate {
     pub primary: bool,
 }
 
-/// The basic blocks of a function, cut at the candidates too.
+/// The basic blocks of a function, cut at some addresses of interest too.
 pub struct Flow {
     /// First instructions, sorted.
     starts: Vec<u64>,
+    /// The addresses after the last instructions.
+    ends: Vec<u64>,
     /// For each block the indices of those that may follow.
     successors: Vec<Vec<usize>>,
     entry: usize,
@@ -58,13 +60,20 @@ pub fn choose(
     candidates.sort_unstable_by_key(|candidate| (candidate.address, !candidate.primary));
     candidates.dedup_by_key(|candidate| candidate.address);
     if candidates.len() > 1
-        && let Some(flow) = Flow::read(module, function, &candidates)
+        && let Some(flow) = Flow::read(module, function, &addresses(&candidates))
     {
         return flow.choose(candidates);
     }
     candidates
         .into_iter()
         .filter(|candidate| candidate.primary)
+        .map(|candidate| candidate.address)
+        .collect()
+}
+
+fn addresses(candidates: &[Candidate]) -> Vec<u64> {
+    candidates
+        .iter()
         .map(|candidate| candidate.address)
         .collect()
 }
@@ -90,17 +99,15 @@ pub fn is_straight(module: &Module, from: u64, to: u64) -> bool {
 
 impl Flow {
     /// Decodes a function; `None` where that is not possible, or its jumps are not known.
-    fn read(module: &Module, function: &[Range<u64>], candidates: &[Candidate]) -> Option<Self> {
+    /// `cuts` start blocks too.
+    pub fn read(module: &Module, function: &[Range<u64>], cuts: &[u64]) -> Option<Self> {
         let mut jumps = Jumps::default();
         for range in function {
             jumps.decode(code(module, range.clone())?, range)?;
         }
         jumps.boundaries.sort_unstable();
         let within = |address: &u64| jumps.boundaries.binary_search(address).is_ok();
-        if !candidates
-            .iter()
-            .all(|candidate| within(&candidate.address))
-        {
+        if !cuts.iter().all(within) {
             return None;
         }
         let mut indirect = Vec::new();
@@ -108,7 +115,8 @@ impl Flow {
             for &table in &jumps.tables {
                 indirect.extend(table_targets(module, table).take_while(&within));
             }
-            if indirect.is_empty() {
+            // Without any table, jumps to what a register holds are tail calls.
+            if jumps.absolute {
                 return None;
             }
         }
@@ -119,13 +127,14 @@ impl Flow {
             .collect();
         starts.extend(jumps.ends.iter().map(|(end, _)| *end).filter(&within));
         starts.extend(function.iter().map(|range| range.start));
-        starts.extend(candidates.iter().map(|candidate| candidate.address));
+        starts.extend(cuts);
         starts.sort_unstable();
         starts.dedup();
 
         let block = |address: u64| starts.binary_search(&address).ok();
         jumps.ends.sort_unstable_by_key(|(end, _)| *end);
         let mut successors = Vec::with_capacity(starts.len());
+        let mut ends = Vec::with_capacity(starts.len());
         for (index, &start) in starts.iter().enumerate() {
             let end_of_range = function.iter().find(|range| range.contains(&start))?.end;
             let end = starts
@@ -133,6 +142,7 @@ impl Flow {
                 .copied()
                 .unwrap_or(u64::MAX)
                 .min(end_of_range);
+            ends.push(end);
             let how = match jumps.ends.binary_search_by_key(&end, |(end, _)| *end) {
                 Ok(at) => jumps.ends.get(at).map_or(End::Next, |(_, how)| *how),
                 Err(_) => End::Next,
@@ -151,13 +161,39 @@ impl Flow {
         let entry = block(function.first()?.start)?;
         Some(Self {
             starts,
+            ends,
             successors,
             entry,
         })
     }
 
+    /// How many blocks there are.
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// The block that an address starts.
+    pub fn block(&self, address: u64) -> Option<usize> {
+        self.starts.binary_search(&address).ok()
+    }
+
+    /// The addresses of a block.
+    pub fn range(&self, block: usize) -> Option<Range<u64>> {
+        Some(*self.starts.get(block)?..*self.ends.get(block)?)
+    }
+
+    /// The blocks that may follow one.
+    pub fn successors(&self, block: usize) -> impl Iterator<Item = usize> {
+        self.successors.get(block).into_iter().flatten().copied()
+    }
+
+    /// The block that the function starts with.
+    pub fn entry(&self) -> usize {
+        self.entry
+    }
+
     fn choose(&self, candidates: Vec<Candidate>) -> Vec<u64> {
-        let block = |candidate: &Candidate| self.starts.binary_search(&candidate.address).ok();
+        let block = |candidate: &Candidate| self.block(candidate.address);
         let reachable = self.reach(&[self.entry], &[], None);
         let mut kept: Vec<(usize, Candidate)> = candidates
             .iter()
@@ -242,6 +278,8 @@ struct Jumps {
     ends: Vec<(u64, End)>,
     /// What may be a jump table: everything whose address is computed.
     tables: Vec<u64>,
+    /// Whether there are jumps through tables of absolute addresses, which are not looked at.
+    absolute: bool,
 }
 
 impl Jumps {
@@ -262,7 +300,17 @@ impl Jumps {
                 FlowControl::ConditionalBranch | FlowControl::XbeginXabortXend => {
                     End::Branch(instruction.near_branch_target())
                 }
-                FlowControl::IndirectBranch => End::Indirect,
+                // Position-independent jump tables are added up in a register; without an index it is a tail call.
+                FlowControl::IndirectBranch
+                    if instruction.op0_kind() == OpKind::Memory
+                        && instruction.memory_index() == Register::None =>
+                {
+                    End::Nowhere
+                }
+                FlowControl::IndirectBranch => {
+                    self.absolute |= instruction.op0_kind() == OpKind::Memory;
+                    End::Indirect
+                }
                 FlowControl::Return | FlowControl::Exception => End::Nowhere,
                 FlowControl::Interrupt if instruction.code() == Code::Int3 => End::Nowhere,
                 _ => continue,

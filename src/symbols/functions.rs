@@ -432,6 +432,49 @@ pub fn declaration<'a>(
     Ok(found)
 }
 
+/// Whether a unit's code is optimized. Code that is not has every variable in memory at one place, for good; where
+/// any variable has a list of places, is in a register, in pieces or a mere number, an optimizer was at work.
+///
+/// # Errors
+///
+/// Where DWARF is damaged.
+pub fn is_optimized(unit: &Unit<Slice<'_>>) -> gimli::Result<bool> {
+    let mut raw = unit.entries_raw(None)?;
+    let mut entry = Entry::null();
+    while !raw.is_empty() {
+        let Some(abbreviation) = raw.clone().read_abbreviation()? else {
+            raw.read_entry(&mut entry)?;
+            continue;
+        };
+        let variable = matches!(
+            abbreviation.tag(),
+            dw::DW_TAG_variable | dw::DW_TAG_formal_parameter
+        );
+        if !variable {
+            if let Some(abbreviation) = raw.read_abbreviation()? {
+                raw.skip_attributes(abbreviation.attributes())?;
+            }
+            continue;
+        }
+        raw.read_entry(&mut entry)?;
+        let moves = match entry.attr_value(dw::DW_AT_location) {
+            None => false,
+            Some(AttributeValue::Exprloc(expression)) => {
+                let first = expression.0.slice().first().copied().map(gimli::DwOp);
+                let last = expression.0.slice().last().copied().map(gimli::DwOp);
+                first.is_some_and(|first| {
+                    (dw::DW_OP_reg0..=dw::DW_OP_reg31).contains(&first) || first == dw::DW_OP_piece
+                }) || last == Some(dw::DW_OP_stack_value)
+            }
+            Some(_) => true,
+        };
+        if moves {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The offset in `.debug_info` that a reference attribute means.
 pub fn section_offset<'a>(unit: &Unit<Slice<'a>>, value: AttributeValue<Slice<'a>>) -> Option<u64> {
     match value {

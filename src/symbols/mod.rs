@@ -19,6 +19,7 @@ mod path;
 pub mod place;
 pub mod scope;
 mod shapes;
+mod stack;
 pub mod types;
 mod unwind;
 mod variables;

@@ -39,6 +39,7 @@ pub struct Module {
     units: OnceLock<Box<[u64]>>,
     abbreviations: Recent<u64, Abbreviations>,
     functions: Recent<u64, UnitFunctions>,
+    optimized: Recent<u64, bool>,
 }
 
 struct Section {
@@ -125,6 +126,7 @@ impl Module {
             units: OnceLock::new(),
             abbreviations: Recent::new(),
             functions: Recent::new(),
+            optimized: Recent::new(),
         })
     }
 
@@ -405,6 +407,15 @@ impl Module {
         let offset = unit.header.offset().0 as u64;
         self.functions
             .get_or_try(offset, || UnitFunctions::read(self, dwarf, unit))
+    }
+
+    /// Whether a unit's code is optimized, from the cache if it was asked for recently.
+    pub fn is_optimized(&self, unit: &Unit<Slice<'_>>) -> bool {
+        let offset = unit.header.offset().0 as u64;
+        let read = || functions::is_optimized(unit);
+        self.optimized
+            .get_or_try(offset, read)
+            .map_or(true, |optimized| *optimized)
     }
 
     /// This module's error for a question that needs what is missing.

@@ -443,3 +443,46 @@ fn explore() {
             .join(" ")
     );
 }
+
+/// Prints how many variables of the sites of all lines of `FILES` in the program at `EXPLORE` are whole, partly there
+/// and missing.
+#[test]
+#[ignore = "measures another program, which EXPLORE and FILES name"]
+fn census() {
+    let symbols = of_file(&std::env::var("EXPLORE").unwrap());
+    let (mut whole, mut part, mut gone, mut sites) = (0, 0, 0, 0);
+    let mut longest = std::time::Duration::ZERO;
+    for file in std::env::var("FILES").unwrap().split(',') {
+        for line in 1..2000 {
+            let Ok(found) = symbols.find_line(file, line) else {
+                continue;
+            };
+            if found.line != line {
+                continue;
+            }
+            for place in found.addresses.iter().take(8) {
+                sites += 1;
+                let start = std::time::Instant::now();
+                let Ok(scope) = symbols.scope_at(place.address) else {
+                    continue;
+                };
+                longest = longest.max(start.elapsed());
+                for variable in scope.variables.iter().filter(|v| v.depth >= place.depth) {
+                    let missing = |piece: &place::Piece| matches!(piece.source, Source::Missing(_));
+                    let pieces = &variable.location.pieces;
+                    if pieces.iter().all(missing) {
+                        gone += 1;
+                    } else if pieces.iter().any(missing) {
+                        part += 1;
+                    } else {
+                        whole += 1;
+                    }
+                    if std::env::var_os("SHOW").is_some() {
+                        println!("{line} {:#x} {} {:?}", place.address, variable.name, pieces);
+                    }
+                }
+            }
+        }
+    }
+    println!("{sites} sites: {whole} whole, {part} in part, {gone} missing; slowest scope {longest:?}");
+}

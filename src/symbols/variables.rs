@@ -5,9 +5,12 @@
 //! 2. Each scope's variables are listed; what an inlined copy does not say is read at its origin.
 //! 3. What a scope's origin has and the copy has not was optimized out, and is listed as that. Blocks of the origin
 //!    that have no copy at all are listed last of their function: without code nobody knows whether they are here.
-//! 4. The innermost scope comes first; within a scope what was declared last, because it shadows the others.
+//! 4. Places on the stack that optimized code does not keep up to date are taken out: see [`stack`](super::stack).
+//! 5. The innermost scope comes first; within a scope what was declared last, because it shadows the others.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use gimli::{Dwarf, Unit, UnitOffset, constants as dw};
 
@@ -18,6 +21,7 @@ use super::module::{Module, Slice};
 use super::place::{Formula, Location, Missing, Piece, Source, Term};
 use super::scope::{Scope, Variable};
 use super::shapes;
+use super::stack::{Object, Stack};
 use super::types::TypeRef;
 use super::unwind;
 
@@ -56,6 +60,8 @@ pub fn scope_at(
         unit: &unit,
         expressions,
         address: file_address,
+        function: functions::ranges(&dwarf, &unit, &entry)?,
+        stack: OnceCell::new(),
     };
 
     let blocks = reader.blocks(function)?;
@@ -88,6 +94,10 @@ struct Reader<'u, 'a> {
     unit: &'u Unit<Slice<'a>>,
     expressions: Expressions<'u, 'a>,
     address: u64,
+    /// The code of the whole function, its entry first.
+    function: Vec<Range<u64>>,
+    /// What the function does to its stack; read when the first variable is there.
+    stack: OnceCell<Option<Stack>>,
 }
 
 /// A scope that contains the address.
@@ -95,6 +105,8 @@ struct Block {
     entry: UnitOffset,
     /// Whether it is a function, or a call that was inlined.
     call: bool,
+    /// Its code.
+    ranges: Vec<Range<u64>>,
 }
 
 impl<'a> Reader<'_, 'a> {
@@ -103,6 +115,7 @@ impl<'a> Reader<'_, 'a> {
         let mut chain = vec![Block {
             entry: function,
             call: true,
+            ranges: self.function.clone(),
         }];
         let mut raw = self.unit.entries_raw(Some(function))?;
         let mut entry = Entry::null();
@@ -117,15 +130,16 @@ impl<'a> Reader<'_, 'a> {
             let call = entry.tag() == dw::DW_TAG_inlined_subroutine;
             let scope = call || entry.tag() == dw::DW_TAG_lexical_block;
             // Only children of the deepest block so far can be deeper ones.
-            let contains = scope
-                && depth == inside + 1
-                && functions::ranges(self.dwarf, self.unit, &entry)?
-                    .iter()
-                    .any(|range| range.contains(&self.address));
-            if contains {
+            let ranges = if scope && depth == inside + 1 {
+                functions::ranges(self.dwarf, self.unit, &entry)?
+            } else {
+                Vec::new()
+            };
+            if ranges.iter().any(|range| range.contains(&self.address)) {
                 chain.push(Block {
                     entry: offset,
                     call,
+                    ranges,
                 });
                 inside = depth;
             } else if entry.has_children() {
@@ -153,7 +167,11 @@ impl<'a> Reader<'_, 'a> {
             if is_variable(entry) {
                 let at = self.unit.header.offset().0.saturating_add(offset.0) as u64;
                 let location = self.expressions.variable(entry, self.address);
-                found.extend(self.variable(at, location, depth)?);
+                let variable = self.variable(at, location, depth)?;
+                found.extend(variable.map(|(line, mut variable)| {
+                    variable.location = self.kept(variable.location, variable.ty, &block.ranges);
+                    (line, variable)
+                }));
             }
             Ok(())
         })?;
@@ -314,6 +332,121 @@ impl<'a> Reader<'_, 'a> {
             };
         }
         location
+    }
+
+    /// Takes away what is on the stack and may not hold the value at the address. `scope` is the variable's.
+    fn kept(&self, location: Location, ty: TypeRef, scope: &[Range<u64>]) -> Location {
+        let on_stack = |formula: &Formula| {
+            let mut terms = formula.0.iter();
+            terms.any(|term| matches!(term, Term::Register(register, _) if self.is_frame(*register)))
+        };
+        let concerned = location.pieces.iter().any(|piece| {
+            matches!(&piece.source, Source::Memory(formula) | Source::Value(formula) if on_stack(formula))
+        });
+        if !concerned || !self.module.is_optimized(self.unit) {
+            return location;
+        }
+        let size = shapes::load(self.modules, ty).map_or(0, |ty| ty.size);
+        let mut pieces = Vec::new();
+        for piece in location.pieces {
+            match &piece.source {
+                Source::Memory(formula) | Source::Value(formula)
+                    if !self.loads_are_kept(formula, scope) =>
+                {
+                    pieces.push(Piece {
+                        source: Source::Missing(Missing::OptimizedOut),
+                        ..piece
+                    });
+                }
+                Source::Memory(formula) => {
+                    let size = piece.size.unwrap_or(size.saturating_sub(piece.offset));
+                    match formula.0.as_slice() {
+                        &[Term::Register(register, offset)] if self.is_frame(register) => {
+                            self.keep_bytes(&piece, size, (register, offset), scope, &mut pieces);
+                        }
+                        _ => pieces.push(piece),
+                    }
+                }
+                _ => pieces.push(piece),
+            }
+        }
+        Location { pieces }
+    }
+
+    /// Splits a piece on the stack into those that hold their bytes and those that do not.
+    fn keep_bytes(
+        &self,
+        piece: &Piece,
+        size: u64,
+        (register, offset): (u8, i64),
+        scope: &[Range<u64>],
+        out: &mut Vec<Piece>,
+    ) {
+        let kept = self.kept_bytes(register, offset, size, scope);
+        if kept.first() == Some(&(0..size)) || size == 0 {
+            out.push(piece.clone());
+            return;
+        }
+        let mut at = 0;
+        let mut push = |range: Range<u64>, source| {
+            if !range.is_empty() {
+                out.push(Piece {
+                    offset: piece.offset.saturating_add(range.start),
+                    size: Some(range.end - range.start),
+                    source,
+                });
+            }
+        };
+        for range in kept {
+            push(at..range.start, Source::Missing(Missing::OptimizedOut));
+            at = range.end;
+            let start = offset.saturating_add_unsigned(range.start);
+            push(
+                range,
+                Source::Memory(Formula(vec![Term::Register(register, start)])),
+            );
+        }
+        push(at..size, Source::Missing(Missing::OptimizedOut));
+    }
+
+    /// Whether the numbers that a formula reads from the stack are there.
+    fn loads_are_kept(&self, formula: &Formula, scope: &[Range<u64>]) -> bool {
+        formula.0.windows(2).all(|terms| match *terms {
+            [Term::Register(register, offset), Term::Load(size)] if self.is_frame(register) => {
+                let size = u64::from(size);
+                self.kept_bytes(register, offset, size, scope).first() == Some(&(0..size))
+            }
+            _ => true,
+        })
+    }
+
+    fn kept_bytes(
+        &self,
+        register: u8,
+        offset: i64,
+        size: u64,
+        scope: &[Range<u64>],
+    ) -> Vec<Range<u64>> {
+        let read = || Stack::read(self.module, &self.function, self.address);
+        let Some(stack) = self.stack.get_or_init(read) else {
+            return Vec::new();
+        };
+        let Some(start) = stack.resolve(register, offset) else {
+            return Vec::new();
+        };
+        // The caller passed it.
+        if start >= 0 {
+            return std::iter::once(0..size).collect();
+        }
+        stack.valid(&Object { start, size, scope })
+    }
+
+    /// Whether places on the stack are relative to a register: rsp always, rbp where the function keeps it so.
+    fn is_frame(&self, register: u8) -> bool {
+        u16::from(register) == unwind::RSP
+            || self.expressions.frame().cfa.as_ref().is_some_and(|cfa| {
+                matches!(cfa.0.as_slice(), [Term::Register(base, _)] if *base == register)
+            })
     }
 
     /// Whether an address is in the caller's frame, where arguments are passed.
