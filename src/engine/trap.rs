@@ -71,10 +71,10 @@ impl TrapHandler {
     /// caller's to free, when there can be none.
     pub fn remove(self) -> Retired {
         self.put_back();
-        // SAFETY: made by `Box::into_raw`; new threads do not find it any more, and the value is not dropped.
-        Retired {
-            _active: unsafe { Box::from_raw(ManuallyDrop::new(self).active) },
-        }
+        let active = ManuallyDrop::new(self).active;
+        // SAFETY: made by `Box::into_raw`; the value that owned it is not dropped, and no new handler finds it.
+        let active = unsafe { Box::from_raw(active) };
+        Retired { _active: active }
     }
 
     fn put_back(&self) {
