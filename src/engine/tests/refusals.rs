@@ -51,24 +51,24 @@ fn start() -> Result<Engine, EngineError> {
 #[test]
 fn a_filter_that_refuses_ptrace_is_named() {
     let _alone = alone();
-    let before = sys::signal_action(libc::SIGTRAP);
+    let before = trap_handler();
     let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
     let error = filtered(refuse, || None, |_| start().map(drop)).unwrap_err();
     assert!(matches!(error, EngineError::Refused { .. }), "{error:?}");
     assert!(error.to_string().contains("seccomp filter"), "{error}");
-    assert_eq!(sys::signal_action(libc::SIGTRAP), before);
+    assert_eq!(trap_handler(), before);
     assert_eq!(traced(), 0);
 }
 
 #[test]
 fn a_filter_that_kills_on_ptrace_kills_the_tracer_alone() {
     let _alone = alone();
-    let before = sys::signal_action(libc::SIGTRAP);
+    let before = trap_handler();
     let kill = libc::SECCOMP_RET_KILL_PROCESS;
     let error = filtered(kill, || None, |_| start().map(drop)).unwrap_err();
     assert!(matches!(error, EngineError::Ended(_)), "{error:?}");
     assert!(error.to_string().contains("signal 31"), "{error}");
-    assert_eq!(sys::signal_action(libc::SIGTRAP), before);
+    assert_eq!(trap_handler(), before);
 }
 
 #[test]
