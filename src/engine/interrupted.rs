@@ -135,17 +135,15 @@ fn timeout(number: i64, app: i32, argument: impl Fn(usize) -> u64) -> Timeout {
 fn remaining(register: u64, now: u64) -> u64 {
     let (timeout, deadline, now) = (register as u32, (register >> 32) as u32, now as u32);
     let left = deadline.wrapping_sub(now) as i32;
-    let left = if register >> 32 != 0 && left <= timeout as i32 && left > -SLACK {
-        left.max(0) as u32
+    if register >> 32 != 0 && left.wrapping_sub(1) <= timeout as i32 && left > -SLACK {
+        let left = (left.max(0) as u32).min(timeout);
+        u64::from(deadline) << 32 | u64::from(left)
     } else {
-        // The first interruption: what is in the upper half, if anything, is no deadline of this call.
-        timeout
-    };
-    let deadline = match now.wrapping_add(left) {
-        0 => 1,
-        deadline => deadline,
-    };
-    u64::from(deadline) << 32 | u64::from(left)
+        // The first interruption: what is in the upper half, if anything, is no deadline of this call. One more, for
+        // `now` is rounded down; and not 0, which says that there is none.
+        let deadline = now.wrapping_add(timeout).wrapping_add(1).max(1);
+        u64::from(deadline) << 32 | u64::from(timeout)
+    }
 }
 
 /// How long after its deadline a call may still be found waiting, in milliseconds.
@@ -160,13 +158,13 @@ mod tests {
         let first = remaining(5_000, 1_000_000);
         assert_eq!(first as u32, 5_000);
         let second = remaining(first, 1_002_000);
-        assert_eq!((second as u32, second >> 32), (3_000, first >> 32));
+        assert_eq!((second as u32, second >> 32), (3_001, first >> 32));
         let third = remaining(second, 1_004_999);
-        assert_eq!(third as u32, 1);
+        assert_eq!(third as u32, 2);
         assert_eq!(remaining(third, 1_005_004) as u32, 0);
         // Across the clock's wrap.
         let first = remaining(5_000, u64::from(u32::MAX) - 100);
-        assert_eq!(remaining(first, u64::from(u32::MAX) + 900) as u32, 4_000);
+        assert_eq!(remaining(first, u64::from(u32::MAX) + 900) as u32, 4_001);
     }
 
     #[test]

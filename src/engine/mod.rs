@@ -117,6 +117,8 @@ pub struct Engine {
     next_look: Instant,
     /// Suspensions of each site that were told.
     told: HashMap<u64, u64>,
+    /// Events to tell at the next [`Engine::tick`].
+    lost: Vec<Event>,
     attention: u32,
 }
 
@@ -144,6 +146,7 @@ impl Engine {
             looks: 0,
             next_look: Instant::now(),
             told: HashMap::new(),
+            lost: Vec::new(),
             attention: 0,
         };
         let trial = Tracer::spawn(&engine.shared, Purpose::Trial)
@@ -190,6 +193,20 @@ impl Engine {
             Ok(failures) => failures,
             // Without a tracer no site is in the text: none of what was placed before works either.
             Err(error) => {
+                let placed = |id: &u32| placed.iter().flatten().any(|placed| placed == id);
+                let others: Vec<u32> = self
+                    .probes
+                    .keys()
+                    .copied()
+                    .filter(|id| !placed(id))
+                    .collect();
+                if !others.is_empty() {
+                    self.lost.push(Event::Lost {
+                        reason: error.to_string(),
+                        probes: others,
+                    });
+                    self.shared.call_attention();
+                }
                 let error = Arc::new(error);
                 self.probes
                     .keys()
@@ -431,7 +448,7 @@ impl Engine {
     /// Does what is due: puts sites back whose window has ended, looks for untraced threads, notices a tracer that died
     /// or that has more privileges than the application.
     pub fn tick(&mut self) -> Vec<Event> {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.lost);
         let attention = self.shared.attention.load(Ordering::Acquire);
         let called = attention != self.attention;
         self.attention = attention;
@@ -557,8 +574,8 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.dismiss();
         let quiet = quiet::wait_until_quiet(&self.shared);
-        self.trap = None;
-        quiet::retire(self.shared.clone(), quiet);
+        let handler = self.trap.take().map(TrapHandler::remove);
+        quiet::retire(self.shared.clone(), handler, quiet);
     }
 }
 

@@ -245,7 +245,12 @@ impl<'a> Tracer<'a> {
                 event: libc::PTRACE_EVENT_EXEC,
                 ..
             } => self.executed(tid),
-            Change::Stopped { .. } => drop(sys::resume(tid, 0)),
+            Change::Stopped { .. } => {
+                if let Ok(child) = sys::event_message(tid) {
+                    self.hits.settle_newborn(tid, child as i32);
+                }
+                let _ = sys::resume(tid, 0);
+            }
         }
         false
     }
@@ -334,7 +339,10 @@ impl<'a> Tracer<'a> {
         if self.channel.threads.find(tid).is_some() {
             // Not its first stop: a group stop ended.
             let _ = sys::resume(tid, 0);
-        } else if self.shares_memory(tid) {
+            return;
+        }
+        self.hits.widen_newborn(tid);
+        if self.shares_memory(tid) {
             self.channel.threads.insert(tid);
             let _ = sys::resume(tid, 0);
         } else {
