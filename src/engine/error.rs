@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use nix::sys::prctl;
 use thiserror::Error;
 
+use super::channel::{Channel, Stage};
 use super::displace::Refusal;
-use super::shared::{Channel, Stage};
 
 /// Why there is no tracer.
 #[derive(Debug, Error)]

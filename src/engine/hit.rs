@@ -4,7 +4,7 @@ use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
 use super::budget;
-use super::shared::Channel;
+use super::channel::Channel;
 use super::sites::{Probe, Site, State};
 use super::sys::{self, CpuSet, SignalAction};
 use super::text::{INT3, Text};
@@ -20,6 +20,8 @@ pub struct Hits<'a> {
     channel: &'a Channel,
     cpu: Cpu,
     event: i32,
+    /// This process, which shares the application's memory, also after the application's first thread has ended.
+    memory: i32,
     /// Where the processor's clock is measured from.
     born: Moment,
 }
@@ -31,6 +33,7 @@ impl<'a> Hits<'a> {
             channel,
             cpu,
             event,
+            memory: sys::process_id(),
             born: Moment::now(),
         }
     }
@@ -80,7 +83,7 @@ impl<'a> Hits<'a> {
             return;
         }
         let mut stopped = Stopped {
-            app: self.channel.shared.app,
+            memory: self.memory,
             tid,
             registers,
         };
@@ -304,7 +307,8 @@ impl Registers {
 
 /// A stopped thread, as capture programs see it.
 struct Stopped<'a> {
-    app: i32,
+    /// The process to read memory by.
+    memory: i32,
     tid: i32,
     registers: &'a mut Registers,
 }
@@ -341,7 +345,7 @@ impl Machine for Stopped<'_> {
     }
 
     fn read(&mut self, address: u64, out: &mut [u8]) -> usize {
-        sys::read_memory(self.app, address, out)
+        sys::read_memory(self.memory, address, out)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Sites, patched text and the tracer: everything that touches running threads.
 //!
 //! [`Engine`] is the side of detrix's own thread. It prepares sites, gives the [`tracer`] its orders by the
-//! [bell](shared::Bell), reads the [`ring`], and does what needs a clock: looking for threads that are not traced yet,
+//! [bell](channel::Bell), reads the [`ring`], and does what needs a clock: looking for threads that are not traced yet,
 //! putting suspended sites back, comparing privileges. The tracer only reacts.
 
 mod budget;
+mod channel;
 pub mod displace;
 mod error;
 mod hit;
@@ -40,9 +41,10 @@ pub use ring::Header;
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::capture::program::Program;
+use channel::{Command, Progress, Purpose};
 use keeper::Tracer;
 use privileges::Privileges;
-use shared::{Command, OwnThread, Progress, Purpose, Shared};
+use shared::{OwnThread, Shared};
 use sites::{Probe, Site, State};
 use trap::TrapHandler;
 
@@ -261,7 +263,7 @@ impl Engine {
     /// The text at an address as it is without our patches; shorter where it ends.
     fn original_text(&self, address: u64) -> Result<Vec<u8>, PlaceError> {
         let mut code = vec![0; LONGEST_INSTRUCTION];
-        let readable = sys::read_memory(self.shared.app, address, &mut code);
+        let readable = sys::read_memory(sys::thread_id(), address, &mut code);
         code.truncate(readable);
         for (at, byte) in (address..).zip(&mut code) {
             if *byte == text::INT3

@@ -13,8 +13,9 @@ use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
 use std::os::fd::AsRawFd;
 
+use super::channel::{Channel, Command, Progress, Purpose, Stage, rung_at};
 use super::hit::{Cpu, Hits, Registers};
-use super::shared::{Channel, Command, Progress, Purpose, Shared, Stage, rung_at};
+use super::shared::Shared;
 use super::sites::{Site, State};
 use super::sys::{self, Change, Errno};
 use super::text::{INT3, Text};
@@ -100,7 +101,8 @@ impl<'a> Tracer<'a> {
         while channel.go.load(Ordering::Acquire) == 0 {
             sys::futex_wait(&channel.go, 0);
         }
-        let text = Text::open(shared.app).map_err(at(Stage::Memory))?;
+        // Not the process: its first thread may have ended, and has no memory then.
+        let text = Text::open(channel.keeper.load(Ordering::Acquire)).map_err(at(Stage::Memory))?;
         let hits = Hits::new(channel, Cpu::claim(), event);
         let mut tracer = Self {
             channel,
@@ -295,7 +297,7 @@ impl<'a> Tracer<'a> {
         }
         let thread = self.channel.threads.find(tid);
         let signal = if interrupted::is_ignored(signal) && self.is_thread(tid) {
-            interrupted::repair(tid, self.shared.app, thread);
+            interrupted::repair(tid, thread);
             0
         } else {
             if let Some(thread) = thread {

@@ -10,7 +10,8 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::shared::{Shared, rung_at};
+use super::channel::rung_at;
+use super::shared::Shared;
 use super::sys;
 use super::text::INT3;
 
@@ -203,7 +204,7 @@ unsafe fn die(signal: libc::c_int, context: *mut libc::c_void) {
             &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RIP as usize];
         let mut byte = [0];
         let before = (*pc as u64).wrapping_sub(1);
-        if sys::read_memory(sys::process_id(), before, &mut byte) == 1 && byte == [INT3] {
+        if sys::read_memory(sys::thread_id(), before, &mut byte) == 1 && byte == [INT3] {
             *pc = before as i64;
         } else {
             libc::raise(signal);

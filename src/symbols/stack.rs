@@ -511,7 +511,10 @@ fn note(
         }
     }
     if is_call(instruction) {
-        for at in ARGUMENTS.iter().filter_map(|&register| *registers.get(register)?) {
+        for at in ARGUMENTS
+            .iter()
+            .filter_map(|&register| *registers.get(register)?)
+        {
             add(Kind::Pass(at));
         }
         add(Kind::Call);

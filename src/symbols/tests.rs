@@ -484,5 +484,7 @@ fn census() {
             }
         }
     }
-    println!("{sites} sites: {whole} whole, {part} in part, {gone} missing; slowest scope {longest:?}");
+    println!(
+        "{sites} sites: {whole} whole, {part} in part, {gone} missing; slowest scope {longest:?}"
+    );
 }

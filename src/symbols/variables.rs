@@ -338,7 +338,8 @@ impl<'a> Reader<'_, 'a> {
     fn kept(&self, location: Location, ty: TypeRef, scope: &[Range<u64>]) -> Location {
         let on_stack = |formula: &Formula| {
             let mut terms = formula.0.iter();
-            terms.any(|term| matches!(term, Term::Register(register, _) if self.is_frame(*register)))
+            terms
+                .any(|term| matches!(term, Term::Register(register, _) if self.is_frame(*register)))
         };
         let concerned = location.pieces.iter().any(|piece| {
             matches!(&piece.source, Source::Memory(formula) | Source::Value(formula) if on_stack(formula))
@@ -444,9 +445,9 @@ impl<'a> Reader<'_, 'a> {
     /// Whether places on the stack are relative to a register: rsp always, rbp where the function keeps it so.
     fn is_frame(&self, register: u8) -> bool {
         u16::from(register) == unwind::RSP
-            || self.expressions.frame().cfa.as_ref().is_some_and(|cfa| {
-                matches!(cfa.0.as_slice(), [Term::Register(base, _)] if *base == register)
-            })
+            || self.expressions.frame().cfa.as_ref().is_some_and(
+                |cfa| matches!(cfa.0.as_slice(), [Term::Register(base, _)] if *base == register),
+            )
     }
 
     /// Whether an address is in the caller's frame, where arguments are passed.
