@@ -185,6 +185,20 @@ fn threads_that_are_created_while_traced() {
 }
 
 #[test]
+fn a_process_whose_main_thread_has_ended() {
+    let file = source("bin/threads.rs");
+    let mut command = Command::new(fixture("threads", Profile::Release));
+    let mut program = Running::spawn(command.arg("--without-main"));
+    let mut session = Session::attach(program.port());
+    session.logpoint(&file, mark(&file, "hot"), "thread {thread}");
+    assert_eq!(program.ask("serial 4 2", "sum"), "12");
+    session.outputs(8);
+    program.run("sleep");
+    assert_eq!(program.ask("serial 4 2", "sum"), "12");
+    program.quit();
+}
+
+#[test]
 fn threads_that_existed_before_are_traced_only_while_a_site_is_armed() {
     let file = source("bin/threads.rs");
     let mut program = Running::start("threads", Profile::Release);
