@@ -9,6 +9,7 @@ use super::scope::Variable;
 use super::types::{TypeKind, TypeSource};
 use super::*;
 
+mod files;
 mod sample;
 
 const SAMPLE: &str = concat!("symbols/tests/", "sample.rs");
