@@ -14,12 +14,12 @@ const GONE: [&str; 2] = ["<optimized out", "<unavailable: its place is described
 
 #[test]
 fn values_are_what_the_program_prints_at_o3() {
-    check("values", Profile::Release, 15);
+    check("values", Profile::Release, 4);
 }
 
 #[test]
 fn values_are_what_the_program_prints_at_o1() {
-    check("values", Profile::O1, 15);
+    check("values", Profile::O1, 4);
 }
 
 #[test]
