@@ -1,4 +1,5 @@
-//! How long it takes from `wake` to an attached client, and from there to the first logpoint that is armed.
+//! How long it takes from `wake` to an attached client, and from there to the first logpoint that is armed; and how much
+//! memory that takes.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ fn main() {
         bencher.iter_custom(|iterations| sum(iterations, || life(&mut program).1, &mut firsts));
     });
     criterion.final_summary();
+    let before = program.process().private_memory();
+    let (_, _, awake) = life(&mut program);
     program.quit();
 
     let size = std::fs::metadata(fixture("spin", Profile::Release)).map_or(0, |file| file.len());
@@ -35,11 +38,17 @@ fn main() {
         format!("{:.2} ms", median(&firsts)),
         "< 15 ms",
     );
+    table.add(
+        "private memory awake with a logpoint",
+        format!("{} KiB", awake.saturating_sub(before) / 1024),
+        "< 64 MiB",
+    );
     println!("{table}");
 }
 
-/// Wakes, attaches, sets the first logpoint and sleeps again; how long the two steps took.
-fn life(program: &mut Running) -> (Duration, Duration) {
+/// Wakes, attaches, sets the first logpoint and sleeps again; how long the two steps took, and how much memory the program
+/// had of its own then.
+fn life(program: &mut Running) -> (Duration, Duration, u64) {
     let file = source("bin/spin.rs");
     let line = mark(&file, "hot");
     let start = Instant::now();
@@ -56,8 +65,9 @@ fn life(program: &mut Running) -> (Duration, Duration) {
         .expect("setBreakpoints");
     let armed = Instant::now();
     assert!(placed[0].verified, "{placed:?}");
+    let memory = program.process().private_memory();
     program.run("sleep");
-    (attached - start, armed - attached)
+    (attached - start, armed - attached, memory)
 }
 
 fn sum(iterations: u64, mut run: impl FnMut() -> Duration, samples: &mut Vec<f64>) -> Duration {

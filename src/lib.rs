@@ -40,3 +40,8 @@ pub use lifecycle::{
     ClientState, SleepResponse, SleepResponseStatus, StatusResponse, WakeResponse,
     WakeResponseStatus, init, shutdown, sleep, status, wake,
 };
+
+// Tests the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -17,10 +17,13 @@ const CAP: u32 = 20;
 const ROUNDS: u32 = 3;
 
 /// What must be reached at least, for the program's own files and for the crate's: armed lines and lines that hit.
-const OWN: Floor = Floor { armed: 90, hit: 70 };
+const OWN: Floor = Floor {
+    armed: 130,
+    hit: 120,
+};
 const CRATE: Floor = Floor {
-    armed: 400,
-    hit: 150,
+    armed: 1_150,
+    hit: 800,
 };
 
 /// Marked lines that are known to run in each round.
@@ -59,7 +62,8 @@ fn a_logpoint_on_every_line_changes_nothing() {
     for round in 0..ROUNDS {
         program.send("go 2");
         let printed = while_running(&mut program, |quiet| {
-            if let Some(output) = session.try_output(quiet) {
+            // As many as are there at once: removing a line for each would take longer than the hits.
+            while let Some(output) = session.try_output(quiet) {
                 own.count(&output);
                 others.count(&output);
             }
@@ -117,8 +121,8 @@ struct Armed {
 
 struct File {
     path: PathBuf,
-    /// The requested lines that are armed, and where.
-    lines: BTreeMap<u32, u32>,
+    /// The lines that are armed still.
+    left: BTreeSet<u32>,
     hits: BTreeMap<u32, u32>,
     armed: BTreeSet<u32>,
     refused: BTreeMap<String, u32>,
@@ -132,7 +136,8 @@ impl Armed {
         Self { files }
     }
 
-    /// Sets a logpoint on every line that is not blank.
+    /// Sets a logpoint on every line that is not blank. Those that were moved to the next line with code are taken out
+    /// again: that line has one of its own.
     fn arm(&mut self, session: &mut Session) {
         for file in &mut self.files {
             let text = std::fs::read_to_string(&file.path)
@@ -145,9 +150,7 @@ impl Armed {
             let placed = session.logpoints(&file.path, &wanted);
             for ((line, _), placed) in wanted.into_iter().zip(placed) {
                 if placed.verified {
-                    let at = placed.line.unwrap_or(line);
-                    file.lines.insert(line, at);
-                    file.armed.insert(at);
+                    file.armed.insert(placed.line.unwrap_or(line));
                 } else {
                     assert!(
                         !placed.message.is_empty(),
@@ -157,6 +160,8 @@ impl Armed {
                     *file.refused.entry(reason(&placed.message)).or_default() += 1;
                 }
             }
+            file.left.clone_from(&file.armed);
+            file.set_left(session);
         }
     }
 
@@ -181,10 +186,10 @@ impl Armed {
             if file.hot.is_empty() {
                 continue;
             }
-            let hot = std::mem::take(&mut file.hot);
-            file.lines.retain(|_, at| !hot.contains(at));
-            let left: Vec<(u32, &str)> = file.lines.keys().map(|line| (*line, "hit")).collect();
-            session.logpoints(&file.path, &left);
+            for hot in std::mem::take(&mut file.hot) {
+                file.left.remove(&hot);
+            }
+            file.set_left(session);
         }
     }
 
@@ -255,12 +260,17 @@ impl File {
     fn new(path: PathBuf) -> Self {
         Self {
             path,
-            lines: BTreeMap::new(),
+            left: BTreeSet::new(),
             hits: BTreeMap::new(),
             armed: BTreeSet::new(),
             refused: BTreeMap::new(),
             hot: BTreeSet::new(),
         }
+    }
+
+    fn set_left(&self, session: &mut Session) {
+        let left: Vec<(u32, &str)> = self.left.iter().map(|line| (*line, "hit")).collect();
+        session.logpoints(&self.path, &left);
     }
 }
 

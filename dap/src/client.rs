@@ -35,7 +35,16 @@ pub struct Client {
     observer: Option<Observer>,
 }
 
-type Observer = Box<dyn FnMut(&Value) + Send>;
+type Observer = Box<dyn FnMut(Traffic<'_>) + Send>;
+
+/// What passes between a client and an adapter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Traffic<'a> {
+    /// Bytes that were sent: one framed request, unless [`Client::send_bytes`] sent them.
+    Sent(&'a [u8]),
+    /// A message that was received.
+    Received(&'a Value),
+}
 
 /// What can go wrong between a client and an adapter.
 #[derive(Debug, thiserror::Error)]
@@ -97,8 +106,8 @@ impl Client {
         })
     }
 
-    /// Shows every message to `observer` when it is received, in the order of the bytes.
-    pub fn observe(&mut self, observer: impl FnMut(&Value) + Send + 'static) {
+    /// Shows to `observer` what is sent, and every message when it is received, in the order of the bytes.
+    pub fn observe(&mut self, observer: impl FnMut(Traffic<'_>) + Send + 'static) {
         self.observer = Some(Box::new(observer));
     }
 
@@ -206,6 +215,9 @@ impl Client {
     ///
     /// [`ClientError::Io`].
     pub fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        if let Some(observer) = &mut self.observer {
+            observer(Traffic::Sent(bytes));
+        }
         Ok(self.stream.write_all(bytes)?)
     }
 
@@ -310,7 +322,7 @@ impl Client {
         self.decoder.push(&chunk[..length]);
         while let Some(message) = self.decoder.next_message()? {
             if let Some(observer) = &mut self.observer {
-                observer(&message);
+                observer(Traffic::Received(&message));
             }
             self.queue.push_back(message);
         }
@@ -375,7 +387,11 @@ mod tests {
     fn messages_wait_for_whom_they_concern() {
         let (mut client, mut server) = pair();
         let (seen, order) = mpsc::channel();
-        client.observe(move |message| seen.send(message["seq"].clone()).unwrap());
+        client.observe(move |traffic| {
+            if let Traffic::Received(message) = traffic {
+                seen.send(message["seq"].clone()).unwrap();
+            }
+        });
         let first = client.send("threads", Value::Null).unwrap();
         let second = client.send("attach", json!({"pid": 1})).unwrap();
         let event = |seq, text| json!({"seq": seq, "type": "event", "event": "output", "body": {"output": text}});

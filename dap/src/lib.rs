@@ -30,7 +30,7 @@ mod outgoing;
 mod source_map;
 mod types;
 
-pub use client::{Client, ClientError, Reply};
+pub use client::{Client, ClientError, Reply, Traffic};
 pub use conventions::{Conventions, PathError};
 pub use framing::{Decoder, FramingError, MAX_BODY, MAX_HEADER, frame};
 pub use incoming::{
@@ -41,3 +41,8 @@ pub use outbox::Outbox;
 pub use outgoing::{Event, Failure, FailureId, Response, ResponseBody};
 pub use source_map::SourceMap;
 pub use types::{Breakpoint, BreakpointChange, Capabilities, Output, Source, Thread};
+
+// Tests the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

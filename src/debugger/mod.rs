@@ -2,15 +2,17 @@
 //!
 //! * A `setBreakpoints` comes in by [`Backend::set_breakpoints`]: [`resolve`] finds the line's addresses and compiles
 //!   the message for each, the engine patches them.
-//! * A hit comes in by the [`pump`]: the engine's record is rendered and goes out by the session's outlet.
+//! * A hit comes in by the [`mod@pump`]: the engine's record is rendered and goes out by the session's outlet.
 
 mod breakpoints;
 mod pump;
 mod resolve;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use dap::SourceMap;
+use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::engine::{Budget, Engine, EngineError, Placement};
@@ -30,6 +32,8 @@ pub struct Debugger {
     sessions: HashMap<SessionId, Session>,
     probes: Probes,
     last_id: i64,
+    /// Told when breakpoints changed, and with them what the pump has to wait for.
+    changed: Rc<Notify>,
 }
 
 impl Debugger {
@@ -37,6 +41,13 @@ impl Debugger {
     pub fn start(config: &Config) -> Result<Self> {
         let symbols =
             Symbols::load().map_err(|error| Error::DebugInfoMissing(error.to_string()))?;
+        for module in symbols.missing_info() {
+            tracing::debug!(
+                module = module.module,
+                "no logpoints there: {}",
+                module.reason
+            );
+        }
         let budget = Budget {
             site_share: config.logpoint_budget,
         };
@@ -50,6 +61,7 @@ impl Debugger {
             sessions: HashMap::new(),
             probes: Probes::default(),
             last_id: 0,
+            changed: Rc::default(),
         })
     }
 
@@ -194,6 +206,7 @@ impl Backend for Debugger {
         let (mut breakpoints, remove) =
             breakpoints::merge(old.breakpoints, wanted, same_map, &mut self.last_id);
         self.place(session, path, source_map, &mut breakpoints, &remove);
+        self.changed.notify_one();
         let placed = breakpoints
             .iter()
             .map(|breakpoint| breakpoint.placed.clone())

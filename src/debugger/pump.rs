@@ -1,11 +1,14 @@
 //! Moves what hits recorded to the clients.
 
 use std::cell::RefCell;
-use std::os::fd::{AsFd, OwnedFd};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
 use tokio::time::{sleep, sleep_until};
 
 use super::Debugger;
@@ -34,13 +37,15 @@ pub async fn pump(debugger: Rc<RefCell<Debugger>>) {
         .try_clone_to_owned();
     let Ok(event) = event.and_then(|event| {
         // SAFETY: an eventfd of its own, which stays open and registered until it is dropped with the `AsyncFd`.
-        unsafe { Ok(AsyncFd::register(event)?) }
+        unsafe { Ok(AsyncFd::register(File::from(event))?) }
     }) else {
         tracing::error!("cannot wait for hits: no file descriptor is left; logpoints stay silent");
         return;
     };
+    let changed = debugger.borrow().changed.clone();
     let mut pump = Pump {
         debugger,
+        changed,
         event,
         next_look: Instant::now() + LOOK_FOR_MODULES,
     };
@@ -51,7 +56,8 @@ pub async fn pump(debugger: Rc<RefCell<Debugger>>) {
 
 struct Pump {
     debugger: Rc<RefCell<Debugger>>,
-    event: AsyncFd<OwnedFd>,
+    changed: Rc<Notify>,
+    event: AsyncFd<File>,
     next_look: Instant,
 }
 
@@ -100,16 +106,20 @@ impl Pump {
             // An error can only be the runtime's end.
             if let Ok(mut ready) = self.event.readable().await {
                 let mut count = [0; 8];
-                let _ = nix::unistd::read(ready.get_inner(), &mut count);
+                let _ = ready.get_inner().read(&mut count);
                 ready.clear_ready();
             }
         };
-        match until {
-            Some(until) => tokio::select! {
-                () = readable => {}
-                () = sleep_until(until.into()) => {}
-            },
-            None => readable.await,
+        let due = async {
+            match until {
+                Some(until) => sleep_until(until.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = readable => {}
+            () = due => {}
+            () = self.changed.notified() => {}
         }
     }
 }

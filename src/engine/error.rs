@@ -5,10 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use nix::sys::prctl;
 use thiserror::Error;
 
+use super::channel::{Channel, Stage};
 use super::displace::Refusal;
-use super::shared::{Channel, Stage};
 
 /// Why there is no tracer.
 #[derive(Debug, Error)]
@@ -43,7 +44,7 @@ pub enum EngineError {
     },
     /// The tracer ended at its start.
     #[error(
-        "the tracer {0} while it started; if a seccomp filter kills on ptrace, allow ptrace, process_vm_readv and pidfd_getfd"
+        "the tracer {0} while it started; if a seccomp filter kills on ptrace, allow ptrace and process_vm_readv"
     )]
     Ended(String),
     /// Two tracers in a row did not answer.
@@ -112,7 +113,6 @@ pub fn refusal(channel: &Channel) -> EngineError {
             let what = match stage {
                 Stage::FileTable => "getting a file table of its own (close_range, Linux 5.9)",
                 Stage::Memory => "opening /proc/PID/mem",
-                Stage::Event => "fetching the wake-up descriptor (pidfd_getfd, Linux 5.6)",
                 Stage::List => "listing the threads in /proc/PID/task",
                 Stage::Seize => "seizing a thread",
             };
@@ -126,15 +126,8 @@ pub fn refusal(channel: &Channel) -> EngineError {
 
 /// What may forbid this process to be traced by its own clone.
 fn why_refused() -> Option<(String, &'static str)> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = |name| {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .map_or("", str::trim)
-    };
-    let tracer = field("TracerPid:");
-    if !matches!(tracer, "" | "0") {
+    let tracer = field("/proc/self/status", "TracerPid:");
+    if !matches!(tracer.as_str(), "" | "0") {
         let name = fs::read_to_string(format!("/proc/{tracer}/comm")).unwrap_or_default();
         let reason = format!("process {tracer} ({}) traces it already", name.trim_end());
         return Some((reason, "end that debugger, strace or profiler first"));
@@ -156,22 +149,32 @@ fn why_refused() -> Option<(String, &'static str)> {
         }
         _ => {}
     }
-    // SAFETY: takes numbers only.
-    if unsafe { libc::prctl(libc::PR_GET_DUMPABLE) } != 1 {
+    if prctl::get_dumpable() != Ok(true) {
         let reason = "it is not dumpable (it changed its user, or its file cannot be read, or it asked for that)".into();
         return Some((
             reason,
             "call prctl(PR_SET_DUMPABLE, 1) before wake, or give the process CAP_SYS_PTRACE",
         ));
     }
-    if !matches!(field("Seccomp:"), "" | "0") {
+    // A filter may be the calling thread's alone, from which the tracer inherits it.
+    if !matches!(
+        field("/proc/thread-self/status", "Seccomp:").as_str(),
+        "" | "0"
+    ) {
         let reason = "a seccomp filter refuses ptrace".into();
         return Some((
             reason,
-            "allow ptrace, process_vm_readv and pidfd_getfd in the filter (containers: --cap-add=SYS_PTRACE)",
+            "allow ptrace, process_vm_readv and close_range in the filter (containers: --cap-add=SYS_PTRACE)",
         ));
     }
     None
+}
+
+/// What follows `name` in a file of lines; nothing where there is no such line.
+fn field(file: &str, name: &str) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let found = text.lines().find_map(|line| line.strip_prefix(name));
+    found.map_or("", str::trim).to_owned()
 }
 
 /// A process' end, as wait(2) encodes it, in words that follow its name.

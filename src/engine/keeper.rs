@@ -2,15 +2,17 @@
 
 use std::ffi::c_void;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::raw::c_int;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
+use nix::sys::signal::{SigSet, Signal};
+
+use super::channel::{Channel, Progress, Purpose};
 use super::mapping::Mapping;
-use super::shared::{Channel, Progress, Purpose, Shared};
+use super::shared::Shared;
 use super::sites::State;
 use super::sys::{self, SignalAction};
 use super::text::{INT3, Text};
@@ -98,13 +100,10 @@ fn keep(channel: &Channel, stack: &Mapping) {
 
 /// Blocks all signals in this thread but SIGTRAP, and but those that glibc needs, which its `pthread_sigmask` leaves.
 fn block_signals() {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: the set is filled before it is read; SIGTRAP is a signal.
-    unsafe {
-        libc::sigfillset(set.as_mut_ptr());
-        libc::sigdelset(set.as_mut_ptr(), libc::SIGTRAP);
-        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), ptr::null_mut());
-    }
+    let mut signals = SigSet::all();
+    signals.remove(Signal::SIGTRAP);
+    // Fails only for a set that is none.
+    let _ = signals.thread_set_mask();
 }
 
 fn allow_tracing_by(pid: i32) {
@@ -137,7 +136,7 @@ fn wait_for(pid: i32) -> i32 {
 /// Undoes what a tracer left that ended out of order: patched text, a reset SIGTRAP action, a narrowed thread.
 fn repair(channel: &Channel) {
     let shared = &channel.shared;
-    let text = Text::open(shared.app);
+    let text = Text::open(sys::thread_id());
     for site in shared
         .sites
         .iter()
@@ -185,7 +184,7 @@ fn repair_faults(before: &[(c_int, Result<SignalAction, sys::Errno>)], end: c_in
 
 fn is_patched(address: u64) -> bool {
     let mut byte = [0];
-    sys::read_memory(sys::process_id(), address, &mut byte) == 1 && byte == [INT3]
+    sys::read_memory(sys::thread_id(), address, &mut byte) == 1 && byte == [INT3]
 }
 
 /// For a process that may not open its own memory (not dumpable, without privilege): makes the page writable for a moment.

@@ -15,7 +15,6 @@ use core::mem::{MaybeUninit, size_of};
 pub struct Errno(pub i32);
 
 impl Errno {
-    pub const SRCH: Self = Self(libc::ESRCH);
     pub const INTR: Self = Self(libc::EINTR);
 }
 
@@ -143,6 +142,21 @@ pub fn signal_info(tid: i32) -> Result<libc::siginfo_t, Errno> {
 pub fn set_signal_info(tid: i32, info: &libc::siginfo_t) -> Result<(), Errno> {
     // SAFETY: the kernel reads one siginfo_t at `data`.
     unsafe { ptrace(libc::PTRACE_SETSIGINFO, tid, 0, info as *const _ as usize) }.map(drop)
+}
+
+/// The message of the last event: the new thread's number at a clone.
+pub fn event_message(tid: i32) -> Result<u64, Errno> {
+    let mut value = 0u64;
+    // SAFETY: the kernel stores one word at `data`.
+    unsafe {
+        ptrace(
+            libc::PTRACE_GETEVENTMSG,
+            tid,
+            0,
+            &mut value as *mut u64 as usize,
+        )
+    }?;
+    Ok(value)
 }
 
 /// The kernel's set of 64 signals; bit `n - 1` is signal `n`.
@@ -379,40 +393,18 @@ pub fn notify(fd: i32) {
     };
 }
 
-/// Gives the caller a file table of its own and empties it.
-pub fn leave_file_table() -> Result<(), Errno> {
+/// Gives the caller a file table of its own, with nothing but `kept` in it.
+pub fn leave_file_table(kept: i32) -> Result<(), Errno> {
     const CLOSE_RANGE_UNSHARE: usize = 1 << 1;
-    // SAFETY: takes numbers only; the table is this task's own by then.
-    check(unsafe {
-        syscall(
-            libc::SYS_close_range,
-            0,
-            u32::MAX as usize,
-            CLOSE_RANGE_UNSHARE,
-            0,
-            0,
-            0,
-        )
-    })
-    .map(drop)
-}
-
-/// Duplicates a file descriptor of another process into ours.
-pub fn fetch_descriptor(pid: i32, fd: i32) -> Result<i32, Errno> {
-    // SAFETY: both calls take numbers only.
-    unsafe {
-        let process = check(syscall(libc::SYS_pidfd_open, pid as usize, 0, 0, 0, 0, 0))?;
-        let result = check(syscall(
-            libc::SYS_pidfd_getfd,
-            process,
-            fd as usize,
-            0,
-            0,
-            0,
-            0,
-        ));
-        close(process as i32);
-        result.map(|fd| fd as i32)
+    let kept = kept as usize;
+    let close_range = |first: usize, last: usize, flags| {
+        // SAFETY: takes numbers only; the table is this task's own from the first call on.
+        check(unsafe { syscall(libc::SYS_close_range, first, last, flags, 0, 0, 0) }).map(drop)
+    };
+    close_range(kept.wrapping_add(1), u32::MAX as usize, CLOSE_RANGE_UNSHARE)?;
+    match kept {
+        0 => Ok(()),
+        _ => close_range(0, kept.wrapping_sub(1), 0),
     }
 }
 

@@ -22,6 +22,11 @@ pub struct Thread {
     /// The next hit here is the same as the last one, if the stack pointer is also the same; 0 for none.
     repeat_at: AtomicU64,
     repeat_stack: AtomicU64,
+    /// The number of the system call that is to be restarted, plus 1; 0 for none.
+    restarting: AtomicU64,
+    /// Where a call was restarted last, and how often in a row.
+    restarted_at: AtomicU64,
+    restarts: AtomicU64,
 }
 
 impl Thread {
@@ -37,11 +42,47 @@ impl Thread {
             && self.repeat_at.swap(0, Ordering::Relaxed) == address
             && self.repeat_stack.load(Ordering::Relaxed) == stack
     }
+
+    /// Counts restarts in a row of calls made with one stack pointer.
+    pub fn count_restart(&self, stack: u64) -> u64 {
+        let before = if self.restarted_at.swap(stack, Ordering::Relaxed) == stack {
+            self.restarts.load(Ordering::Relaxed)
+        } else {
+            0
+        };
+        let count = before.wrapping_add(1);
+        self.restarts.store(count, Ordering::Relaxed);
+        count
+    }
+
+    /// Remembers that the thread is about to restart a system call.
+    pub fn set_restarting(&self, number: u64) {
+        self.restarting
+            .store(number.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// The system call that it was about to restart, once.
+    pub fn take_restarting(&self) -> Option<u64> {
+        self.restarting.swap(0, Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// Everything that is remembered of a thread, in order.
+    fn memory(&self) -> [&AtomicU64; 5] {
+        [
+            &self.repeat_at,
+            &self.repeat_stack,
+            &self.restarting,
+            &self.restarted_at,
+            &self.restarts,
+        ]
+    }
 }
 
 /// See the module's documentation.
 pub struct ThreadTable {
     entries: Mapping,
+    /// A bit for each entry in use: a walk over the entries themselves would be long.
+    used: Box<[AtomicU64]>,
     count: AtomicUsize,
 }
 
@@ -50,6 +91,7 @@ impl ThreadTable {
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             entries: Mapping::anonymous(CAPACITY * size_of::<Thread>())?,
+            used: (0..CAPACITY / 64).map(|_| AtomicU64::new(0)).collect(),
             count: AtomicUsize::new(0),
         })
     }
@@ -69,14 +111,50 @@ impl ThreadTable {
         self.index(tid).map(|index| self.entry(index))
     }
 
+    /// The thread in the first entry in use behind the one at `cursor`, around the end, and moves `cursor` there.
+    pub fn next(&self, cursor: &mut usize) -> Option<i32> {
+        let start = cursor.wrapping_add(1) & MASK;
+        let first = start / 64;
+        for step in 0..=self.used.len() {
+            let word = first.wrapping_add(step) & (MASK / 64);
+            let mut bits = self.used.get(word)?.load(Ordering::Relaxed);
+            if step == 0 {
+                bits &= u64::MAX << (start % 64);
+            }
+            if bits != 0 {
+                *cursor = word
+                    .wrapping_mul(64)
+                    .wrapping_add(bits.trailing_zeros() as usize);
+                return Some(self.entry(*cursor).tid.load(Ordering::Relaxed))
+                    .filter(|tid| *tid != 0);
+            }
+        }
+        None
+    }
+
+    fn set_used(&self, index: usize, used: bool) {
+        let bit = 1 << (index % 64);
+        if let Some(word) = self.used.get((index & MASK) / 64) {
+            if used {
+                word.fetch_or(bit, Ordering::Relaxed);
+            } else {
+                word.fetch_and(!bit, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Adds a thread; true when it was not there. The tracer's only.
     pub fn insert(&self, tid: i32) -> bool {
         for step in 0..CAPACITY {
-            let entry = self.entry((tid as usize).wrapping_add(step));
+            let index = (tid as usize).wrapping_add(step);
+            let entry = self.entry(index);
             match entry.tid.load(Ordering::Relaxed) {
                 0 => {
-                    entry.repeat_at.store(0, Ordering::Relaxed);
+                    for word in entry.memory() {
+                        word.store(0, Ordering::Relaxed);
+                    }
                     entry.tid.store(tid, Ordering::Release);
+                    self.set_used(index, true);
                     self.count.fetch_add(1, Ordering::Relaxed);
                     return true;
                 }
@@ -102,18 +180,15 @@ impl ThreadTable {
             let from_home = index.wrapping_sub(moved as usize) & MASK;
             if from_home >= index.wrapping_sub(hole) & MASK {
                 let target = self.entry(hole);
-                target
-                    .repeat_at
-                    .store(mover.repeat_at.load(Ordering::Relaxed), Ordering::Relaxed);
-                target.repeat_stack.store(
-                    mover.repeat_stack.load(Ordering::Relaxed),
-                    Ordering::Relaxed,
-                );
+                for (to, from) in target.memory().into_iter().zip(mover.memory()) {
+                    to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+                }
                 target.tid.store(moved, Ordering::Release);
                 hole = index;
             }
         }
         self.entry(hole).tid.store(0, Ordering::Release);
+        self.set_used(hole, false);
         self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -149,6 +224,15 @@ mod tests {
                 table.remove(tid);
                 expected.remove(&tid);
             }
+            let mut cursor = 0;
+            let walked: Vec<_> = (0..expected.len())
+                .filter_map(|_| table.next(&mut cursor))
+                .collect();
+            assert_eq!(walked.len(), expected.len());
+            assert_eq!(
+                walked.into_iter().collect::<std::collections::HashSet<_>>(),
+                expected
+            );
             for tid in &tids {
                 assert_eq!(table.find(*tid).is_some(), expected.contains(tid), "{tid}");
             }

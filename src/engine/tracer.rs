@@ -13,8 +13,9 @@ use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
 use std::os::fd::AsRawFd;
 
+use super::channel::{Channel, Command, Progress, Purpose, Stage, rung_at};
 use super::hit::{Cpu, Hits, Registers};
-use super::shared::{Channel, Command, Progress, Purpose, Shared, Stage, rung_at};
+use super::shared::Shared;
 use super::sites::{Site, State};
 use super::sys::{self, Change, Errno};
 use super::text::{INT3, Text};
@@ -26,11 +27,19 @@ const SI_KERNEL: i32 = 0x80;
 /// The program counter's place in `user_regs_struct`.
 const PC: usize = offset_of!(libc::user_regs_struct, rip);
 
-/// How long no thread may have run into a site before the tracer leaves, in milliseconds.
-const QUIET: u32 = 10;
+/// How long no thread may have run into a site before the tracer leaves, in naps: 10 ms.
+const QUIET: u32 = 100;
+
+/// How long the tracer sleeps between two looks while it leaves, in nanoseconds: a stop, of a signal for one, waits so
+/// long at the most.
+const NAP: u32 = 100_000;
 
 /// How many stops of the last hot thread are served before the others are asked.
 const STREAK: u32 = 16;
+
+/// How many stops are served before it is looked whether another thread waits for its turn, and how many are asked then.
+const ROUND: u32 = 16;
+const ASKED: u32 = 4;
 
 /// From how many threads on it pays to ask for the last hot one first.
 const MANY: usize = 32;
@@ -47,10 +56,10 @@ pub extern "C" fn main(channel: *mut c_void) -> c_int {
     match Tracer::start(channel) {
         Ok(mut tracer) => {
             channel.set_progress(Progress::Ready);
-            if channel.purpose == Purpose::Serve {
-                tracer.serve();
+            // Else the keeper restores what is left in the text.
+            if channel.purpose == Purpose::Trial || tracer.serve() {
+                channel.set_progress(Progress::Left);
             }
-            channel.set_progress(Progress::Left);
             sys::exit(0)
         }
         Err((stage, errno)) => {
@@ -66,8 +75,11 @@ struct Tracer<'a> {
     shared: &'a Shared,
     text: Text,
     hits: Hits<'a>,
-    /// Set when the order to leave has come: milliseconds without a hit.
+    /// Set when the order to leave has come: naps without a hit.
     leaving: Option<u32>,
+    /// Stops until the next thread in turn is asked, and where the last one was in the table of threads.
+    until_turn: u32,
+    turn: usize,
 }
 
 impl<'a> Tracer<'a> {
@@ -80,7 +92,8 @@ impl<'a> Tracer<'a> {
             sys::exit(1);
         }
         sys::new_session();
-        sys::leave_file_table().map_err(at(Stage::FileTable))?;
+        let event = shared.event.as_raw_fd();
+        sys::leave_file_table(event).map_err(at(Stage::FileTable))?;
         // 1, not 0: with 0 a pipe as core_pattern would still be served (kernel/coredump.c).
         sys::limit_core(1);
         sys::block_signals(!(1 << (libc::SIGTRAP - 1)));
@@ -88,9 +101,8 @@ impl<'a> Tracer<'a> {
         while channel.go.load(Ordering::Acquire) == 0 {
             sys::futex_wait(&channel.go, 0);
         }
-        let text = Text::open(shared.app).map_err(at(Stage::Memory))?;
-        let event = sys::fetch_descriptor(shared.app, shared.event.as_raw_fd())
-            .map_err(at(Stage::Event))?;
+        // Not the process: its first thread may have ended, and has no memory then.
+        let text = Text::open(channel.keeper.load(Ordering::Acquire)).map_err(at(Stage::Memory))?;
         let hits = Hits::new(channel, Cpu::claim(), event);
         let mut tracer = Self {
             channel,
@@ -98,6 +110,8 @@ impl<'a> Tracer<'a> {
             text,
             hits,
             leaving: None,
+            until_turn: ROUND,
+            turn: 0,
         };
         match channel.purpose {
             Purpose::Trial => {
@@ -108,15 +122,20 @@ impl<'a> Tracer<'a> {
         Ok(tracer)
     }
 
+    /// A thread that is just ending refuses to be seized like one that must not be (EPERM), and a main thread that has
+    /// ended before the others stays in the list: one that can be seized shows that tracing is allowed.
     fn seize_all(&mut self) -> Result<(), (Stage, Errno)> {
-        let mut result = Ok(());
-        proc::each_thread(self.shared.app, |tid| match self.seize(tid) {
-            // It ended in the meantime.
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(errno) => result = Err((Stage::Seize, errno)),
+        let mut refusal = None;
+        proc::each_thread(self.shared.app, |tid| {
+            if let Err(errno) = self.seize(tid) {
+                refusal = Some((Stage::Seize, errno));
+            }
         })
         .map_err(|errno| (Stage::List, errno))?;
-        result
+        match refusal {
+            Some(refusal) if self.channel.threads.count() == 0 => Err(refusal),
+            _ => Ok(()),
+        }
     }
 
     fn seize(&mut self, tid: i32) -> Result<(), Errno> {
@@ -132,8 +151,8 @@ impl<'a> Tracer<'a> {
         Ok(())
     }
 
-    /// Deals with stops until there is nothing to trace, or the order to leave is carried out.
-    fn serve(&mut self) {
+    /// Deals with stops until the order to leave is carried out: true; or there is nothing to trace: false.
+    fn serve(&mut self) -> bool {
         let mut last = 0;
         let mut streak = 0;
         loop {
@@ -142,25 +161,27 @@ impl<'a> Tracer<'a> {
                     streak = if tid == last { streak + 1 } else { 0 };
                     last = if self.changed(tid, change) { tid } else { 0 };
                 }
-                None => return,
+                None => return self.leaving.is_some(),
             }
         }
     }
 
-    /// The next thread that changed its state. Asking for all of them is linear in their number and prefers some, so:
-    /// whoever rang the bell; the thread that was hot, for a while; all.
+    /// The next thread that changed its state: whoever rang the bell; now and then the next in turn; the thread that was
+    /// hot, for a while; any.
     fn next_stop(&mut self, last: i32, streak: u32) -> Option<(i32, Change)> {
         loop {
             let caller = self.channel.bell.caller.load(Ordering::SeqCst);
-            let first = if caller != 0 {
-                caller
-            } else if streak < STREAK && self.channel.threads.count() >= MANY {
-                last
-            } else {
-                0
-            };
-            if first != 0
-                && let Ok(Some(change)) = sys::next_change(Some(first), false)
+            if caller != 0 {
+                if let Ok(Some(change)) = sys::next_change(Some(caller), false) {
+                    return Some(change);
+                }
+            } else if let Some(change) = self.in_turn() {
+                return Some(change);
+            } else if last != 0
+                && streak < STREAK
+                && self.channel.threads.count() >= MANY
+                // Asking for all is linear in their number.
+                && let Ok(Some(change)) = sys::next_change(Some(last), false)
             {
                 return Some(change);
             }
@@ -172,7 +193,7 @@ impl<'a> Tracer<'a> {
                         return None;
                     }
                     self.leaving = Some(quiet);
-                    sys::pause_for(1_000_000);
+                    sys::pause_for(NAP);
                 }
                 // A SIGTRAP to this task, harmless.
                 Err(Errno::INTR) => {}
@@ -182,9 +203,29 @@ impl<'a> Tracer<'a> {
         }
     }
 
+    /// Asking for any thread prefers those that come first in the kernel's list; where these are always stopped again by
+    /// the time that they are asked, the others would wait for ever. So some are asked in turn, the more often the more
+    /// of them are found waiting.
+    fn in_turn(&mut self) -> Option<(i32, Change)> {
+        self.until_turn = self.until_turn.saturating_sub(1);
+        if self.until_turn > 0 {
+            return None;
+        }
+        for _ in 0..ASKED {
+            let tid = self.channel.threads.next(&mut self.turn)?;
+            if let Ok(Some(change)) = sys::next_change(Some(tid), false) {
+                return Some(change);
+            }
+        }
+        self.until_turn = ROUND;
+        None
+    }
+
     /// Deals with one change of state; true when it was a hit.
     fn changed(&mut self, tid: i32, change: Change) -> bool {
         match change {
+            // All other threads are gone, and its parent may know of its end only when all is closed: when we are gone.
+            Change::Ended if tid == self.shared.app => sys::exit(0),
             Change::Ended => {
                 self.channel.threads.remove(tid);
                 let _ = sys::wait(tid, libc::__WALL | libc::WNOHANG);
@@ -206,7 +247,12 @@ impl<'a> Tracer<'a> {
                 event: libc::PTRACE_EVENT_EXEC,
                 ..
             } => self.executed(tid),
-            Change::Stopped { .. } => drop(sys::resume(tid, 0)),
+            Change::Stopped { .. } => {
+                if let Ok(child) = sys::event_message(tid) {
+                    self.hits.settle_newborn(tid, child as i32);
+                }
+                let _ = sys::resume(tid, 0);
+            }
         }
         false
     }
@@ -249,10 +295,14 @@ impl<'a> Tracer<'a> {
             self.shared.attention.fetch_add(1, Ordering::Release);
             self.hits.wake();
         }
+        let thread = self.channel.threads.find(tid);
         let signal = if interrupted::is_ignored(signal) && self.is_thread(tid) {
-            interrupted::repair(tid);
+            interrupted::repair(tid, thread);
             0
         } else {
+            if let Some(thread) = thread {
+                interrupted::unrepair(tid, thread);
+            }
             signal
         };
         let _ = sys::resume(tid, signal);
@@ -291,7 +341,10 @@ impl<'a> Tracer<'a> {
         if self.channel.threads.find(tid).is_some() {
             // Not its first stop: a group stop ended.
             let _ = sys::resume(tid, 0);
-        } else if self.shares_memory(tid) {
+            return;
+        }
+        self.hits.widen_newborn(tid);
+        if self.shares_memory(tid) {
             self.channel.threads.insert(tid);
             let _ = sys::resume(tid, 0);
         } else {

@@ -68,7 +68,8 @@ impl Backend for FakeBackend {
             let next = self.ids.len() as i64 + 1;
             let key = (session, path.to_owned(), wanted.line);
             let id = *self.ids.entry(key).or_insert(next);
-            let verified = wanted.log_message.is_some() && wanted.line != BAD_LINE;
+            let plain = wanted.condition.is_none() && wanted.hit_condition.is_none();
+            let verified = plain && wanted.log_message.is_some() && wanted.line != BAD_LINE;
             if let Some(text) = wanted.log_message.clone().filter(|_| verified) {
                 self.outlets[&session].send(Notice::Output {
                     text,

@@ -60,6 +60,8 @@ pub async fn serve<B: Backend + 'static>(
             Some(_) = sessions.join_next() => continue,
             stream = accept(&listener) => stream,
         };
+        // Clients that are gone already leave their seats before the next one is counted.
+        tokio::task::yield_now().await;
         let seats_taken = Rc::strong_count(&seats) - 1;
         if seats_taken < MAX_CLIENTS {
             last_id += 1;

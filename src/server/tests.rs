@@ -409,3 +409,19 @@ fn framed(command: &str, seq: i64) -> Vec<u8> {
     dap::frame(&[message.to_string().as_bytes()], &mut bytes);
     bytes
 }
+
+#[test]
+fn clients_that_left_before_they_were_served_take_no_seats() {
+    let server = FakeServer::start();
+    let address = server.target.address;
+    for _ in 0..20 {
+        // Meanwhile the server's thread is held up, so that all of them wait to be accepted.
+        server.act(move |_| {
+            for _ in 0..MAX_CLIENTS {
+                drop(TcpStream::connect(address).unwrap());
+            }
+        });
+        let mut client = server.target.connect();
+        client.initialize().unwrap();
+    }
+}

@@ -67,6 +67,15 @@ pub struct Text {
     pub file: PathBuf,
 }
 
+/// A module without usable debug information.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleMissing {
+    /// Path of the executable or library.
+    pub module: String,
+    /// What is missing.
+    pub reason: MissingInfo,
+}
+
 impl Symbols {
     /// Maps the executable and all loaded libraries.
     ///
@@ -177,6 +186,24 @@ impl Symbols {
         self.text()
             .map(|text| text.range)
             .find(|range| range.contains(&address))
+    }
+
+    /// The modules that lines cannot be found in, or variables not, and why.
+    pub fn missing_info(&self) -> Vec<ModuleMissing> {
+        let reasons = self
+            .loaded
+            .iter()
+            .zip(&self.modules)
+            .map(|((loaded, why), module)| {
+                let reason = why
+                    .clone()
+                    .or_else(|| module.as_ref().and_then(Module::missing_in_units));
+                Some(ModuleMissing {
+                    module: loaded.name.clone(),
+                    reason: reason?,
+                })
+            });
+        reasons.flatten().collect()
     }
 
     fn add(&mut self, loaded: Loaded) {

@@ -307,7 +307,7 @@ impl Block {
 }
 
 impl Object<'_> {
-    /// The part of a block that is in the scope, from its first to its last instruction there; empty if none is.
+    /// The part of a block that is in the scope, from its first to its last instruction there; empty, at 0, if none is.
     fn inside(&self, block: &Range<u64>) -> Range<u64> {
         let parts = self.scope.iter().map(|range| {
             let start = range.start.max(block.start);
@@ -622,6 +622,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::single_range_in_vec_init)]
     fn a_write_covers_whole_units_and_a_read_touches_parts() {
         let small = object(24);
         assert_eq!(bounds(small.runs(small.covered(-40, 24))), [(0, 24)]);

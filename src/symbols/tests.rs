@@ -131,7 +131,7 @@ fn agrees_with_addr2line(
 #[test]
 fn addr2line_agrees_on_every_line() {
     let symbols = Symbols::load().unwrap();
-    let oracle = addr2line::Loader::new("/proc/self/exe").unwrap();
+    let oracle = addr2line::Loader::new("/proc/thread-self/exe").unwrap();
     sample::run();
     for (path, lines, least) in [
         (SAMPLE, 1..=100, 30),
@@ -422,7 +422,7 @@ fn nothing_changes_between_two_looks() {
 /// A copy of this program with damage in its debug information, the same at each run.
 fn damaged(seed: u64, path: &std::path::Path) {
     use object::{Object, ObjectSection};
-    let mut bytes = std::fs::read("/proc/self/exe").unwrap();
+    let mut bytes = std::fs::read("/proc/thread-self/exe").unwrap();
     let file = object::read::elf::ElfFile64::<object::LittleEndian>::parse(&*bytes).unwrap();
     let names = [
         ".debug_info",

@@ -10,9 +10,11 @@ pub mod rows;
 mod running;
 pub mod schema;
 mod session;
+mod transcript;
 
 pub use fixture::{Profile, fixture, mark, plugin, root, source, try_mark};
 pub use measure::{Table, median, pin};
 pub use process::Process;
 pub use running::{PATIENCE, Running};
 pub use session::{Output, Placed, Session};
+pub use transcript::{Received, watch, watch_and_keep};

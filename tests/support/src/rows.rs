@@ -2,13 +2,12 @@
 //! any server: the session layer with a debugger that is made up, and the whole library in a real program.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dap::{Client, ClientError};
 use serde_json::{Value, json};
 
-use crate::schema;
+use crate::{Received, watch, watch_and_keep};
 
 /// How long anything may take that must happen.
 pub const WAIT: Duration = Duration::from_secs(20);
@@ -30,22 +29,53 @@ impl Target {
     /// A client that checks every message against the schema.
     pub fn connect(&self) -> Client {
         let mut client = Client::connect(self.address).unwrap();
-        client.observe(schema::assert_valid);
+        watch(&mut client);
         client
     }
 
     /// A client that is past `attach` and `configurationDone`.
     pub fn attach(&self) -> Client {
         let mut client = self.connect();
-        client.initialize().unwrap();
-        client.wait_event("initialized", WAIT).unwrap();
-        client.attach(json!({})).unwrap();
-        client.call("configurationDone", Value::Null).unwrap();
+        handshake(&mut client);
         client
+    }
+
+    /// As [`Target::attach`], with all that it receives.
+    fn attach_and_keep(&self) -> (Client, Received) {
+        let mut client = Client::connect(self.address).unwrap();
+        let received = watch_and_keep(&mut client);
+        handshake(&mut client);
+        (client, received)
     }
 
     fn source(&self) -> Value {
         json!({"path": self.path})
+    }
+}
+
+fn handshake(client: &mut Client) {
+    client.initialize().unwrap();
+    client.wait_event("initialized", WAIT).unwrap();
+    client.attach(json!({})).unwrap();
+    client.call("configurationDone", Value::Null).unwrap();
+}
+
+/// Waits until a logpoint says `text`; what others say before is passed over.
+fn until_output(client: &mut Client, text: &str) {
+    while client.next_output(WAIT).unwrap().output.trim_end() != text {}
+}
+
+/// Asserts that logpoints have said nothing but `text` since the last answer but `back` to a `setBreakpoints`.
+fn only(received: &Received, back: usize, text: &str) {
+    let messages = received.messages();
+    let answers: Vec<usize> = (0..messages.len())
+        .filter(|&index| messages[index]["command"] == "setBreakpoints")
+        .collect();
+    for message in &messages[answers[answers.len() - 1 - back]..] {
+        if message["event"] == "output" {
+            let said = message["body"]["output"].as_str().unwrap();
+            assert_eq!(said.trim_end(), text);
+        }
     }
 }
 
@@ -153,35 +183,53 @@ pub fn row_02_detrix_daemon(target: &Target) {
 
 /// Row 3: set breakpoints replaces.
 pub fn row_03_set_breakpoints_replaces(target: &Target) {
-    let mut client = target.attach();
+    let (mut client, received) = target.attach_and_keep();
     let [first, second] = target.lines;
     let set = client
-        .set_logpoints(&target.path, &[(first, "x"), (second, "y")])
+        .set_logpoints(&target.path, &[(first, "old"), (second, "old too")])
         .unwrap();
     assert_eq!(set.len(), 2);
+    until_output(&mut client, "old");
+    client
+        .set_logpoints(&target.path, &[(second, "new")])
+        .unwrap();
+    until_output(&mut client, "new");
+    only(&received, 0, "new");
     for none in [
         json!({"source": target.source(), "breakpoints": []}),
         json!({"source": target.source()}),
         json!({"source": target.source(), "breakpoints": null}),
     ] {
-        client.set_logpoints(&target.path, &[(first, "x")]).unwrap();
+        client
+            .set_logpoints(&target.path, &[(first, "cleared")])
+            .unwrap();
+        until_output(&mut client, "cleared");
         let body = client.call("setBreakpoints", none).unwrap();
         assert_eq!(body, json!({"breakpoints": []}));
+        // Where this line logs, the program was at the other one again.
+        client
+            .set_logpoints(&target.path, &[(second, "alive")])
+            .unwrap();
+        until_output(&mut client, "alive");
+        only(&received, 1, "alive");
     }
 }
 
-/// Row 4: ids stay.
+/// Row 4: ids stay, and what is said changes in place.
 pub fn row_04_ids_stay(target: &Target) {
-    let mut client = target.attach();
+    let (mut client, received) = target.attach_and_keep();
     let [first, second] = target.lines;
     let set = client
         .set_logpoints(&target.path, &[(first, "x"), (second, "y")])
         .unwrap();
+    until_output(&mut client, "y");
     let again = client
-        .set_logpoints(&target.path, &[(second, "other"), (first, "x")])
+        .set_logpoints(&target.path, &[(second, "other"), (first, "other")])
         .unwrap();
     assert_eq!((again[0].id, again[1].id), (set[1].id, set[0].id));
     assert!(set[0].id.is_some() && set[0].id != set[1].id);
+    until_output(&mut client, "other");
+    only(&received, 0, "other");
 }
 
 /// Row 5: order and length.
@@ -207,14 +255,26 @@ pub fn row_05_order_and_length(target: &Target) {
     assert_eq!(set[3].line, Some(first as i64));
 }
 
-/// Row 8: empty log message is a breakpoint.
+/// Row 8: an empty log message is a breakpoint. What is no plain logpoint is refused until it is supported, and never logs.
 pub fn row_08_empty_log_message_is_a_breakpoint(target: &Target) {
-    let mut client = target.attach();
-    let set = client
-        .set_logpoints(&target.path, &[(target.lines[0], "")])
-        .unwrap();
-    assert!(!set[0].verified, "{set:?}");
-    assert!(set[0].message.is_some());
+    let (mut client, received) = target.attach_and_keep();
+    let [first, second] = target.lines;
+    for refused in [
+        json!({"line": first}),
+        json!({"line": first, "logMessage": ""}),
+        json!({"line": first, "logMessage": "x", "condition": "1 < 2"}),
+        json!({"line": first, "logMessage": "x", "hitCondition": "3"}),
+    ] {
+        let breakpoints = json!([refused, {"line": second, "logMessage": "alive"}]);
+        let arguments = json!({"source": target.source(), "breakpoints": breakpoints});
+        let body = client.call("setBreakpoints", arguments).unwrap();
+        let answer = &body["breakpoints"][0];
+        assert_eq!(answer["verified"], false, "{refused}: {answer}");
+        let message = answer["message"].as_str();
+        assert!(message.is_some_and(|it| !it.is_empty()), "{answer}");
+        until_output(&mut client, "alive");
+        only(&received, 0, "alive");
+    }
 }
 
 /// Row 12: output.
@@ -235,10 +295,8 @@ pub fn row_12_output(target: &Target) {
 
 /// Row 16: seq rises from one.
 pub fn row_16_seq_rises_from_one(target: &Target) {
-    let mut client = target.connect();
-    let seqs = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&seqs);
-    client.observe(move |message| seen.lock().unwrap().push(message["seq"].clone()));
+    let mut client = Client::connect(target.address).unwrap();
+    let received = watch_and_keep(&mut client);
     client.initialize().unwrap();
     client.attach(json!({})).unwrap();
     client
@@ -247,9 +305,10 @@ pub fn row_16_seq_rises_from_one(target: &Target) {
     client.request("nonsense", Value::Null).unwrap();
     client.next_output(WAIT).unwrap();
     client.call("disconnect", Value::Null).unwrap();
-    let seqs = seqs.lock().unwrap();
+    let messages = received.messages();
+    let seqs: Vec<Value> = messages.iter().map(|it| it["seq"].clone()).collect();
     let expected: Vec<Value> = (1..=seqs.len()).map(|seq| json!(seq)).collect();
-    assert_eq!(*seqs, expected);
+    assert_eq!(seqs, expected);
     assert!(seqs.len() >= 7);
 }
 
@@ -421,24 +480,32 @@ pub fn row_20_disconnect_leaves_the_program_running(target: &Target) {
 
 /// Row 21: several clients.
 pub fn row_21_several_clients(target: &Target) {
-    let mut first = target.attach();
+    let [line, other] = target.lines;
+    let (mut first, to_first) = target.attach_and_keep();
     first
-        .set_logpoints(&target.path, &[(target.lines[0], "first")])
+        .set_logpoints(&target.path, &[(line, "first")])
         .unwrap();
-    let mut second = target.attach();
+    let (mut second, to_second) = target.attach_and_keep();
     second
-        .set_logpoints(&target.path, &[(target.lines[0], "second")])
+        .set_logpoints(&target.path, &[(line, "second")])
         .unwrap();
-    assert_eq!(first.next_output(WAIT).unwrap().output, "first\n");
-    assert_eq!(second.next_output(WAIT).unwrap().output, "second\n");
+    until_output(&mut first, "first");
+    until_output(&mut second, "second");
+    only(&to_first, 0, "first");
+    only(&to_second, 0, "second");
     second.call("disconnect", Value::Null).unwrap();
-    first.call("threads", Value::Null).unwrap();
-    drop(first);
-    let mut third = target.attach();
-    third
-        .set_logpoints(&target.path, &[(target.lines[1], "third")])
+    first
+        .set_logpoints(&target.path, &[(other, "still")])
         .unwrap();
-    assert_eq!(third.next_output(WAIT).unwrap().output, "third\n");
+    until_output(&mut first, "still");
+    drop(first);
+    for _ in 0..3 {
+        let (mut next, to_next) = target.attach_and_keep();
+        next.set_logpoints(&target.path, &[(line, "next")]).unwrap();
+        until_output(&mut next, "next");
+        only(&to_next, 0, "next");
+        next.call("disconnect", Value::Null).unwrap();
+    }
 }
 
 /// Row 22: cancel.

@@ -1,5 +1,6 @@
 //! A fixture program that runs, and its line protocol.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -12,12 +13,20 @@ use crate::{Process, Profile, fixture};
 /// How long a test waits for what must come. Only a failing test waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The variable that limits what a logpoint may cost.
+const BUDGET: &str = "DETRIX_LOGPOINT_BUDGET";
+
+/// How many of the program's lines a failing test prints.
+const PRINTED: usize = 40;
+
 /// A child that runs a fixture. Killed when dropped.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
+    /// What it printed last, for the message of a failing test.
+    printed: VecDeque<String>,
 }
 
 impl Running {
@@ -27,9 +36,20 @@ impl Running {
         Self::spawn(&mut Command::new(fixture(name, profile)))
     }
 
-    /// Starts `command`, with its standard input and output taken over and without a daemon.
+    /// Starts the program at `path` with `arguments`.
+    #[must_use]
+    pub fn program(path: &Path, arguments: &[&str]) -> Self {
+        Self::spawn(Command::new(path).args(arguments))
+    }
+
+    /// Starts `command`, with its standard input and output taken over, without a daemon and with no limit for logpoints
+    /// unless it sets one.
     #[must_use]
     pub fn spawn(command: &mut Command) -> Self {
+        // Tests count hits; none may be left out because the machine is busy. A test of the budget sets its own.
+        if !command.get_envs().any(|(name, _)| name == BUDGET) {
+            command.env(BUDGET, "1");
+        }
         let mut child = command
             .env("DETRIX_REGISTER", "0")
             .stdin(Stdio::piped())
@@ -52,6 +72,7 @@ impl Running {
             child,
             stdin,
             lines,
+            printed: VecDeque::new(),
         }
     }
 
@@ -77,7 +98,13 @@ impl Running {
     #[must_use]
     pub fn try_line(&mut self, timeout: Duration) -> Option<String> {
         match self.lines.recv_timeout(timeout) {
-            Ok(line) => Some(line),
+            Ok(line) => {
+                if self.printed.len() == PRINTED {
+                    self.printed.pop_front();
+                }
+                self.printed.push_back(line.clone());
+                Some(line)
+            }
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => {
                 let status = self.child.wait();
@@ -205,10 +232,25 @@ impl Running {
     pub fn killed_by(&mut self) -> Option<i32> {
         self.child.try_wait().ok().flatten()?.signal()
     }
+
+    fn line_where(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        loop {
+            let line = self.line();
+            if wanted(&line) {
+                return line;
+            }
+        }
+    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the program printed last:");
+            for line in &self.printed {
+                println!("  {line}");
+            }
+        }
         // Both fail only for a child that was waited for already.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -219,21 +261,4 @@ fn port_of(line: &str) -> u16 {
     line.strip_prefix("port ")
         .and_then(|port| port.parse().ok())
         .unwrap_or_else(|| panic!("not a port: {line}"))
-}
-
-impl Running {
-    fn line_where(&mut self, wanted: impl Fn(&str) -> bool) -> String {
-        loop {
-            let line = self.line();
-            if wanted(&line) {
-                return line;
-            }
-        }
-    }
-
-    /// Starts the program at `path` with `arguments`.
-    #[must_use]
-    pub fn program(path: &Path, arguments: &[&str]) -> Self {
-        Self::spawn(Command::new(path).args(arguments))
-    }
 }

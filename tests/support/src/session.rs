@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dap::ClientError;
 use serde_json::{Value, json};
 
-use crate::{PATIENCE, schema};
+use crate::{PATIENCE, watch};
 
 /// What a logpoint said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Session {
     pub fn connect(port: u16) -> Self {
         let mut client = dap::Client::connect((Ipv4Addr::LOCALHOST, port))
             .unwrap_or_else(|error| panic!("connect to {port}: {error}"));
-        client.observe(schema::assert_valid);
+        watch(&mut client);
         client
             .initialize()
             .unwrap_or_else(|error| panic!("initialize: {error}"));

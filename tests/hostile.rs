@@ -1,0 +1,205 @@
+//! Clients that behave badly: the program and the other clients do not notice.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use detrix_test_support::{PATIENCE, Profile, Running, Session, mark, source};
+use serde_json::{Value, json};
+
+fn orders() -> (Running, u16, PathBuf, u32) {
+    let mut program = Running::start("orders", Profile::Release);
+    let port = program.port();
+    let file = source("bin/orders.rs");
+    let line = mark(&file, "price");
+    (program, port, file, line)
+}
+
+/// Waits until `is_so`; only a failing test waits long.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// One request as a frame.
+fn request(seq: u32, command: &str, arguments: &Value) -> Vec<u8> {
+    let message =
+        json!({ "seq": seq, "type": "request", "command": command, "arguments": arguments });
+    let mut bytes = Vec::new();
+    dap::frame(&[message.to_string().as_bytes()], &mut bytes);
+    bytes
+}
+
+/// Has the connection reset by its end, as one of a client that crashed.
+fn reset(stream: TcpStream) {
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    // SAFETY: setsockopt(2) reads a linger of the given size from a pointer that is valid during the call.
+    let result = unsafe {
+        libc::setsockopt(
+            stream.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            size_of::<libc::linger>() as libc::socklen_t,
+        )
+    };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn many_clients_at_once_get_their_own() {
+    let (mut program, port, file, line) = orders();
+    let before = program.process().text();
+    let mut sessions: Vec<Session> = (0..32).map(|_| Session::attach(port)).collect();
+    for (index, session) in sessions.iter_mut().enumerate() {
+        session.logpoint(&file, line, &format!("{index} {{order.id}}"));
+    }
+    program.run("go 3");
+    for (index, session) in sessions.iter_mut().enumerate() {
+        for order in 0..3 {
+            assert_eq!(session.output().text, format!("{index} {order}"));
+        }
+        assert_eq!(session.drain(), [], "only its own");
+    }
+    // One half says goodbye, the other does not.
+    for (index, session) in sessions.into_iter().enumerate() {
+        if index % 2 == 0 {
+            session.disconnect();
+        }
+    }
+    eventually("the text is restored", || {
+        program.process().text() == before
+    });
+    program.quit();
+}
+
+#[test]
+fn a_client_that_never_reads_costs_neither_memory_nor_the_others() {
+    let (mut program, port, file, line) = orders();
+    let mut good = Session::attach(port);
+    good.logpoint(&file, line, "good {order.id}");
+    let mut silent = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connect");
+    let path = file.to_str().expect("UTF-8");
+    let breakpoints = json!([{ "line": line, "logMessage": "x".repeat(10_000) }]);
+    let set = json!({ "source": { "path": path }, "breakpoints": breakpoints });
+    for (seq, (command, arguments)) in (1..).zip([
+        ("initialize", json!({})),
+        ("attach", json!({})),
+        ("setBreakpoints", set),
+    ]) {
+        silent
+            .write_all(&request(seq, command, &arguments))
+            .expect("the server reads");
+    }
+    program.run("fire");
+    good.outputs(100);
+    let before = program.process().private_memory();
+    // Some 30 MB for the silent one, were it kept.
+    for output in good.outputs(3_000) {
+        assert!(output.text.starts_with("good "), "{output:?}");
+    }
+    let grown = program.process().private_memory().saturating_sub(before);
+    assert!(grown < 8 << 20, "{} KiB more", grown >> 10);
+    reset(silent);
+    good.disconnect();
+    program.quit();
+}
+
+#[test]
+fn half_a_frame_holds_nobody_up() {
+    let (mut program, port, file, line) = orders();
+    let halves: Vec<TcpStream> = (0..8)
+        .map(|cut| {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connect");
+            let frame = request(1, "initialize", &json!({}));
+            stream
+                .write_all(&frame[..frame.len() * cut / 8])
+                .expect("the server reads");
+            stream
+        })
+        .collect();
+    let mut session = Session::attach(port);
+    session.logpoint(&file, line, "{order.id}");
+    program.run("go 1");
+    assert_eq!(session.output().text, "0");
+    drop(halves);
+    program.run("go 1");
+    assert_eq!(session.output().text, "0");
+    session.disconnect();
+    program.quit();
+}
+
+#[test]
+fn a_reset_in_the_middle_of_a_request_leaves_nothing() {
+    let (mut program, port, file, line) = orders();
+    let before = program.process().text();
+    program.run("fire");
+    let path = file.to_str().expect("UTF-8");
+    let breakpoints: Vec<Value> = (line - 20..line + 20)
+        .map(|line| json!({ "line": line, "logMessage": "{nobody} or not" }))
+        .chain([json!({ "line": line, "logMessage": "{order.id}" })])
+        .collect();
+    let set = json!({ "source": { "path": path }, "breakpoints": breakpoints });
+    for round in 0..20_usize {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connect");
+        let mut bytes = request(1, "initialize", &json!({}));
+        bytes.extend(request(2, "attach", &json!({})));
+        bytes.extend(request(3, "setBreakpoints", &set));
+        // In all of it, and behind it: the server works at the last request while the connection goes.
+        let cut = bytes.len() * (round + 1) / 20;
+        stream.write_all(&bytes[..cut]).expect("the server reads");
+        reset(stream);
+    }
+    eventually("the text is restored", || {
+        program.process().text() == before
+    });
+    let mut session = Session::attach(port);
+    session.logpoint(&file, line, "{order.id}");
+    session.output();
+    session.disconnect();
+    assert!(program.process().text() == before);
+    program.quit();
+}
+
+#[test]
+fn a_thousand_connections_leave_nothing() {
+    let (mut program, port, file, line) = orders();
+    drop(Session::attach(port));
+    eventually("the first one is gone", || {
+        Session::attach(port).disconnect();
+        true
+    });
+    let before = program.process().descriptors();
+    for index in 0..1_000 {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connect");
+        match index % 4 {
+            0 => drop(stream),
+            1 => reset(stream),
+            2 => {
+                // The server may have closed it already, when too many are there.
+                let _ = stream.write_all(&request(1, "initialize", &json!({})));
+            }
+            _ => {
+                let _ = stream.write_all(b"GET / HTTP/1.1\r\n\r\n");
+            }
+        }
+    }
+    eventually("all of them are gone", || {
+        program.process().descriptors() <= before
+    });
+    let mut session = Session::attach(port);
+    session.logpoint(&file, line, "{order.id}");
+    program.run("go 1");
+    assert_eq!(session.output().text, "0");
+    assert!(session.try_output(Duration::ZERO).is_none());
+    session.disconnect();
+    program.quit();
+}
