@@ -90,9 +90,11 @@ fn a_client_that_never_reads_costs_neither_memory_nor_the_others() {
     let path = file.to_str().expect("UTF-8");
     let breakpoints = json!([{ "line": line, "logMessage": "x".repeat(10_000) }]);
     let set = json!({ "source": { "path": path }, "breakpoints": breakpoints });
-    for (seq, (command, arguments)) in
-        (1..).zip([("initialize", json!({})), ("attach", json!({})), ("setBreakpoints", set)])
-    {
+    for (seq, (command, arguments)) in (1..).zip([
+        ("initialize", json!({})),
+        ("attach", json!({})),
+        ("setBreakpoints", set),
+    ]) {
         silent
             .write_all(&request(seq, command, &arguments))
             .expect("the server reads");
