@@ -185,6 +185,20 @@ fn threads_that_are_created_while_traced() {
 }
 
 #[test]
+fn a_process_whose_main_thread_has_ended() {
+    let file = source("bin/threads.rs");
+    let mut command = Command::new(fixture("threads", Profile::Release));
+    let mut program = Running::spawn(command.arg("--without-main"));
+    let mut session = Session::attach(program.port());
+    session.logpoint(&file, mark(&file, "hot"), "thread {thread}");
+    assert_eq!(program.ask("serial 4 2", "sum"), "12");
+    session.outputs(8);
+    program.run("sleep");
+    assert_eq!(program.ask("serial 4 2", "sum"), "12");
+    program.quit();
+}
+
+#[test]
 fn threads_that_existed_before_are_traced_only_while_a_site_is_armed() {
     let file = source("bin/threads.rs");
     let mut program = Running::start("threads", Profile::Release);
@@ -239,6 +253,82 @@ fn the_program_stops_and_continues() {
     });
     program.process().signal(libc::SIGCONT);
     assert_eq!(program.ask("hot 10", "hot"), "55");
+    session.disconnect();
+    program.quit();
+}
+
+#[test]
+fn the_program_becomes_another_under_fire() {
+    for round in 0..50 {
+        let file = source("bin/fork_exec.rs");
+        let mut program = unbounded("fork_exec");
+        let mut session = Session::attach(program.port());
+        program.run("fire");
+        // Sometimes while threads are still being seized.
+        session.logpoint(&file, mark(&file, "hot"), "hit");
+        let tracer = tracer(&program);
+        if round % 2 == 0 {
+            session.outputs(3);
+        }
+        program.send("become");
+        let (printed, status) = program.end();
+        assert!(status.success(), "{status}");
+        assert_eq!(printed, ["210"], "the new image runs the line untouched");
+        until("the tracer goes", || !tracer.lives());
+    }
+}
+
+#[test]
+fn a_parent_sees_the_program_stop_and_continue() {
+    let (mut program, mut session, _) = armed("fork_exec", "hit");
+    program.run("fire");
+    let pid = i32::try_from(program.process().pid()).expect("a process id");
+    let seen = |flag: i32| {
+        let mut status = 0;
+        // SAFETY: `status` is a valid place; the child's end, which is not asked for, stays to be waited for.
+        assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, flag) }, pid);
+        status
+    };
+    for _ in 0..20 {
+        session.outputs(3);
+        program.process().signal(libc::SIGSTOP);
+        let status = seen(libc::WUNTRACED);
+        assert!(libc::WIFSTOPPED(status) && libc::WSTOPSIG(status) == libc::SIGSTOP);
+        program.process().signal(libc::SIGCONT);
+        assert!(libc::WIFCONTINUED(seen(libc::WCONTINUED)));
+    }
+    assert_eq!(program.ask("hot 10", "hot"), "55");
+    session.disconnect();
+    program.quit();
+}
+
+#[test]
+fn a_tracer_keeps_no_privilege_that_the_program_gave_up() {
+    // SAFETY: takes nothing.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("skipped: only root can give its user up");
+        return;
+    }
+    let (mut program, mut session, file) = armed("drop_privileges", "hit");
+    let pristine = Running::start("drop_privileges", Profile::Release);
+    let root = tracer(&program);
+    program.run("drop");
+    until("the privileged tracer goes", || !root.lives());
+    // The program may not be traced now: its text is restored.
+    assert_eq!(program.process().tracers(), BTreeSet::new());
+    let undisturbed = pristine.process().text();
+    let now = program.process().text();
+    assert!(
+        now.iter()
+            .all(|(key, bytes)| undisturbed.get(key).is_none_or(|other| other == bytes))
+    );
+    program.run("dumpable");
+    session.logpoints(&file, &[]);
+    session.logpoint(&file, mark(&file, "hot"), "again");
+    assert_eq!(program.ask("hot 10", "hot"), "55");
+    assert_eq!(session.output().text, "again");
+    let user = tracer(&program).field("Uid").expect("it lives");
+    assert!(user.starts_with("65534"), "{user}");
     session.disconnect();
     program.quit();
 }

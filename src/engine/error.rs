@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use nix::sys::prctl;
 use thiserror::Error;
 
+use super::channel::{Channel, Stage};
 use super::displace::Refusal;
-use super::shared::{Channel, Stage};
 
 /// Why there is no tracer.
 #[derive(Debug, Error)]
@@ -126,15 +126,8 @@ pub fn refusal(channel: &Channel) -> EngineError {
 
 /// What may forbid this process to be traced by its own clone.
 fn why_refused() -> Option<(String, &'static str)> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = |name| {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .map_or("", str::trim)
-    };
-    let tracer = field("TracerPid:");
-    if !matches!(tracer, "" | "0") {
+    let tracer = field("/proc/self/status", "TracerPid:");
+    if !matches!(tracer.as_str(), "" | "0") {
         let name = fs::read_to_string(format!("/proc/{tracer}/comm")).unwrap_or_default();
         let reason = format!("process {tracer} ({}) traces it already", name.trim_end());
         return Some((reason, "end that debugger, strace or profiler first"));
@@ -163,7 +156,11 @@ fn why_refused() -> Option<(String, &'static str)> {
             "call prctl(PR_SET_DUMPABLE, 1) before wake, or give the process CAP_SYS_PTRACE",
         ));
     }
-    if !matches!(field("Seccomp:"), "" | "0") {
+    // A filter may be the calling thread's alone, from which the tracer inherits it.
+    if !matches!(
+        field("/proc/thread-self/status", "Seccomp:").as_str(),
+        "" | "0"
+    ) {
         let reason = "a seccomp filter refuses ptrace".into();
         return Some((
             reason,
@@ -171,6 +168,13 @@ fn why_refused() -> Option<(String, &'static str)> {
         ));
     }
     None
+}
+
+/// What follows `name` in a file of lines; nothing where there is no such line.
+fn field(file: &str, name: &str) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let found = text.lines().find_map(|line| line.strip_prefix(name));
+    found.map_or("", str::trim).to_owned()
 }
 
 /// A process' end, as wait(2) encodes it, in words that follow its name.

@@ -4,9 +4,9 @@ use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
 use super::budget;
-use super::shared::Channel;
+use super::channel::Channel;
 use super::sites::{Probe, Site, State};
-use super::sys::{self, CpuSet};
+use super::sys::{self, CpuSet, SignalAction};
 use super::text::{INT3, Text};
 use crate::capture::interp::{self, Machine};
 use crate::symbols::place::Register;
@@ -20,6 +20,8 @@ pub struct Hits<'a> {
     channel: &'a Channel,
     cpu: Cpu,
     event: i32,
+    /// This process, which shares the application's memory, also after the application's first thread has ended.
+    memory: i32,
     /// Where the processor's clock is measured from.
     born: Moment,
 }
@@ -31,6 +33,7 @@ impl<'a> Hits<'a> {
             channel,
             cpu,
             event,
+            memory: sys::process_id(),
             born: Moment::now(),
         }
     }
@@ -80,7 +83,7 @@ impl<'a> Hits<'a> {
             return;
         }
         let mut stopped = Stopped {
-            app: self.channel.shared.app,
+            memory: self.memory,
             tid,
             registers,
         };
@@ -109,9 +112,9 @@ impl<'a> Hits<'a> {
         }
     }
 
-    /// A trap in a thread that blocks or ignores SIGTRAP makes the kernel unblock it and reset the action
-    /// (kernel/signal.c, `force_sig_info_to_task`). The reset is what tells: the action that was there comes back, and
-    /// the thread gets its mask back.
+    /// A trap in a thread that blocks or ignores SIGTRAP makes the kernel unblock it and reset the handler
+    /// (kernel/signal.c, `force_sig_info_to_task`), the rest of the action it leaves. The reset is what tells: the action
+    /// that was there comes back, and the thread gets its mask back.
     fn repair_trap_action(&self, tid: i32) {
         let cell = &self.channel.shared.trap_action;
         let (Ok(now), before) = (sys::signal_action(libc::SIGTRAP), cell.load()) else {
@@ -120,18 +123,59 @@ impl<'a> Hits<'a> {
         if now == before {
             return;
         }
-        if now.handler != libc::SIG_DFL {
+        let reset = SignalAction {
+            handler: libc::SIG_DFL,
+            ..before
+        };
+        let action = if now.handler != libc::SIG_DFL {
             // The application's own doing.
             cell.store(&now);
             return;
-        }
-        // SAFETY: the action was in place a moment ago.
-        let _ = unsafe { sys::set_signal_action(libc::SIGTRAP, &before) };
-        if before.handler != libc::SIG_IGN
+        } else if now == reset {
+            before
+        } else {
+            // The application's doing as well, but whether it set this, or to ignore the signal, the reset hides. A
+            // signal that is ignored by mistake kills nobody.
+            let ignored = SignalAction {
+                handler: libc::SIG_IGN,
+                ..now
+            };
+            cell.store(&ignored);
+            ignored
+        };
+        // SAFETY: the action was in place a moment ago, or ignores the signal.
+        let _ = unsafe { sys::set_signal_action(libc::SIGTRAP, &action) };
+        if action.handler != libc::SIG_IGN
             && let Ok(mask) = sys::signal_mask(tid)
         {
             let _ = sys::set_signal_mask(tid, mask | SIGTRAP_BIT);
         }
+    }
+
+    /// A thread or process that is born in the moment in which its creator's affinity is narrowed inherits that. At its
+    /// first stop its creator is not known: it gets what the last thread had that was narrowed.
+    pub fn widen_newborn(&self, child: i32) {
+        let last = self.channel.narrowed_set();
+        if last != CpuSet::default() && self.affinity(child) == Some(self.cpu.only) {
+            let _ = sys::set_affinity(child, &last);
+        }
+    }
+
+    /// Where that was wrong, the creator, stopped in the call that made `child`, puts it right.
+    pub fn settle_newborn(&self, creator: i32, child: i32) {
+        let (Some(has), Some(wanted)) = (self.affinity(child), self.affinity(creator)) else {
+            return;
+        };
+        let given = has == self.cpu.only || self.cpu.unless_all(has) == self.channel.narrowed_set();
+        if given && has != wanted {
+            let _ = sys::set_affinity(child, &self.cpu.unless_all(wanted));
+        }
+    }
+
+    /// `None` where nobody is narrowed, too.
+    fn affinity(&self, tid: i32) -> Option<CpuSet> {
+        let mut set = CpuSet::default();
+        (self.cpu.shared && sys::affinity(tid, &mut set).is_ok()).then_some(set)
     }
 
     /// Lets the thread go on where the tracer runs: switching to it there costs a tenth of waking another CPU.
@@ -145,12 +189,7 @@ impl<'a> Hits<'a> {
             let _ = sys::resume(tid, 0);
             return;
         };
-        // "All" where the thread was unrestricted, so that it follows when the machine's set is widened later.
-        let back = if before == self.cpu.all {
-            [u64::MAX; 16]
-        } else {
-            before
-        };
+        let back = self.cpu.unless_all(before);
         self.channel.set_narrowed(tid, &back);
         let _ = sys::set_affinity(tid, &narrow);
         let _ = sys::resume(tid, 0);
@@ -187,6 +226,11 @@ impl Cpu {
             all,
             shared: bound && count > 1,
         }
+    }
+
+    /// "All" for a thread that is not restricted, so that it follows when the machine's set is widened later.
+    fn unless_all(&self, set: CpuSet) -> CpuSet {
+        if set == self.all { [u64::MAX; 16] } else { set }
     }
 
     /// What to narrow a thread's set to; `None` where it is so narrow already, or does not have this CPU.
@@ -263,7 +307,8 @@ impl Registers {
 
 /// A stopped thread, as capture programs see it.
 struct Stopped<'a> {
-    app: i32,
+    /// The process to read memory by.
+    memory: i32,
     tid: i32,
     registers: &'a mut Registers,
 }
@@ -300,7 +345,7 @@ impl Machine for Stopped<'_> {
     }
 
     fn read(&mut self, address: u64, out: &mut [u8]) -> usize {
-        sys::read_memory(self.app, address, out)
+        sys::read_memory(self.memory, address, out)
     }
 }
 

@@ -37,7 +37,7 @@ pub fn is_ignored(signal: i32) -> bool {
 }
 
 /// Has the system call that an ignored signal woke the thread from restarted, where it would return EINTR.
-pub fn repair(tid: i32, app: i32, thread: Option<&Thread>) {
+pub fn repair(tid: i32, thread: Option<&Thread>) {
     let (Ok(number), Ok(INTERRUPTED)) = (
         sys::peek_register(tid, SYSCALL),
         sys::peek_register(tid, RESULT),
@@ -49,7 +49,7 @@ pub fn repair(tid: i32, app: i32, thread: Option<&Thread>) {
         return;
     }
     let argument = |offset| sys::peek_register(tid, offset).unwrap_or(0);
-    match timeout(number as i64, app, argument) {
+    match timeout(number as i64, tid, argument) {
         Timeout::None => {}
         Timeout::Register(register) => {
             let register = remaining(register, sys::now() / 1_000_000);
@@ -93,7 +93,7 @@ enum Timeout {
 }
 
 /// Of the calls that return EINTR whatever the action of the signal is (signal(7)); all others the kernel restarts.
-fn timeout(number: i64, app: i32, argument: impl Fn(usize) -> u64) -> Timeout {
+fn timeout(number: i64, tid: i32, argument: impl Fn(usize) -> u64) -> Timeout {
     const THIRD: usize = offset_of!(libc::user_regs_struct, rdx);
     const FOURTH: usize = TIMEOUT;
     const FIFTH: usize = offset_of!(libc::user_regs_struct, r8);
@@ -119,7 +119,7 @@ fn timeout(number: i64, app: i32, argument: impl Fn(usize) -> u64) -> Timeout {
         libc::SYS_io_uring_enter if argument(FOURTH) & EXTENDED != 0 => {
             let mut time = [0; 8];
             let at = argument(FIFTH).wrapping_add(16);
-            match sys::read_memory(app, at, &mut time) {
+            match sys::read_memory(tid, at, &mut time) {
                 8 if u64::from_ne_bytes(time) == 0 => Timeout::None,
                 _ => Timeout::Elsewhere,
             }
@@ -135,17 +135,15 @@ fn timeout(number: i64, app: i32, argument: impl Fn(usize) -> u64) -> Timeout {
 fn remaining(register: u64, now: u64) -> u64 {
     let (timeout, deadline, now) = (register as u32, (register >> 32) as u32, now as u32);
     let left = deadline.wrapping_sub(now) as i32;
-    let left = if register >> 32 != 0 && left <= timeout as i32 && left > -SLACK {
-        left.max(0) as u32
+    if register >> 32 != 0 && left.wrapping_sub(1) <= timeout as i32 && left > -SLACK {
+        let left = (left.max(0) as u32).min(timeout);
+        u64::from(deadline) << 32 | u64::from(left)
     } else {
-        // The first interruption: what is in the upper half, if anything, is no deadline of this call.
-        timeout
-    };
-    let deadline = match now.wrapping_add(left) {
-        0 => 1,
-        deadline => deadline,
-    };
-    u64::from(deadline) << 32 | u64::from(left)
+        // The first interruption: what is in the upper half, if anything, is no deadline of this call. One more, for
+        // `now` is rounded down; and not 0, which says that there is none.
+        let deadline = now.wrapping_add(timeout).wrapping_add(1).max(1);
+        u64::from(deadline) << 32 | u64::from(timeout)
+    }
 }
 
 /// How long after its deadline a call may still be found waiting, in milliseconds.
@@ -160,13 +158,13 @@ mod tests {
         let first = remaining(5_000, 1_000_000);
         assert_eq!(first as u32, 5_000);
         let second = remaining(first, 1_002_000);
-        assert_eq!((second as u32, second >> 32), (3_000, first >> 32));
+        assert_eq!((second as u32, second >> 32), (3_001, first >> 32));
         let third = remaining(second, 1_004_999);
-        assert_eq!(third as u32, 1);
+        assert_eq!(third as u32, 2);
         assert_eq!(remaining(third, 1_005_004) as u32, 0);
         // Across the clock's wrap.
         let first = remaining(5_000, u64::from(u32::MAX) - 100);
-        assert_eq!(remaining(first, u64::from(u32::MAX) + 900) as u32, 4_000);
+        assert_eq!(remaining(first, u64::from(u32::MAX) + 900) as u32, 4_001);
     }
 
     #[test]
@@ -179,22 +177,22 @@ mod tests {
 
     #[test]
     fn calls_without_a_timeout_are_restarted_for_ever() {
-        let app = sys::process_id();
+        let tid = sys::thread_id();
         for number in [
             libc::SYS_semop,
             libc::SYS_epoll_pwait2,
             libc::SYS_io_uring_enter,
         ] {
-            assert_eq!(timeout(number, app, |_| 0), Timeout::None);
+            assert_eq!(timeout(number, tid, |_| 0), Timeout::None);
         }
         assert_eq!(
-            timeout(libc::SYS_epoll_wait, app, |_| u64::from(u32::MAX)),
+            timeout(libc::SYS_epoll_wait, tid, |_| u64::from(u32::MAX)),
             Timeout::None
         );
         assert_eq!(
-            timeout(libc::SYS_epoll_wait, app, |_| 7),
+            timeout(libc::SYS_epoll_wait, tid, |_| 7),
             Timeout::Register(7)
         );
-        assert_eq!(timeout(libc::SYS_recvfrom, app, |_| 0), Timeout::Elsewhere);
+        assert_eq!(timeout(libc::SYS_recvfrom, tid, |_| 0), Timeout::Elsewhere);
     }
 }

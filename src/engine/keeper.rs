@@ -10,8 +10,9 @@ use std::thread::{self, JoinHandle};
 
 use nix::sys::signal::{SigSet, Signal};
 
+use super::channel::{Channel, Progress, Purpose};
 use super::mapping::Mapping;
-use super::shared::{Channel, Progress, Purpose, Shared};
+use super::shared::Shared;
 use super::sites::State;
 use super::sys::{self, SignalAction};
 use super::text::{INT3, Text};
@@ -135,7 +136,7 @@ fn wait_for(pid: i32) -> i32 {
 /// Undoes what a tracer left that ended out of order: patched text, a reset SIGTRAP action, a narrowed thread.
 fn repair(channel: &Channel) {
     let shared = &channel.shared;
-    let text = Text::open(shared.app);
+    let text = Text::open(sys::thread_id());
     for site in shared
         .sites
         .iter()
@@ -183,7 +184,7 @@ fn repair_faults(before: &[(c_int, Result<SignalAction, sys::Errno>)], end: c_in
 
 fn is_patched(address: u64) -> bool {
     let mut byte = [0];
-    sys::read_memory(sys::process_id(), address, &mut byte) == 1 && byte == [INT3]
+    sys::read_memory(sys::thread_id(), address, &mut byte) == 1 && byte == [INT3]
 }
 
 /// For a process that may not open its own memory (not dumpable, without privilege): makes the page writable for a moment.

@@ -1,10 +1,11 @@
 //! Sites, patched text and the tracer: everything that touches running threads.
 //!
 //! [`Engine`] is the side of detrix's own thread. It prepares sites, gives the [`tracer`] its orders by the
-//! [bell](shared::Bell), reads the [`ring`], and does what needs a clock: looking for threads that are not traced yet,
+//! [bell](channel::Bell), reads the [`ring`], and does what needs a clock: looking for threads that are not traced yet,
 //! putting suspended sites back, comparing privileges. The tracer only reacts.
 
 mod budget;
+mod channel;
 pub mod displace;
 mod error;
 mod hit;
@@ -40,9 +41,10 @@ pub use ring::Header;
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::capture::program::Program;
+use channel::{Command, Progress, Purpose};
 use keeper::Tracer;
 use privileges::Privileges;
-use shared::{Command, OwnThread, Progress, Purpose, Shared};
+use shared::{OwnThread, Shared};
 use sites::{Probe, Site, State};
 use trap::TrapHandler;
 
@@ -117,6 +119,8 @@ pub struct Engine {
     next_look: Instant,
     /// Suspensions of each site that were told.
     told: HashMap<u64, u64>,
+    /// Events to tell at the next [`Engine::tick`].
+    lost: Vec<Event>,
     attention: u32,
 }
 
@@ -144,6 +148,7 @@ impl Engine {
             looks: 0,
             next_look: Instant::now(),
             told: HashMap::new(),
+            lost: Vec::new(),
             attention: 0,
         };
         let trial = Tracer::spawn(&engine.shared, Purpose::Trial)
@@ -190,6 +195,20 @@ impl Engine {
             Ok(failures) => failures,
             // Without a tracer no site is in the text: none of what was placed before works either.
             Err(error) => {
+                let placed = |id: &u32| placed.iter().flatten().any(|placed| placed == id);
+                let others: Vec<u32> = self
+                    .probes
+                    .keys()
+                    .copied()
+                    .filter(|id| !placed(id))
+                    .collect();
+                if !others.is_empty() {
+                    self.lost.push(Event::Lost {
+                        reason: error.to_string(),
+                        probes: others,
+                    });
+                    self.shared.call_attention();
+                }
                 let error = Arc::new(error);
                 self.probes
                     .keys()
@@ -244,7 +263,7 @@ impl Engine {
     /// The text at an address as it is without our patches; shorter where it ends.
     fn original_text(&self, address: u64) -> Result<Vec<u8>, PlaceError> {
         let mut code = vec![0; LONGEST_INSTRUCTION];
-        let readable = sys::read_memory(self.shared.app, address, &mut code);
+        let readable = sys::read_memory(sys::thread_id(), address, &mut code);
         code.truncate(readable);
         for (at, byte) in (address..).zip(&mut code) {
             if *byte == text::INT3
@@ -431,7 +450,7 @@ impl Engine {
     /// Does what is due: puts sites back whose window has ended, looks for untraced threads, notices a tracer that died
     /// or that has more privileges than the application.
     pub fn tick(&mut self) -> Vec<Event> {
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut self.lost);
         let attention = self.shared.attention.load(Ordering::Acquire);
         let called = attention != self.attention;
         self.attention = attention;
@@ -557,8 +576,8 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.dismiss();
         let quiet = quiet::wait_until_quiet(&self.shared);
-        self.trap = None;
-        quiet::retire(self.shared.clone(), quiet);
+        let handler = self.trap.take().map(TrapHandler::remove);
+        quiet::retire(self.shared.clone(), handler, quiet);
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::mem;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -14,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::proc;
 use super::shared::Shared;
+use super::trap::Retired;
 
 /// How long sleep waits for threads; what is not quiet by then is kept, and tried again at the next sleep.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -22,15 +22,15 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const OWN_TIME: u64 = 20_000_000;
 
 /// What threads might still be inside of, from earlier times awake.
-static KEPT: Mutex<Vec<Arc<Shared>>> = Mutex::new(Vec::new());
+static KEPT: Mutex<Vec<(Arc<Shared>, Option<Retired>)>> = Mutex::new(Vec::new());
 
 /// Waits until no thread can be in a slot or about to run the SIGTRAP handler; false when that takes too long.
 pub fn wait_until_quiet(shared: &Shared) -> bool {
     let end = Instant::now() + PATIENCE;
-    let mut run_time = HashMap::new();
+    let mut seen = HashMap::new();
     loop {
         let quiet =
-            shared.in_handler.load(Ordering::SeqCst) == 0 && threads_are_out(shared, &mut run_time);
+            shared.in_handler.load(Ordering::SeqCst) == 0 && threads_are_out(shared, &mut seen);
         if quiet || Instant::now() >= end {
             return quiet;
         }
@@ -39,41 +39,57 @@ pub fn wait_until_quiet(shared: &Shared) -> bool {
 }
 
 /// Frees what was shared, unless a thread may be inside; then it is kept until one sleep finds it quiet.
-pub fn retire(shared: Arc<Shared>, quiet: bool) {
+pub fn retire(shared: Arc<Shared>, handler: Option<Retired>, quiet: bool) {
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    let candidates = mem::take(&mut *kept);
-    kept.extend(
-        candidates
-            .into_iter()
-            .filter(|shared| !wait_until_quiet(shared)),
-    );
+    kept.retain(|(shared, _)| !wait_until_quiet(shared));
     if !quiet {
-        kept.push(shared);
+        kept.push((shared, handler));
     }
 }
 
-/// Looks at every thread; `run_time` remembers how long each had run when it was first found running.
-fn threads_are_out(shared: &Shared, run_time: &mut HashMap<i32, u64>) -> bool {
+/// What is known of a thread. With the text restored, one that is out stays out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Out,
+    /// It ran; nanoseconds that it had run for when it was first found so.
+    Running(u64),
+}
+
+/// Looks at every thread that is not known to be out.
+fn threads_are_out(shared: &Shared, seen: &mut HashMap<i32, Seen>) -> bool {
     let mut all_out = true;
     let listed = proc::each_thread(shared.app, |tid| {
-        all_out &= is_out(shared, tid, run_time).unwrap_or(true);
+        let known = seen.get(&tid).copied();
+        if known == Some(Seen::Out) {
+            return;
+        }
+        // One that cannot be looked at is gone.
+        match look(shared, tid, known) {
+            Some(now) => {
+                all_out &= now == Some(Seen::Out);
+                seen.extend(now.map(|now| (tid, now)));
+            }
+            None => drop(seen.remove(&tid)),
+        }
     });
     listed.is_ok() && all_out
 }
 
-/// `None` for a thread that is gone.
-fn is_out(shared: &Shared, tid: i32, run_time: &mut HashMap<i32, u64>) -> Option<bool> {
+/// `None` for a thread that is gone; inside `None` for one that is in a slot or about to run the handler.
+fn look(shared: &Shared, tid: i32, known: Option<Seen>) -> Option<Option<Seen>> {
     let file = |name| fs::read_to_string(format!("/proc/self/task/{tid}/{name}")).ok();
     if has_pending_trap(&file("status")?) {
-        return Some(false);
+        return Some(None);
     }
-    match program_counter(&file("syscall").unwrap_or_default()) {
-        Some(pc) => Some(!shared.slots.contains(pc)),
-        None => {
-            let now = file("schedstat")?.split(' ').next()?.parse().unwrap_or(0);
-            Some(now >= run_time.entry(tid).or_insert(now).saturating_add(OWN_TIME))
-        }
+    if let Some(pc) = program_counter(&file("syscall").unwrap_or_default()) {
+        return Some((!shared.slots.contains(pc)).then_some(Seen::Out));
     }
+    let now = file("schedstat")?.split(' ').next()?.parse().unwrap_or(0);
+    Some(Some(match known {
+        Some(Seen::Running(start)) if now >= start.saturating_add(OWN_TIME) => Seen::Out,
+        Some(running) => running,
+        None => Seen::Running(now),
+    }))
 }
 
 /// In `/proc/PID/task/TID/status`: signals that wait for the thread, bit 0 for signal 1, in hexadecimal.

@@ -123,7 +123,7 @@ fn within_reach(start: u64, near: u64, text: &Range<u64>) -> bool {
 
 /// Maps a region in a gap of the address space as near to `near` as there is.
 fn map_near(near: u64, text: &Range<u64>) -> io::Result<Mapping> {
-    let mut candidates = gaps(&fs::read_to_string("/proc/self/maps")?);
+    let mut candidates = gaps(&fs::read_to_string("/proc/thread-self/maps")?);
     candidates.retain(|start| within_reach(*start, near, text));
     candidates.sort_by_key(|start| start.abs_diff(near));
     for start in candidates {

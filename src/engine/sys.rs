@@ -144,6 +144,21 @@ pub fn set_signal_info(tid: i32, info: &libc::siginfo_t) -> Result<(), Errno> {
     unsafe { ptrace(libc::PTRACE_SETSIGINFO, tid, 0, info as *const _ as usize) }.map(drop)
 }
 
+/// The message of the last event: the new thread's number at a clone.
+pub fn event_message(tid: i32) -> Result<u64, Errno> {
+    let mut value = 0u64;
+    // SAFETY: the kernel stores one word at `data`.
+    unsafe {
+        ptrace(
+            libc::PTRACE_GETEVENTMSG,
+            tid,
+            0,
+            &mut value as *mut u64 as usize,
+        )
+    }?;
+    Ok(value)
+}
+
 /// The kernel's set of 64 signals; bit `n - 1` is signal `n`.
 pub type SignalSet = u64;
 

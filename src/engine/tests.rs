@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+mod refusals;
+
 use super::*;
 use crate::capture::compile::{Limits, compile};
 use crate::capture::template::Template;
@@ -64,6 +66,11 @@ fn text() -> Vec<u8> {
 fn tracer_pid(engine: &Engine) -> i32 {
     let tracer = engine.tracer.as_ref().expect("a site is armed");
     tracer.channel.tracer.load(Ordering::Acquire)
+}
+
+/// The handler alone: libc adds flags of its own to an action that it puts back.
+fn trap_handler() -> usize {
+    sys::signal_action(libc::SIGTRAP).unwrap().handler
 }
 
 fn traced() -> usize {
@@ -156,10 +163,12 @@ fn a_killed_tracer_hurts_nobody() {
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
+                let all = affinity();
                 while !stop.load(Ordering::Relaxed) {
                     let n = calls.fetch_add(1, Ordering::Relaxed);
                     assert_eq!(target(n), n * 3);
                 }
+                assert_eq!(affinity(), all, "no tracer's death left it narrowed");
             });
         }
         let mut engine = engine();
@@ -214,11 +223,11 @@ fn a_thread_that_blocks_sigtrap_keeps_its_mask_and_the_action() {
 #[test]
 fn sleep_puts_the_signal_action_back() {
     let _alone = alone();
-    let before = sys::signal_action(libc::SIGTRAP);
+    let before = trap_handler();
     let engine = engine();
-    assert_ne!(sys::signal_action(libc::SIGTRAP), before);
+    assert_ne!(trap_handler(), before);
     drop(engine);
-    assert_eq!(sys::signal_action(libc::SIGTRAP), before);
+    assert_eq!(trap_handler(), before);
 }
 
 #[test]
@@ -324,4 +333,61 @@ fn ignored_signals_neither_end_nor_prolong_a_wait() {
     }
     engine.change(&[1], Vec::new());
     drop(engine);
+}
+
+/// The calling thread's affinity.
+fn affinity() -> sys::CpuSet {
+    let mut set = sys::CpuSet::default();
+    sys::affinity(0, &mut set).unwrap();
+    set
+}
+
+#[test]
+fn a_thread_born_of_a_hot_one_may_run_where_that_may() {
+    let _alone = alone();
+    let mut engine = engine();
+    assert!(engine.change(&[], vec![placement(1)])[0].is_ok());
+    let all = affinity();
+    let thread = std::thread::spawn(move || {
+        for _ in 0..2_000 {
+            target(1);
+            let child = std::thread::spawn(affinity).join().unwrap();
+            if child != all {
+                return Some(child);
+            }
+        }
+        None
+    });
+    while !thread.is_finished() {
+        engine.read(usize::MAX, |_, _| ());
+        engine.tick();
+    }
+    assert_eq!(thread.join().unwrap(), None);
+    engine.change(&[1], Vec::new());
+    drop(engine);
+}
+
+#[test]
+fn what_the_program_does_to_sigtrap_while_awake_stays() {
+    extern "C" fn handler(_: i32) {}
+    let _alone = alone();
+    let before = sys::signal_action(libc::SIGTRAP).unwrap();
+    let mut engine = engine();
+    assert!(engine.change(&[], vec![placement(1)])[0].is_ok());
+    for action in [libc::SIG_IGN, handler as extern "C" fn(i32) as usize] {
+        // SAFETY: a handler that does nothing, or none.
+        unsafe { libc::signal(libc::SIGTRAP, action) };
+        for _ in 0..3 {
+            std::thread::spawn(|| target(1)).join().unwrap();
+            assert_eq!(sys::signal_action(libc::SIGTRAP).unwrap().handler, action);
+        }
+    }
+    engine.change(&[1], Vec::new());
+    drop(engine);
+    assert_eq!(
+        sys::signal_action(libc::SIGTRAP).unwrap().handler,
+        handler as extern "C" fn(i32) as usize
+    );
+    // SAFETY: the action from before.
+    unsafe { sys::set_signal_action(libc::SIGTRAP, &before) }.unwrap();
 }

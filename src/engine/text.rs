@@ -12,7 +12,7 @@ pub struct Text {
 }
 
 impl Text {
-    /// Opens the memory of `pid` for writing; needs the right to trace it.
+    /// Opens the memory of a process, or of one of its threads, for writing; needs the right to trace it.
     pub fn open(pid: i32) -> Result<Self, sys::Errno> {
         sys::open(&proc::path(pid, b"/mem"), libc::O_RDWR).map(|fd| Self { fd })
     }

@@ -13,8 +13,9 @@ use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
 use std::os::fd::AsRawFd;
 
+use super::channel::{Channel, Command, Progress, Purpose, Stage, rung_at};
 use super::hit::{Cpu, Hits, Registers};
-use super::shared::{Channel, Command, Progress, Purpose, Shared, Stage, rung_at};
+use super::shared::Shared;
 use super::sites::{Site, State};
 use super::sys::{self, Change, Errno};
 use super::text::{INT3, Text};
@@ -100,7 +101,8 @@ impl<'a> Tracer<'a> {
         while channel.go.load(Ordering::Acquire) == 0 {
             sys::futex_wait(&channel.go, 0);
         }
-        let text = Text::open(shared.app).map_err(at(Stage::Memory))?;
+        // Not the process: its first thread may have ended, and has no memory then.
+        let text = Text::open(channel.keeper.load(Ordering::Acquire)).map_err(at(Stage::Memory))?;
         let hits = Hits::new(channel, Cpu::claim(), event);
         let mut tracer = Self {
             channel,
@@ -245,7 +247,12 @@ impl<'a> Tracer<'a> {
                 event: libc::PTRACE_EVENT_EXEC,
                 ..
             } => self.executed(tid),
-            Change::Stopped { .. } => drop(sys::resume(tid, 0)),
+            Change::Stopped { .. } => {
+                if let Ok(child) = sys::event_message(tid) {
+                    self.hits.settle_newborn(tid, child as i32);
+                }
+                let _ = sys::resume(tid, 0);
+            }
         }
         false
     }
@@ -290,7 +297,7 @@ impl<'a> Tracer<'a> {
         }
         let thread = self.channel.threads.find(tid);
         let signal = if interrupted::is_ignored(signal) && self.is_thread(tid) {
-            interrupted::repair(tid, self.shared.app, thread);
+            interrupted::repair(tid, thread);
             0
         } else {
             if let Some(thread) = thread {
@@ -334,7 +341,10 @@ impl<'a> Tracer<'a> {
         if self.channel.threads.find(tid).is_some() {
             // Not its first stop: a group stop ended.
             let _ = sys::resume(tid, 0);
-        } else if self.shares_memory(tid) {
+            return;
+        }
+        self.hits.widen_newborn(tid);
+        if self.shares_memory(tid) {
             self.channel.threads.insert(tid);
             let _ = sys::resume(tid, 0);
         } else {

@@ -5,11 +5,13 @@
 //! goes to the handler that was there before, or does what it would have done.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::shared::{Shared, rung_at};
+use super::channel::rung_at;
+use super::shared::Shared;
 use super::sys;
 use super::text::INT3;
 
@@ -65,20 +67,36 @@ impl TrapHandler {
     }
 }
 
-impl Drop for TrapHandler {
-    fn drop(&mut self) {
+impl TrapHandler {
+    /// Puts the previous action back. What a thread may still look at that was on its way into the handler is the
+    /// caller's to free, when there can be none.
+    pub fn remove(self) -> Retired {
+        self.put_back();
+        let active = ManuallyDrop::new(self).active;
+        // SAFETY: made by `Box::into_raw`; the value that owned it is not dropped, and no new handler finds it.
+        let active = unsafe { Box::from_raw(active) };
+        Retired { _active: active }
+    }
+
+    fn put_back(&self) {
         if current_action().is_ok_and(|action| is_ours(&action)) {
             // SAFETY: the action that was there before us.
             unsafe { libc::sigaction(libc::SIGTRAP, &self.active().previous, ptr::null_mut()) };
         }
         ACTIVE.store(ptr::null_mut(), Ordering::SeqCst);
-        // A handler that read the pointer just before counts itself only after that; it would have had to be delivered
-        // before the action was put back. What it reads is therefore kept, a few bytes per wake, where any is inside.
-        if self.active().shared.in_handler.load(Ordering::SeqCst) == 0 {
-            // SAFETY: made by `Box::into_raw`; nobody finds it any more.
-            drop(unsafe { Box::from_raw(self.active) });
-        }
     }
+}
+
+impl Drop for TrapHandler {
+    /// Keeps what a handler may look at; see [`TrapHandler::remove`].
+    fn drop(&mut self) {
+        self.put_back();
+    }
+}
+
+/// What the handler worked on.
+pub struct Retired {
+    _active: Box<Active>,
 }
 
 fn is_ours(action: &libc::sigaction) -> bool {
@@ -186,7 +204,7 @@ unsafe fn die(signal: libc::c_int, context: *mut libc::c_void) {
             &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs[libc::REG_RIP as usize];
         let mut byte = [0];
         let before = (*pc as u64).wrapping_sub(1);
-        if sys::read_memory(sys::process_id(), before, &mut byte) == 1 && byte == [INT3] {
+        if sys::read_memory(sys::thread_id(), before, &mut byte) == 1 && byte == [INT3] {
             *pc = before as i64;
         } else {
             libc::raise(signal);

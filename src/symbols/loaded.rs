@@ -42,7 +42,7 @@ pub fn list() -> Vec<Loaded> {
         };
         let name = library.name().to_string_lossy().into_owned();
         let path = if all.is_empty() {
-            PathBuf::from("/proc/self/exe")
+            PathBuf::from("/proc/thread-self/exe")
         } else {
             PathBuf::from(library.name())
         };

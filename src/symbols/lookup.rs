@@ -23,9 +23,13 @@ use super::path::{self, Fit};
 /// How many addresses a line may have. Lines of std have tens of thousands in big binaries; no user means those.
 pub const MAX_ADDRESSES: usize = 1024;
 
-/// How many bytes of `.debug_info` are read for inlined calls and for functions. What mentions users' files is less;
-/// the units that mention, say, `option.rs` are all units.
+/// How many bytes of `.debug_info` are read of units that have rows of the line. Only lines of std are in more.
 const MAX_READ: u64 = 64 << 20;
+
+/// Up to how many bytes units are read that mention the file, and have no rows of the line: for inlined calls at it, and
+/// for the function that it is in. A megabyte takes some 15 ms. Units that mention a user's file are fewer than this;
+/// those that mention, say, `option.rs` are all there are.
+const MAX_SEARCHED: u64 = 4 << 20;
 
 /// Where a line is in the code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,20 +99,15 @@ pub fn find_line(
     if rough > MAX_ADDRESSES * 16 {
         return Err(too_many(rough));
     }
-    let all: u64 = tables
-        .iter()
-        .map(|table| table.unit.header.length_including_self() as u64)
-        .sum();
-    if all > MAX_READ {
-        tables.retain(|table| table.rows_at(line).next().is_some());
-    }
+    let selected = select(&tables, line).ok_or_else(|| too_many(rough))?;
     let mut found = line;
-    let mut addresses = addresses(&tables, line)?;
+    let mut addresses = addresses(&selected, line)?;
     if addresses.is_empty()
-        && let Some(below) = slide(&tables, line)?
+        && let Some(below) = slide(&selected, line)?
     {
         found = below;
-        addresses = self::addresses(&tables, below)?;
+        let selected = select(&tables, below).ok_or_else(|| too_many(rough))?;
+        addresses = self::addresses(&selected, below)?;
     }
     match addresses.len() {
         0 => Err(LineError::NoCode { path, line }),
@@ -119,6 +118,28 @@ pub fn find_line(
             addresses,
         }),
     }
+}
+
+/// The units to read for a line: all that have rows of it, then those that say most about the file. `None` where that is
+/// too much.
+fn select<'t, 'a>(tables: &'t [Table<'a>], line: u64) -> Option<Vec<&'t Table<'a>>> {
+    let here = |table: &Table<'_>| table.rows_at(line).next().is_some();
+    let mut sorted: Vec<(bool, &Table<'a>)> =
+        tables.iter().map(|table| (here(table), table)).collect();
+    sorted.sort_by_key(|(here, table)| std::cmp::Reverse((*here, table.rows.rows.len())));
+    let mut selected = Vec::new();
+    let mut read = 0u64;
+    for (here, table) in sorted {
+        read = read.saturating_add(table.unit.header.length_including_self() as u64);
+        if selected.is_empty() || read <= if here { MAX_READ } else { MAX_SEARCHED } {
+            selected.push(table);
+        } else if here {
+            return None;
+        } else {
+            break;
+        }
+    }
+    Some(selected)
 }
 
 /// The mentions of the file that fits best, by module.
@@ -240,7 +261,7 @@ impl<'a> Table<'a> {
 }
 
 /// The chosen addresses of a line in all units.
-fn addresses(tables: &[Table<'_>], line: u64) -> gimli::Result<Vec<LineAddress>> {
+fn addresses(tables: &[&Table<'_>], line: u64) -> gimli::Result<Vec<LineAddress>> {
     let mut all = Vec::new();
     for table in tables {
         let functions = table.functions()?;
@@ -412,7 +433,7 @@ struct Extent {
 }
 
 /// The next line with code in the function that a line is in.
-fn slide(tables: &[Table<'_>], line: u64) -> gimli::Result<Option<u64>> {
+fn slide(tables: &[&Table<'_>], line: u64) -> gimli::Result<Option<u64>> {
     let mut extents: BTreeMap<(u64, String), Extent> = BTreeMap::new();
     for table in tables {
         let functions = table.functions()?;

@@ -14,6 +14,9 @@
 //!    that was removed nothing is read. Only what is needed must be there already.
 //! 4. Bytes that are both are shown. Losing a value that nobody reads any more is the price.
 //!
+//! This is for variables with one place in their whole scope. A list of places comes from LLVM's record of the value
+//! itself, which stays right when stores move.
+//!
 //! Places are shared: where the scope of a variable ends, another variable's begins. So step 3 ends with the scope.
 //! A call may read what it was not passed, if the address was stored somewhere before; as LLVM does, this only counts
 //! an address that was stored, not one that an earlier call was passed (most parameters are known to be not kept).
@@ -145,25 +148,68 @@ impl Stack {
 
     /// The runs of bytes of an object that hold its value, as offsets in it.
     pub fn valid(&self, object: &Object<'_>) -> Vec<Range<u64>> {
-        let past = self.past(object);
+        let view = View::new(self, object);
+        let past = view.past();
         let Some(written) = past.get(self.here).and_then(|past| *past) else {
             return Vec::new();
         };
-        let needed = self.needed(object, &past);
+        let needed = view.needed(&past);
         let needed = needed.get(self.here).map_or(0, |needed| needed.0);
         object.runs(Bytes(written.written.0 & needed))
     }
+}
+
+/// A function's blocks as one object sees them.
+struct View<'a> {
+    flow: &'a Flow,
+    object: &'a Object<'a>,
+    blocks: Vec<Block>,
+}
+
+#[derive(Default)]
+struct Block {
+    /// Those that concern the object.
+    events: Vec<Event>,
+    range: Range<u64>,
+    /// The part in the object's scope.
+    inside: Range<u64>,
+}
+
+impl<'a> View<'a> {
+    fn new(stack: &'a Stack, object: &'a Object<'a>) -> Self {
+        let all = stack.events.iter().flatten();
+        let mut kinds = all.map(|event| event.kind);
+        let is_kept = kinds.any(|kind| matches!(kind, Kind::Keep(at) if object.contains(at)));
+        let concerns = |event: &&Event| match event.kind {
+            Kind::Read(at, size) | Kind::Write(at, size) => object.touched(at, size).0 != 0,
+            Kind::ReadIn(at) | Kind::Keep(at) | Kind::Pass(at) => object.contains(at),
+            Kind::Call => is_kept,
+        };
+        let block = |(index, events): (usize, &Vec<Event>)| {
+            let range = stack.flow.range(index).unwrap_or_default();
+            Block {
+                events: events.iter().filter(concerns).copied().collect(),
+                inside: object.inside(&range),
+                range,
+            }
+        };
+        Self {
+            flow: &stack.flow,
+            object,
+            blocks: stack.events.iter().enumerate().map(block).collect(),
+        }
+    }
 
     /// What every path to the start of each block has done; `None` where none leads.
-    fn past(&self, object: &Object<'_>) -> Vec<Option<Past>> {
-        let mut past: Vec<Option<Past>> = vec![None; self.flow.len()];
+    fn past(&self) -> Vec<Option<Past>> {
+        let mut past: Vec<Option<Past>> = vec![None; self.blocks.len()];
         let nothing = Past {
             written: Bytes(0),
             kept: false,
         };
         let mut queue = vec![(self.flow.entry(), nothing)];
-        while let Some((block, from)) = queue.pop() {
-            let Some(known) = past.get_mut(block) else {
+        while let Some((index, from)) = queue.pop() {
+            let (Some(known), Some(block)) = (past.get_mut(index), self.blocks.get(index)) else {
                 continue;
             };
             let now = match *known {
@@ -177,90 +223,86 @@ impl Stack {
                 continue;
             }
             *known = Some(now);
-            let end = self.pass(object, block, now, |_, _| {});
-            queue.extend(self.flow.successors(block).map(|next| (next, end)));
+            let end = block.pass(self.object, now, |_, _| {});
+            queue.extend(self.flow.successors(index).map(|next| (next, end)));
         }
-        past
-    }
-
-    /// Goes through a block. `each` sees what holds before each event.
-    fn pass(
-        &self,
-        object: &Object<'_>,
-        block: usize,
-        mut past: Past,
-        mut each: impl FnMut(&Event, Past),
-    ) -> Past {
-        let range = self.flow.range(block).unwrap_or_default();
-        let inside = object.inside(&range);
-        past.kept &= inside.start == range.start;
-        for event in self.events.get(block).into_iter().flatten() {
-            past.kept &= event.address < inside.end;
-            each(event, past);
-            match event.kind {
-                Kind::Write(at, size) => past.written.0 |= object.covered(at, size).0,
-                Kind::Pass(at) if object.contains(at) => past.written = object.all(),
-                Kind::Call if past.kept => past.written = object.all(),
-                Kind::Keep(at) if object.contains(at) => {
-                    past.kept = inside.contains(&event.address);
-                }
-                _ => {}
-            }
-        }
-        past.kept &= inside.end == range.end;
         past
     }
 
     /// What some path from the start of each block reads before it writes it.
-    fn needed(&self, object: &Object<'_>, past: &[Option<Past>]) -> Vec<Bytes> {
-        let mut needed = vec![Bytes(0); self.flow.len()];
+    fn needed(&self, past: &[Option<Past>]) -> Vec<Bytes> {
+        let mut needed = vec![Bytes(0); self.blocks.len()];
         let mut changed = true;
         while changed {
             changed = false;
-            for block in (0..self.flow.len()).rev() {
-                let Some(past) = past.get(block).copied().flatten() else {
+            for (index, block) in self.blocks.iter().enumerate().rev() {
+                let Some(past) = past.get(index).copied().flatten() else {
                     continue;
                 };
-                let range = self.flow.range(block).unwrap_or_default();
-                let inside = object.inside(&range);
-                let mut now = 0;
-                if inside.end == range.end {
-                    let after = self
-                        .flow
-                        .successors(block)
-                        .filter_map(|next| needed.get(next));
-                    now = after.fold(0, |all, next| all | next.0);
-                }
-                let mut events = Vec::new();
-                self.pass(object, block, past, |event, past| {
-                    events.push((*event, past.kept));
-                });
-                for (event, kept) in events.into_iter().rev() {
-                    if !inside.contains(&event.address) {
-                        continue;
-                    }
-                    match event.kind {
-                        Kind::Write(at, size) => now &= !object.touched(at, size).0,
-                        Kind::Read(at, size) => now |= object.touched(at, size).0,
-                        Kind::ReadIn(at) | Kind::Pass(at) if object.contains(at) => {
-                            now = object.all().0;
-                        }
-                        Kind::Call if kept => now = object.all().0,
-                        _ => {}
-                    }
-                }
-                if inside.start != range.start {
-                    now = 0;
-                }
-                if let Some(before) = needed.get_mut(block)
-                    && before.0 != now
+                let after = self.flow.successors(index);
+                let after = after.filter_map(|next| needed.get(next));
+                let after = after.fold(0, |all, next| all | next.0);
+                let now = block.needed(self.object, past, Bytes(after));
+                if let Some(before) = needed.get_mut(index)
+                    && *before != now
                 {
-                    before.0 = now;
+                    *before = now;
                     changed = true;
                 }
             }
         }
         needed
+    }
+}
+
+impl Block {
+    /// Goes through the block. `each` sees what holds before each event.
+    fn pass(
+        &self,
+        object: &Object<'_>,
+        mut past: Past,
+        mut each: impl FnMut(&Event, Past),
+    ) -> Past {
+        past.kept &= self.inside.start == self.range.start;
+        for event in &self.events {
+            past.kept &= event.address < self.inside.end;
+            each(event, past);
+            match event.kind {
+                Kind::Write(at, size) => past.written.0 |= object.covered(at, size).0,
+                Kind::Pass(_) => past.written = object.all(),
+                Kind::Call if past.kept => past.written = object.all(),
+                Kind::Keep(_) => past.kept = self.inside.contains(&event.address),
+                Kind::Call | Kind::Read(..) | Kind::ReadIn(_) => {}
+            }
+        }
+        past.kept &= self.inside.end == self.range.end;
+        past
+    }
+
+    /// What is needed at the block's start, where `after` is at its end.
+    fn needed(&self, object: &Object<'_>, past: Past, after: Bytes) -> Bytes {
+        let mut kept = Vec::new();
+        self.pass(object, past, |_, past| kept.push(past.kept));
+        let mut now = if self.inside.end == self.range.end {
+            after.0
+        } else {
+            0
+        };
+        let events = self.events.iter().zip(kept).rev();
+        for (event, kept) in events.filter(|(event, _)| self.inside.contains(&event.address)) {
+            match event.kind {
+                Kind::Write(at, size) => now &= !object.touched(at, size).0,
+                Kind::Read(at, size) => now |= object.touched(at, size).0,
+                Kind::ReadIn(_) | Kind::Pass(_) => now = object.all().0,
+                Kind::Call if kept => now = object.all().0,
+                Kind::Call | Kind::Keep(_) => {}
+            }
+        }
+        if self.inside.start == self.range.start {
+            Bytes(now)
+        } else {
+            Bytes(0)
+        }
     }
 }
 
@@ -511,7 +553,10 @@ fn note(
         }
     }
     if is_call(instruction) {
-        for at in ARGUMENTS.iter().filter_map(|&register| *registers.get(register)?) {
+        for at in ARGUMENTS
+            .iter()
+            .filter_map(|&register| *registers.get(register)?)
+        {
             add(Kind::Pass(at));
         }
         add(Kind::Call);
@@ -558,4 +603,96 @@ fn number(register: Register) -> Option<usize> {
         Register::R15 => 15,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(size: u64) -> Object<'static> {
+        Object {
+            start: -40,
+            size,
+            scope: &[],
+        }
+    }
+
+    #[test]
+    fn a_write_covers_whole_units_and_a_read_touches_parts() {
+        let small = object(24);
+        assert_eq!(small.runs(small.covered(-40, 24)), [0..24]);
+        assert_eq!(small.runs(small.covered(-32, 100)), [8..24]);
+        assert_eq!(small.runs(small.covered(-64, 25)), [0..1]);
+        assert!(small.runs(small.covered(-64, 24)).is_empty());
+        assert!(small.runs(small.touched(-16, 8)).is_empty());
+        let large = object(1000);
+        assert_eq!(large.unit(), 8);
+        assert_eq!(large.runs(large.covered(-39, 16)), [8..16]);
+        assert_eq!(large.runs(large.touched(-39, 16)), [0..24]);
+        assert_eq!(large.runs(large.all()), [0..1000]);
+        assert_eq!(object(1001).runs(object(1001).all()), [0..1001]);
+    }
+
+    /// Decodes bytes at 0x1000 and follows the registers.
+    fn registers_after(bytes: &[u8]) -> (Registers, Vec<Kind>) {
+        let mut factory = InstructionInfoFactory::new();
+        let mut registers: Registers = [None; 16];
+        registers[usize::from(RSP)] = Some(-8);
+        let mut events = Vec::new();
+        for instruction in Decoder::with_ip(64, bytes, 0x1000, DecoderOptions::NONE) {
+            note(&instruction, &registers, &mut factory, &mut events);
+            step(&instruction, &mut registers, &mut factory);
+        }
+        (
+            registers,
+            events.into_iter().map(|event| event.kind).collect(),
+        )
+    }
+
+    #[test]
+    fn addresses_are_followed_through_registers() {
+        // push rbp; mov rbp, rsp; push rbx; sub rsp, 0x28; lea rbx, [rsp+8]; mov rdi, rbx; mov eax, 1
+        let prologue = [
+            0x55, 0x48, 0x89, 0xe5, 0x53, 0x48, 0x83, 0xec, 0x28, 0x48, 0x8d, 0x5c, 0x24, 0x08,
+            0x48, 0x89, 0xdf, 0xb8, 1, 0, 0, 0,
+        ];
+        let (registers, _) = registers_after(&prologue);
+        assert_eq!(registers[usize::from(RSP)], Some(-64));
+        assert_eq!(registers[usize::from(RBP)], Some(-16));
+        assert_eq!((registers[3], registers[5]), (Some(-56), Some(-56)));
+        assert_eq!(registers[0], None);
+        // call +0: rbx survives, rdi does not.
+        let call = [&prologue[..], &[0xe8, 0, 0, 0, 0]].concat();
+        let (registers, events) = registers_after(&call);
+        assert_eq!((registers[3], registers[5]), (Some(-56), None));
+        assert_eq!(registers[usize::from(RSP)], Some(-64));
+        assert!(
+            events.ends_with(&[Kind::Pass(-56), Kind::Call]),
+            "{events:?}"
+        );
+        // and rsp, -64: nobody knows.
+        let (registers, _) = registers_after(&[0x48, 0x83, 0xe4, 0xc0]);
+        assert_eq!(registers[usize::from(RSP)], None);
+    }
+
+    #[test]
+    fn reads_writes_and_stored_addresses_are_seen() {
+        // sub rsp, 0x18; mov [rsp+8], rdi; add qword [rsp], 1; lea rax, [rsp+8]; mov [rsp+0x10], rax;
+        // mov eax, [rsp+rcx*4+8]
+        let (_, events) = registers_after(&[
+            0x48, 0x83, 0xec, 0x18, 0x48, 0x89, 0x7c, 0x24, 0x08, 0x48, 0x83, 0x04, 0x24, 0x01,
+            0x48, 0x8d, 0x44, 0x24, 0x08, 0x48, 0x89, 0x44, 0x24, 0x10, 0x8b, 0x44, 0x8c, 0x08,
+        ]);
+        assert_eq!(
+            events,
+            [
+                Kind::Write(-24, 8),
+                Kind::Read(-32, 8),
+                Kind::Write(-32, 8),
+                Kind::Write(-16, 8),
+                Kind::Keep(-24),
+                Kind::ReadIn(-24),
+            ]
+        );
+    }
 }

@@ -9,6 +9,7 @@ use super::scope::Variable;
 use super::types::{TypeKind, TypeSource};
 use super::*;
 
+mod files;
 mod sample;
 
 const SAMPLE: &str = concat!("symbols/tests/", "sample.rs");
@@ -61,7 +62,7 @@ fn agrees_with_addr2line(
     symbols: &Symbols,
     oracle: &addr2line::Loader,
     path: &str,
-    lines: std::ops::RangeInclusive<u64>,
+    lines: impl Iterator<Item = u64>,
 ) -> (usize, usize) {
     let bias = bias(symbols);
     let (mut found, mut addresses) = (0, 0);
@@ -129,7 +130,7 @@ fn agrees_with_addr2line(
 #[test]
 fn addr2line_agrees_on_every_line() {
     let symbols = Symbols::load().unwrap();
-    let oracle = addr2line::Loader::new("/proc/self/exe").unwrap();
+    let oracle = addr2line::Loader::new("/proc/thread-self/exe").unwrap();
     sample::run();
     for (path, lines, least) in [
         (SAMPLE, 1..=100, 30),
@@ -139,6 +140,63 @@ fn addr2line_agrees_on_every_line() {
         let (found, addresses) = agrees_with_addr2line(&symbols, &oracle, path, lines);
         println!("{path}: {found} lines, {addresses} addresses");
         assert!(found >= least, "{path}: only {found} lines");
+    }
+}
+
+#[test]
+fn addr2line_agrees_on_optimized_programs() {
+    use detrix_test_support::{Profile, fixture, source};
+    for (name, files) in [
+        ("values", &["bin/values.rs"][..]),
+        ("scope_sunk", &["bin/scope_sunk.rs"]),
+        (
+            "every_line",
+            &[
+                "bin/every_line/main.rs",
+                "bin/every_line/deflate.rs",
+                "bin/every_line/json.rs",
+                "bin/every_line/net.rs",
+                "bin/every_line/search.rs",
+            ],
+        ),
+    ] {
+        let program = fixture(name, Profile::Release);
+        let symbols = of_file(program.to_str().unwrap());
+        let oracle = addr2line::Loader::new(&program).unwrap();
+        let started = std::time::Instant::now();
+        for file in files {
+            let path = source(file);
+            let lines = std::fs::read_to_string(&path).unwrap().lines().count() as u64;
+            let path = path.to_str().unwrap();
+            // Each line takes its time in an unoptimized test.
+            let step = if lines > 300 { 7 } else { 1 };
+            let sample = (1..=lines).step_by(step);
+            let (found, addresses) = agrees_with_addr2line(&symbols, &oracle, path, sample);
+            println!("{file}: {found} of {lines} lines, {addresses} addresses");
+            assert!(
+                found * step * 3 >= lines as usize,
+                "{file}: only {found} lines"
+            );
+        }
+        if name == "every_line" {
+            // std has a copy of the same crate.
+            for name in ["inflate/core.rs", "deflate/core.rs"] {
+                let files = match symbols.find_line(name, 100) {
+                    Err(LineError::AmbiguousPath { files, .. }) => files,
+                    Ok(LineMatch { path, .. }) | Err(LineError::NoCode { path, .. }) => vec![path],
+                    Err(error) => panic!("{name}: {error}"),
+                };
+                let path = files
+                    .iter()
+                    .find(|file| file.contains("/registry/"))
+                    .unwrap_or_else(|| panic!("{files:?}"));
+                let lines = (1..2400).step_by(11);
+                let (found, addresses) = agrees_with_addr2line(&symbols, &oracle, path, lines);
+                println!("{path}: {found} lines, {addresses} addresses");
+                assert!(found >= 100, "{path}: only {found} lines");
+            }
+        }
+        println!("{name}: {:?}", started.elapsed());
     }
 }
 
@@ -302,8 +360,57 @@ fn an_argument_passed_by_a_pointer_on_the_stack_is_not_shown() {
     );
 }
 
+/// Held by tests that count on the list of libraries, or change it.
+static LIBRARIES: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+#[test]
+fn a_library_comes_and_goes() {
+    use detrix_test_support::{Profile, mark, plugin, root};
+    let guard = LIBRARIES.lock();
+    let source = root().join("fixtures/plugin/src/lib.rs");
+    let line = mark(&source, "plugin").into();
+    let source = source.to_str().unwrap();
+    let library = plugin(Profile::Release);
+    let library = std::ffi::CString::new(library.to_str().unwrap()).unwrap();
+
+    let mut symbols = Symbols::load().unwrap();
+    let count = symbols.text().count();
+    assert!(symbols.find_line(source, line).is_err());
+    let mut last = None;
+    for round in 0..2 {
+        // SAFETY: dlopen(3) of a library whose initializers are Rust's own.
+        let handle = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW) };
+        assert!(!handle.is_null());
+        assert!(symbols.refresh() && !symbols.refresh(), "round {round}");
+        let found = symbols.find_line(source, line).unwrap();
+        let address = found.addresses[0].address;
+        assert!(symbols.text_at(address).is_some());
+        let scope = symbols.scope_at(address).unwrap();
+        assert_eq!(found.addresses[0].function, "detrix_fixture_plugin::settle");
+        let mut all = scope.variables.iter();
+        let ty = all
+            .find(|variable| &*variable.name == "quantity")
+            .unwrap()
+            .ty;
+        assert_eq!(&*symbols.load(ty).unwrap().name, "u32");
+        assert_ne!(last, Some(ty), "a type of the library before");
+
+        // SAFETY: nothing of the library is in use.
+        assert_eq!(unsafe { libc::dlclose(handle) }, 0);
+        assert!(symbols.refresh() && !symbols.refresh(), "round {round}");
+        assert!(symbols.find_line(source, line).is_err());
+        assert!(symbols.text_at(address).is_none());
+        assert!(symbols.scope_at(address).is_err());
+        assert!(symbols.load(ty).is_err());
+        assert_eq!(symbols.text().count(), count);
+        last = Some(ty);
+    }
+    drop(guard);
+}
+
 #[test]
 fn nothing_changes_between_two_looks() {
+    let guard = LIBRARIES.lock();
     let mut symbols = Symbols::load().unwrap();
     assert!(!symbols.refresh());
     let here = nothing_changes_between_two_looks as fn() as usize as u64;
@@ -318,12 +425,13 @@ fn nothing_changes_between_two_looks() {
             .iter()
             .all(|module| !module.module.contains("deps/detrix"))
     );
+    drop(guard);
 }
 
 /// A copy of this program with damage in its debug information, the same at each run.
 fn damaged(seed: u64, path: &std::path::Path) {
     use object::{Object, ObjectSection};
-    let mut bytes = std::fs::read("/proc/self/exe").unwrap();
+    let mut bytes = std::fs::read("/proc/thread-self/exe").unwrap();
     let file = object::read::elf::ElfFile64::<object::LittleEndian>::parse(&*bytes).unwrap();
     let names = [
         ".debug_info",
@@ -484,5 +592,7 @@ fn census() {
             }
         }
     }
-    println!("{sites} sites: {whole} whole, {part} in part, {gone} missing; slowest scope {longest:?}");
+    println!(
+        "{sites} sites: {whole} whole, {part} in part, {gone} missing; slowest scope {longest:?}"
+    );
 }

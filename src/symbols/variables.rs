@@ -12,7 +12,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use gimli::{Dwarf, Unit, UnitOffset, constants as dw};
+use gimli::{AttributeValue, Dwarf, Unit, UnitOffset, constants as dw};
 
 use super::error::SymbolError;
 use super::functions::{self, Entry};
@@ -167,11 +167,17 @@ impl<'a> Reader<'_, 'a> {
             if is_variable(entry) {
                 let at = self.unit.header.offset().0.saturating_add(offset.0) as u64;
                 let location = self.expressions.variable(entry, self.address);
-                let variable = self.variable(at, location, depth)?;
-                found.extend(variable.map(|(line, mut variable)| {
-                    variable.location = self.kept(variable.location, variable.ty, &block.ranges);
-                    (line, variable)
-                }));
+                // Lists of places follow the value itself, spilled or not, and end where it is gone.
+                let fixed = matches!(
+                    entry.attr_value(dw::DW_AT_location),
+                    Some(AttributeValue::Exprloc(_))
+                );
+                let mut variable = self.variable(at, location, depth)?;
+                if let Some((_, variable)) = variable.as_mut().filter(|_| fixed) {
+                    let location = std::mem::replace(&mut variable.location, optimized_out());
+                    variable.location = self.kept(location, variable.ty, &block.ranges);
+                }
+                found.extend(variable);
             }
             Ok(())
         })?;
@@ -338,7 +344,8 @@ impl<'a> Reader<'_, 'a> {
     fn kept(&self, location: Location, ty: TypeRef, scope: &[Range<u64>]) -> Location {
         let on_stack = |formula: &Formula| {
             let mut terms = formula.0.iter();
-            terms.any(|term| matches!(term, Term::Register(register, _) if self.is_frame(*register)))
+            terms
+                .any(|term| matches!(term, Term::Register(register, _) if self.is_frame(*register)))
         };
         let concerned = location.pieces.iter().any(|piece| {
             matches!(&piece.source, Source::Memory(formula) | Source::Value(formula) if on_stack(formula))
@@ -444,9 +451,9 @@ impl<'a> Reader<'_, 'a> {
     /// Whether places on the stack are relative to a register: rsp always, rbp where the function keeps it so.
     fn is_frame(&self, register: u8) -> bool {
         u16::from(register) == unwind::RSP
-            || self.expressions.frame().cfa.as_ref().is_some_and(|cfa| {
-                matches!(cfa.0.as_slice(), [Term::Register(base, _)] if *base == register)
-            })
+            || self.expressions.frame().cfa.as_ref().is_some_and(
+                |cfa| matches!(cfa.0.as_slice(), [Term::Register(base, _)] if *base == register),
+            )
     }
 
     /// Whether an address is in the caller's frame, where arguments are passed.

@@ -288,7 +288,7 @@ fn first_of_slot(displaced: &Displaced) -> Instruction {
 /// Every instruction of this executable, which has all of std and the tests' dependencies in it.
 #[test]
 fn real_code_is_displaced_but_for_what_cannot_be() {
-    let file = std::fs::read("/proc/self/exe").unwrap();
+    let file = std::fs::read("/proc/thread-self/exe").unwrap();
     let file = object::File::parse(&*file).unwrap();
     let text = file.section_by_name(".text").unwrap();
     let (bytes, base) = (text.data().unwrap(), text.address());

@@ -1,0 +1,122 @@
+//! A system that does not let this process be traced: what is said, and what is left.
+
+use super::*;
+
+/// In a thread of its own, whose filter answers ptrace(2) with `action`; threads and tracers that it makes inherit it.
+fn filtered<T: Send + 'static>(
+    action: u32,
+    prepare: impl FnOnce() -> Option<Engine> + Send + 'static,
+    run: impl FnOnce(Option<Engine>) -> T + Send + 'static,
+) -> T {
+    std::thread::spawn(move || {
+        let engine = prepare();
+        let step = |code: u32, jt, jf, k| libc::sock_filter {
+            code: code as u16,
+            jt,
+            jf,
+            k,
+        };
+        let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+        let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        let answer = libc::BPF_RET | libc::BPF_K;
+        let mut steps = [
+            step(load, 0, 0, 0),
+            step(equal, 0, 1, libc::SYS_ptrace as u32),
+            step(answer, 0, 0, action),
+            step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let filter = libc::sock_fprog {
+            len: steps.len() as u16,
+            filter: steps.as_mut_ptr(),
+        };
+        // SAFETY: the filter lives through the call, which copies it, and concerns this thread alone.
+        unsafe {
+            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+            let mode = libc::SECCOMP_MODE_FILTER;
+            assert_eq!(
+                libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const filter),
+                0
+            );
+        }
+        run(engine)
+    })
+    .join()
+    .unwrap()
+}
+
+fn start() -> Result<Engine, EngineError> {
+    Engine::start(Budget { site_share: 1.0 })
+}
+
+#[test]
+fn a_filter_that_refuses_ptrace_is_named() {
+    let _alone = alone();
+    let before = trap_handler();
+    let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    let error = filtered(refuse, || None, |_| start().map(drop)).unwrap_err();
+    assert!(matches!(error, EngineError::Refused { .. }), "{error:?}");
+    assert!(error.to_string().contains("seccomp filter"), "{error}");
+    assert_eq!(trap_handler(), before);
+    assert_eq!(traced(), 0);
+}
+
+#[test]
+fn a_filter_that_kills_on_ptrace_kills_the_tracer_alone() {
+    let _alone = alone();
+    let before = trap_handler();
+    let kill = libc::SECCOMP_RET_KILL_PROCESS;
+    let error = filtered(kill, || None, |_| start().map(drop)).unwrap_err();
+    assert!(matches!(error, EngineError::Ended(_)), "{error:?}");
+    assert!(error.to_string().contains("signal 31"), "{error}");
+    assert_eq!(trap_handler(), before);
+}
+
+#[test]
+fn probes_that_go_with_a_tracer_that_cannot_be_replaced_are_told() {
+    let _alone = alone();
+    let before = text();
+    let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    let armed = || {
+        let mut engine = engine();
+        assert!(engine.change(&[], vec![placement(1)])[0].is_ok());
+        Some(engine)
+    };
+    filtered(refuse, armed, |engine| {
+        let mut engine = engine.unwrap();
+        let end = Instant::now() + Duration::from_secs(10);
+        let pid = tracer_of(&engine);
+        // SAFETY: the tracer is a process of ours.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+        while !engine.tracer.as_ref().unwrap().is_gone() {
+            assert!(Instant::now() < end);
+            std::thread::yield_now();
+        }
+        let other = Placement {
+            address: other as extern "C" fn(u64) -> u64 as usize as u64,
+            ..placement(2)
+        };
+        let refused = engine.change(&[], vec![other]);
+        assert!(
+            matches!(refused[0], Err(PlaceError::Tracer(_))),
+            "{refused:?}"
+        );
+        assert!(!engine.park(), "there is something to tell");
+        let events = engine.tick();
+        let [Event::Lost { probes, reason }] = &events[..] else {
+            panic!("{events:?}");
+        };
+        assert_eq!(probes, &[1]);
+        assert!(reason.contains("seccomp filter"), "{reason}");
+    });
+    assert_eq!(text(), before);
+}
+
+#[inline(never)]
+extern "C" fn other(x: u64) -> u64 {
+    std::hint::black_box(x).wrapping_mul(5)
+}
+
+fn tracer_of(engine: &Engine) -> i32 {
+    let tracer = engine.tracer.as_ref().unwrap();
+    tracer.channel.tracer.load(Ordering::Acquire)
+}
