@@ -57,11 +57,7 @@ fn a_line_of_an_inlined_function_logs() {
     let placed = session.logpoint(&file, mark(&file, "fee"), "fee base={base} id={id}");
     assert_eq!(placed.line, Some(mark(&file, "fee")));
     program.run("go 2");
-    let texts: Vec<String> = session
-        .outputs(2)
-        .into_iter()
-        .map(|output| output.text)
-        .collect();
+    let texts = session.texts(2);
     for (index, text) in texts.iter().enumerate() {
         assert!(text.starts_with("fee base="), "{text}");
         assert!(
@@ -81,11 +77,7 @@ fn one_pass_of_a_line_is_one_hit() {
     ];
     session.logpoints(&file, &lines);
     program.run("go 5");
-    let texts: Vec<String> = session
-        .outputs(15)
-        .into_iter()
-        .map(|output| output.text)
-        .collect();
+    let texts = session.texts(15);
     let expected: Vec<&str> = ["fee", "price", "after"].repeat(5);
     assert_eq!(texts, expected, "in the order of the program");
     assert_eq!(session.drain(), [], "and no more");
@@ -99,11 +91,7 @@ fn several_logpoints_on_one_line_each_log() {
         assert!(placed.verified, "{placed:?}");
     }
     program.run("go 1");
-    let texts: BTreeSet<String> = session
-        .outputs(2)
-        .into_iter()
-        .map(|output| output.text)
-        .collect();
+    let texts: BTreeSet<String> = session.texts(2).into_iter().collect();
     assert_eq!(
         texts,
         BTreeSet::from(["one 100".to_owned(), "two 0".to_owned()])
@@ -298,11 +286,7 @@ fn row_06_a_logpoint_in_a_library_that_is_loaded_later_is_armed_then() {
     assert_eq!(event["breakpoint"]["id"].as_u64(), early.id);
     assert_eq!(event["breakpoint"]["verified"], true);
     program.run("go 2");
-    let texts: Vec<String> = session
-        .outputs(2)
-        .into_iter()
-        .map(|output| output.text)
-        .collect();
+    let texts = session.texts(2);
     assert_eq!(texts, ["gross=0", "gross=100"]);
     session.disconnect();
     program.quit();
@@ -314,11 +298,7 @@ fn many_threads_log_and_the_result_is_the_same() {
     let undisturbed = program.ask("work 50 4", "total");
     session.logpoint(&file, mark(&file, "price"), "{order.id}");
     assert_eq!(program.ask("work 50 4", "total"), undisturbed);
-    let ids: BTreeSet<String> = session
-        .outputs(200)
-        .into_iter()
-        .map(|output| output.text)
-        .collect();
+    let ids: BTreeSet<String> = session.texts(200).into_iter().collect();
     let expected: BTreeSet<String> = (0..4_u64)
         .flat_map(|worker| (0..50).map(move |index| (worker * 1_000_000 + index).to_string()))
         .collect();

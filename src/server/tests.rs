@@ -22,25 +22,7 @@ macro_rules! conversations {
     };
 }
 
-conversations! {
-    row_01_nothing_before_initialize
-    row_02_attach_is_answered_at_once
-    row_02_detrix_daemon
-    row_03_set_breakpoints_replaces
-    row_04_ids_stay
-    row_05_order_and_length
-    row_08_empty_log_message_is_a_breakpoint
-    row_12_output
-    row_16_seq_rises_from_one
-    row_17_errors_leave_the_connection
-    row_18_frames
-    row_18_http_is_closed_at_once
-    row_19_lines_from_zero_and_uris
-    row_20_disconnect_leaves_the_program_running
-    row_21_several_clients
-    row_22_cancel
-    row_27_no_arguments
-}
+detrix_test_support::each_row!(conversations);
 
 fn wanted(line: u64, message: &str) -> Wanted {
     Wanted {

@@ -9,6 +9,31 @@ use serde_json::{Value, json};
 
 use crate::{Received, watch, watch_and_keep};
 
+/// Calls a macro with the names of all conversations that need nothing but a server.
+#[macro_export]
+macro_rules! each_row {
+    ($call:ident) => {
+        $call! {
+            row_01_nothing_before_initialize
+            row_02_attach_is_answered_at_once
+            row_03_set_breakpoints_replaces
+            row_04_ids_stay
+            row_05_order_and_length
+            row_08_empty_log_message_is_a_breakpoint
+            row_12_output
+            row_16_seq_rises_from_one
+            row_17_errors_leave_the_connection
+            row_18_frames
+            row_18_http_is_closed_at_once
+            row_19_lines_from_zero_and_uris
+            row_20_disconnect_leaves_the_program_running
+            row_21_several_clients
+            row_22_cancel
+            row_27_no_arguments
+        }
+    };
+}
+
 /// How long anything may take that must happen.
 pub const WAIT: Duration = Duration::from_secs(20);
 
@@ -140,45 +165,6 @@ pub fn row_02_attach_is_answered_at_once(target: &Target) {
         .unwrap();
     assert!(client.wait_reply(attach, WAIT).unwrap().success);
     assert!(client.wait_reply(done, WAIT).unwrap().success);
-}
-
-/// The handshakes of the Detrix daemon, by the byte.
-/// Row 2: detrix daemon.
-pub fn row_02_detrix_daemon(target: &Target) {
-    let attach = [
-        r#"{"stopOnEntry":false,"pid":4242,"initCommands":["command script import \"/x/lldb_lookup.py\"","command source -s 0 \"/x/lldb_commands\""]}"#,
-        r#"{"justMyCode":false,"subProcess":true,"redirectOutput":true}"#,
-    ];
-    for arguments in attach {
-        let mut client = target.connect();
-        let mut send = |message: &str| {
-            let bytes = format!("Content-Length: {}\r\n\r\n{message}", message.len());
-            client.send_bytes(bytes.as_bytes()).unwrap();
-        };
-        send(
-            r#"{"type":"request","seq":1,"command":"initialize","arguments":{"clientId":"detrix","clientName":"Detrix","adapterID":"rust","locale":"en-US","linesStartAt1":true,"columnsStartAt1":true,"pathFormat":"path"}}"#,
-        );
-        send(&format!(
-            r#"{{"type":"request","seq":2,"command":"attach","arguments":{arguments}}}"#
-        ));
-        send(r#"{"type":"request","seq":3,"command":"configurationDone"}"#);
-        let (path, line) = (json!(target.path), target.lines[0]);
-        send(&format!(
-            r#"{{"type":"request","seq":4,"command":"setBreakpoints","arguments":{{"source":{{"path":{path},"name":{path}}},"breakpoints":[{{"line":{line},"logMessage":"DETRICS:m={{1}}"}}],"sourceModified":false}}}}"#
-        ));
-        for seq in 1..=3 {
-            assert!(
-                client.wait_reply(seq, WAIT).unwrap().success,
-                "request {seq}"
-            );
-        }
-        let set = client.wait_reply(4, WAIT).unwrap();
-        assert_eq!(set.body["breakpoints"][0]["verified"], true, "{set:?}");
-        assert_eq!(set.body["breakpoints"][0]["source"]["path"], path);
-        // It says goodbye by closing only.
-        client.finish().unwrap();
-        until_closed(&mut client);
-    }
 }
 
 /// Row 3: set breakpoints replaces.

@@ -158,6 +158,12 @@ impl Session {
         (0..count).map(|_| self.output()).collect()
     }
 
+    /// What the next `count` outputs say.
+    pub fn texts(&mut self, count: usize) -> Vec<String> {
+        let outputs = self.outputs(count);
+        outputs.into_iter().map(|output| output.text).collect()
+    }
+
     /// All outputs that the server has sent until now: a request goes out, and what arrives before its answer is counted.
     /// What the program did before the call is complete only when the server flushes records before it answers `threads`;
     /// where a test needs each record, it counts them with [`Session::outputs`].
