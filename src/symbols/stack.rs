@@ -622,7 +622,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::single_range_in_vec_init)]
     fn a_write_covers_whole_units_and_a_read_touches_parts() {
         let small = object(24);
         assert_eq!(bounds(small.runs(small.covered(-40, 24))), [(0, 24)]);
