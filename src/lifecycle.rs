@@ -104,18 +104,28 @@ pub fn init(config: Config) -> Result<()> {
         debug_port: 0,
         client: ClientState::Sleeping,
     }));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     let (orders, received) = orders::unbounded_channel();
+    let (ready, started) = mpsc::sync_channel(1);
     let thread = thread::Builder::new().name("detrix".to_owned()).spawn({
         let state = state.clone();
         move || {
+            keep_signals_away();
+            // Here, not in `init`: an async runtime must not be dropped inside of another one, should anything fail.
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
+                // Whoever asked waits for it.
+                Err(error) => return drop(ready.send(Err(error))),
+            };
+            let _ = ready.send(Ok(()));
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, run(config, &state, received));
             lock(&state).client = ClientState::Sleeping;
         }
     })?;
+    started.recv().map_err(|_| Error::ThreadEnded)??;
     *installed = Some(Handle {
         state,
         orders,
@@ -282,7 +292,7 @@ async fn run(config: Config, state: &Mutex<State>, mut orders: orders::Unbounded
 }
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
-use supported::Awake;
+use supported::{Awake, keep_signals_away};
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod supported {
@@ -290,6 +300,7 @@ mod supported {
     use std::net::{IpAddr, SocketAddr};
     use std::rc::Rc;
 
+    use nix::sys::signal::{SigSet, Signal};
     use tokio::net::TcpListener;
     use tokio::sync::oneshot;
     use tokio::task::{JoinHandle, spawn_local};
@@ -298,6 +309,24 @@ mod supported {
     use crate::debugger::{self, Debugger};
     use crate::error::{Error, Result};
     use crate::server;
+
+    /// Leaves the application's signals to the application's threads. What a thread raises itself stays deliverable.
+    pub fn keep_signals_away() {
+        let mut signals = SigSet::all();
+        for own in [
+            Signal::SIGTRAP,
+            Signal::SIGSEGV,
+            Signal::SIGBUS,
+            Signal::SIGILL,
+            Signal::SIGFPE,
+            Signal::SIGSYS,
+            Signal::SIGABRT,
+        ] {
+            signals.remove(own);
+        }
+        // Fails only for a set that is none.
+        let _ = signals.thread_set_mask();
+    }
 
     /// A debugger and the port that it is served on.
     pub struct Awake {
@@ -366,12 +395,15 @@ mod supported {
 }
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported))))]
-use unsupported::Awake;
+use unsupported::{Awake, keep_signals_away};
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported))))]
 mod unsupported {
     use crate::config::Config;
     use crate::error::{Error, Result};
+
+    /// Nothing is debugged here, and nothing is held up.
+    pub fn keep_signals_away() {}
 
     /// There is no such state on this platform.
     pub enum Awake {}

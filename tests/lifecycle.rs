@@ -179,3 +179,25 @@ fn the_program_ends_while_awake_and_armed() {
     assert!(session.closes(), "the connection ends with the program");
     std::net::TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
 }
+
+#[test]
+fn signals_are_left_to_the_threads_of_the_application() {
+    let mut program = Running::start("lifecycle", Profile::Release);
+    program.run("init");
+    let process = program.process();
+    let threads = process.threads();
+    let (tid, _) = threads
+        .iter()
+        .find(|(_, name)| *name == "detrix")
+        .expect("init has started it");
+    let blocked = Process::new(*tid)
+        .field("SigBlk")
+        .expect("status has the blocked signals");
+    let blocked = u64::from_str_radix(blocked.trim(), 16).expect("a hexadecimal number");
+    let is_blocked = |signal: i32| blocked & (1 << (signal - 1)) != 0;
+    assert!(
+        [libc::SIGTERM, libc::SIGUSR1, libc::SIGCHLD, libc::SIGPROF].map(is_blocked) == [true; 4]
+    );
+    assert!([libc::SIGTRAP, libc::SIGSEGV].map(is_blocked) == [false; 2]);
+    program.quit();
+}
