@@ -41,6 +41,13 @@ impl Debugger {
     pub fn start(config: &Config) -> Result<Self> {
         let symbols =
             Symbols::load().map_err(|error| Error::DebugInfoMissing(error.to_string()))?;
+        for module in symbols.missing_info() {
+            tracing::debug!(
+                module = module.module,
+                "no logpoints there: {}",
+                module.reason
+            );
+        }
         let budget = Budget {
             site_share: config.logpoint_budget,
         };

@@ -188,14 +188,6 @@ impl Symbols {
             .find(|range| range.contains(&address))
     }
 
-    /// The bytes of an executable range of the process as they are in the file: what was there before any patch.
-    /// `None` where the range is not inside of one section of one module.
-    pub fn original_text(&self, range: Range<u64>) -> Option<&[u8]> {
-        let (_, module) = self.module_at(range.start)?;
-        let length = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
-        module.bytes_at(module.to_file(range.start))?.get(..length)
-    }
-
     /// The modules that lines cannot be found in, or variables not, and why.
     pub fn missing_info(&self) -> Vec<ModuleMissing> {
         let reasons = self

@@ -25,6 +25,10 @@ pub type Slice<'a> = EndianSlice<'a, LittleEndian>;
 /// How many units' abbreviations and functions are kept for the next question.
 const KEPT_UNITS: usize = 64;
 
+/// How many units are asked whether their contents are elsewhere. Linkers put the program's own before those of std, and
+/// to ask thousands takes longer than waking may.
+const ASKED_UNITS: usize = 64;
+
 /// A loaded module whose file is open.
 pub struct Module {
     /// What users call it.
@@ -142,7 +146,7 @@ impl Module {
         }
         let dwarf = self.dwarf();
         let mut lines_only = true;
-        for &offset in self.units() {
+        for &offset in self.units().iter().take(ASKED_UNITS) {
             let Ok(unit) = self.unit(&dwarf, offset) else {
                 continue;
             };

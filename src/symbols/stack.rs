@@ -307,7 +307,7 @@ impl Block {
 }
 
 impl Object<'_> {
-    /// The part of a block that is in the scope, from its first to its last instruction there; empty if none is.
+    /// The part of a block that is in the scope, from its first to its last instruction there; empty, at 0, if none is.
     fn inside(&self, block: &Range<u64>) -> Range<u64> {
         let parts = self.scope.iter().map(|range| {
             let start = range.start.max(block.start);
@@ -316,7 +316,7 @@ impl Object<'_> {
         parts
             .filter(|part| part.start < part.end)
             .reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
-            .unwrap_or(u64::MAX..0)
+            .unwrap_or_default()
     }
 
     fn contains(&self, at: i64) -> bool {
@@ -617,20 +617,24 @@ mod tests {
         }
     }
 
+    fn bounds(runs: Vec<Range<u64>>) -> Vec<(u64, u64)> {
+        runs.into_iter().map(|run| (run.start, run.end)).collect()
+    }
+
     #[test]
     fn a_write_covers_whole_units_and_a_read_touches_parts() {
         let small = object(24);
-        assert_eq!(small.runs(small.covered(-40, 24)), [0..24]);
-        assert_eq!(small.runs(small.covered(-32, 100)), [8..24]);
-        assert_eq!(small.runs(small.covered(-64, 25)), [0..1]);
+        assert_eq!(bounds(small.runs(small.covered(-40, 24))), [(0, 24)]);
+        assert_eq!(bounds(small.runs(small.covered(-32, 100))), [(8, 24)]);
+        assert_eq!(bounds(small.runs(small.covered(-64, 25))), [(0, 1)]);
         assert!(small.runs(small.covered(-64, 24)).is_empty());
         assert!(small.runs(small.touched(-16, 8)).is_empty());
         let large = object(1000);
         assert_eq!(large.unit(), 8);
-        assert_eq!(large.runs(large.covered(-39, 16)), [8..16]);
-        assert_eq!(large.runs(large.touched(-39, 16)), [0..24]);
-        assert_eq!(large.runs(large.all()), [0..1000]);
-        assert_eq!(object(1001).runs(object(1001).all()), [0..1001]);
+        assert_eq!(bounds(large.runs(large.covered(-39, 16))), [(8, 16)]);
+        assert_eq!(bounds(large.runs(large.touched(-39, 16))), [(0, 24)]);
+        assert_eq!(bounds(large.runs(large.all())), [(0, 1000)]);
+        assert_eq!(bounds(object(1001).runs(object(1001).all())), [(0, 1001)]);
     }
 
     /// Decodes bytes at 0x1000 and follows the registers.

