@@ -65,21 +65,6 @@ impl Debugger {
         })
     }
 
-    /// Resolves what is wanted of one file; what is not placed says why.
-    fn resolve(
-        &mut self,
-        path: &str,
-        map: &SourceMap,
-        wanted: &Wanted,
-    ) -> std::result::Result<Resolved, String> {
-        let program_path = map.to_program(path);
-        resolve::resolve(
-            &self.symbols,
-            program_path.as_deref().unwrap_or(path),
-            wanted,
-        )
-    }
-
     /// Resolves the breakpoints that are `pending`, places their probes while it removes those of `remove`, and writes
     /// down what became of each.
     fn place(
@@ -90,14 +75,14 @@ impl Debugger {
         pending: &mut [Breakpoint],
         remove: &[u32],
     ) {
+        let resolved = self.resolve(path, map, pending);
         let mut placements = Vec::new();
         let mut owners = Vec::new();
-        for (index, breakpoint) in pending
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, breakpoint)| breakpoint.is_pending())
-        {
-            match self.resolve(path, map, &breakpoint.wanted) {
+        for (index, resolved) in resolved {
+            let Some(breakpoint) = pending.get_mut(index) else {
+                continue;
+            };
+            match resolved {
                 Err(why) => breakpoint.refuse(why),
                 Ok(resolved) => {
                     breakpoint.found(&resolved);
@@ -115,12 +100,8 @@ impl Debugger {
                 }
             }
         }
-        // What was hit until now is still the old breakpoints'.
-        self.deliver(usize::MAX);
         let results = self.engine.change(remove, placements);
-        for probe in remove {
-            self.probes.remove(*probe);
-        }
+        self.forget(remove);
         for ((index, probe), result) in owners.into_iter().zip(results) {
             let Some(breakpoint) = pending.get_mut(index) else {
                 continue;
@@ -134,6 +115,39 @@ impl Debugger {
         }
         for breakpoint in pending.iter_mut() {
             breakpoint.settle();
+        }
+    }
+
+    /// Resolves those of a file's breakpoints that wait for it: by index, what was found, or why nothing was.
+    fn resolve(
+        &self,
+        path: &str,
+        map: &SourceMap,
+        breakpoints: &[Breakpoint],
+    ) -> Vec<(usize, std::result::Result<Resolved, String>)> {
+        let program_path = map.to_program(path);
+        let path = program_path.as_deref().unwrap_or(path);
+        // Once for all of its lines, and not at all where none waits.
+        let file = std::cell::LazyCell::new(|| self.symbols.file(path));
+        let pending = breakpoints.iter().enumerate();
+        pending
+            .filter(|(_, breakpoint)| breakpoint.is_pending())
+            .map(|(index, breakpoint)| {
+                let find = |line| match &*file {
+                    Ok(file) => file.line(line).map_err(|error| error.to_string()),
+                    Err(error) => Err(error.to_string()),
+                };
+                let resolved = resolve::resolve(&self.symbols, find, &breakpoint.wanted);
+                (index, resolved)
+            })
+            .collect()
+    }
+
+    /// Forgets probes that the engine has removed, after their last records are delivered.
+    fn forget(&mut self, removed: &[u32]) {
+        self.deliver(usize::MAX);
+        for probe in removed {
+            self.probes.remove(*probe);
         }
     }
 
@@ -244,17 +258,16 @@ impl Backend for Debugger {
     }
 
     fn close(&mut self, session: SessionId) {
-        let Some(state) = self.sessions.remove(&session) else {
+        let Some(state) = self.sessions.get(&session) else {
             return;
         };
-        let breakpoints = state.files.into_values().flat_map(|file| file.breakpoints);
+        let breakpoints = state.files.values().flat_map(|file| &file.breakpoints);
         let probes: Vec<u32> = breakpoints
-            .flat_map(|breakpoint| breakpoint.probes)
+            .flat_map(|breakpoint| &breakpoint.probes)
+            .copied()
             .collect();
-        self.deliver(usize::MAX);
         self.engine.change(&probes, Vec::new());
-        for probe in probes {
-            self.probes.remove(probe);
-        }
+        self.forget(&probes);
+        self.sessions.remove(&session);
     }
 }

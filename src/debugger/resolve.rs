@@ -8,7 +8,7 @@ use crate::capture::compile::{Compiled, Limits, compile};
 use crate::capture::template::Template;
 use crate::server::backend::Wanted;
 use crate::symbols::Symbols;
-use crate::symbols::lookup::LineAddress;
+use crate::symbols::lookup::{LineAddress, LineMatch};
 
 /// Where a breakpoint goes.
 pub struct Resolved {
@@ -28,12 +28,16 @@ pub struct Place {
     pub text: Range<u64>,
 }
 
-/// Finds the addresses of a logpoint and compiles its message for each.
+/// Finds the addresses of a logpoint, by `find` for its line, and compiles its message for each.
 ///
 /// # Errors
 ///
 /// One line for the client: why it cannot be set, and what to change.
-pub fn resolve(symbols: &Symbols, path: &str, wanted: &Wanted) -> Result<Resolved, String> {
+pub fn resolve(
+    symbols: &Symbols,
+    find: impl FnOnce(u64) -> Result<LineMatch, String>,
+    wanted: &Wanted,
+) -> Result<Resolved, String> {
     let Some(message) = &wanted.log_message else {
         return Err(
             "breakpoints that stop are not supported yet; give it a log message".to_owned(),
@@ -46,9 +50,7 @@ pub fn resolve(symbols: &Symbols, path: &str, wanted: &Wanted) -> Result<Resolve
         );
     }
     let template = Template::parse(message).map_err(|error| error.to_string())?;
-    let found = symbols
-        .find_line(path, wanted.line)
-        .map_err(|error| error.to_string())?;
+    let found = find(wanted.line)?;
     let mut places = Vec::new();
     let mut refusals = BTreeSet::new();
     for address in &found.addresses {

@@ -43,8 +43,8 @@ impl<'a> Hits<'a> {
     /// 1. Send the thread through the site's slot: first, for then it survives our death, see [`sys::next_change`]. A site
     ///    that was removed works the same: the slot stays.
     /// 2. Run the probes, unless the hit is a repetition or the thread is detrix's own.
-    /// 3. Let it go on, on this CPU.
-    /// 4. Repair what the kernel did to a thread that blocked SIGTRAP.
+    /// 3. Repair what the kernel did to a thread that blocked SIGTRAP.
+    /// 4. Let it go on, on this CPU.
     /// 5. Charge the site; take it out when it cost too much.
     /// 6. Wake the reader.
     pub fn hit(&self, text: &Text, site: &Site, tid: i32, registers: &mut Registers) {

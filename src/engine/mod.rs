@@ -395,10 +395,12 @@ impl Engine {
         Ok(tracer.channel.bell.ring(orders))
     }
 
-    /// Hands up to `limit` of the records that wait to `visit`, oldest first, and returns how many there were.
+    /// Hands up to `limit` of the records that wait to `visit`, oldest first, and returns how many there were. Those that
+    /// come meanwhile are left for the next time: they may come faster than they are read.
     pub fn read(&mut self, limit: usize, mut visit: impl FnMut(&Header, &[u8])) -> usize {
+        let end = self.shared.ring.produced();
         let mut count = 0;
-        while count < limit {
+        while count < limit && self.shared.ring.consumed() < end {
             // SAFETY: this thread is the ring's one consumer.
             let Some(record) = (unsafe { self.shared.ring.next() }) else {
                 break;

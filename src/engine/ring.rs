@@ -134,9 +134,19 @@ impl Ring {
         }
     }
 
+    /// Bytes ever produced.
+    pub fn produced(&self) -> u64 {
+        self.head.load(Ordering::Acquire)
+    }
+
+    /// Bytes ever consumed.
+    pub fn consumed(&self) -> u64 {
+        self.tail.load(Ordering::Relaxed)
+    }
+
     /// Whether nothing waits to be consumed.
     pub fn is_empty(&self) -> bool {
-        self.tail.load(Ordering::Relaxed) == self.head.load(Ordering::Acquire)
+        self.consumed() == self.produced()
     }
 
     /// The consumer says that it is about to sleep. When this returns true it may; otherwise there is work.

@@ -71,52 +71,68 @@ pub enum LineKind {
     Entry,
 }
 
-/// See the module's description.
-///
-/// # Errors
-///
-/// All of [`LineError`]; the executable is expected to be the first module.
-pub fn find_line(
-    modules: &[Option<Module>],
-    asked: &str,
-    line: u64,
-) -> Result<LineMatch, LineError> {
-    let (path, mentions) = find_file(modules, asked)?;
-    let mut tables = Vec::new();
-    for (index, group) in mentions {
-        let Some(Some(module)) = modules.get(index) else {
-            continue;
+/// A source file of the program, to look lines up in. See the module's description.
+pub struct SourceFile<'a> {
+    path: String,
+    tables: Vec<Table<'a>>,
+}
+
+impl<'a> SourceFile<'a> {
+    /// Finds the file that a client means by `asked`.
+    ///
+    /// # Errors
+    ///
+    /// [`LineError::NoSuchFile`], [`LineError::AmbiguousPath`], [`LineError::DebugInfo`]; the executable is expected to
+    /// be the first module.
+    pub fn find(modules: &'a [Option<Module>], asked: &str) -> Result<Self, LineError> {
+        let (path, mentions) = find_file(modules, asked)?;
+        let mut tables = Vec::new();
+        for (index, group) in mentions {
+            let Some(Some(module)) = modules.get(index) else {
+                continue;
+            };
+            tables.extend(Table::read_all(module, &group)?);
+        }
+        Ok(Self { path, tables })
+    }
+
+    /// The places of a line.
+    ///
+    /// # Errors
+    ///
+    /// [`LineError::NoCode`], [`LineError::TooMany`], [`LineError::DebugInfo`].
+    pub fn line(&self, line: u64) -> Result<LineMatch, LineError> {
+        let Self { path, tables } = self;
+        let rough: usize = tables.iter().map(|table| table.rows_at(line).count()).sum();
+        let too_many = |count| LineError::TooMany {
+            path: path.clone(),
+            line,
+            count,
+            cap: MAX_ADDRESSES,
         };
-        tables.extend(Table::read_all(module, &group)?);
-    }
-    let rough: usize = tables.iter().map(|table| table.rows_at(line).count()).sum();
-    let too_many = |count| LineError::TooMany {
-        path: path.clone(),
-        line,
-        count,
-        cap: MAX_ADDRESSES,
-    };
-    if rough > MAX_ADDRESSES * 16 {
-        return Err(too_many(rough));
-    }
-    let selected = select(&tables, line).ok_or_else(|| too_many(rough))?;
-    let mut found = line;
-    let mut addresses = addresses(&selected, line)?;
-    if addresses.is_empty()
-        && let Some(below) = slide(&selected, line)?
-    {
-        found = below;
-        let selected = select(&tables, below).ok_or_else(|| too_many(rough))?;
-        addresses = self::addresses(&selected, below)?;
-    }
-    match addresses.len() {
-        0 => Err(LineError::NoCode { path, line }),
-        count if count > MAX_ADDRESSES => Err(too_many(count)),
-        _ => Ok(LineMatch {
-            path,
-            line: found,
-            addresses,
-        }),
+        if rough > MAX_ADDRESSES * 16 {
+            return Err(too_many(rough));
+        }
+        let selected = select(tables, line).ok_or_else(|| too_many(rough))?;
+        let mut found = line;
+        let mut addresses = addresses(&selected, line)?;
+        if addresses.is_empty()
+            && let Some(below) = slide(&selected, line)?
+        {
+            found = below;
+            let selected = select(tables, below).ok_or_else(|| too_many(rough))?;
+            addresses = self::addresses(&selected, below)?;
+        }
+        let path = path.clone();
+        match addresses.len() {
+            0 => Err(LineError::NoCode { path, line }),
+            count if count > MAX_ADDRESSES => Err(too_many(count)),
+            _ => Ok(LineMatch {
+                path,
+                line: found,
+                addresses,
+            }),
+        }
     }
 }
 

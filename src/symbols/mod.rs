@@ -3,7 +3,7 @@
 //! Reads DWARF and nothing else: no ptrace, no running code. Addresses that leave this layer are addresses of the
 //! running process, load bias included; inside of it, addresses are those of the file.
 //!
-//! [`Symbols::load`] maps the files of the executable and its libraries. [`Symbols::find_line`] leads from a source line
+//! [`Symbols::load`] maps the files of the executable and its libraries. [`Symbols::file`] leads from a source line
 //! to addresses ([`lookup`]), [`Symbols::scope_at`] from an address to its variables with their types and places, and
 //! [`TypeSource::load`] from one type to the next. Nothing is indexed ahead and little is kept: see [`module`].
 
@@ -32,7 +32,7 @@ use std::path::PathBuf;
 
 use self::error::{LineError, MissingInfo, SymbolError};
 use self::loaded::Loaded;
-use self::lookup::LineMatch;
+use self::lookup::SourceFile;
 use self::module::Module;
 use self::scope::Scope;
 use self::types::{Type, TypeError, TypeRef, TypeSource};
@@ -125,13 +125,13 @@ impl Symbols {
         true
     }
 
-    /// The places of a source line.
+    /// The source file that a client means by `path`, to look lines up in.
     ///
     /// # Errors
     ///
-    /// [`LineError`], each with what the user can change.
-    pub fn find_line(&self, path: &str, line: u64) -> Result<LineMatch, LineError> {
-        lookup::find_line(&self.modules, path, line)
+    /// [`LineError`], with what the user can change.
+    pub fn file(&self, path: &str) -> Result<SourceFile<'_>, LineError> {
+        SourceFile::find(&self.modules, path)
     }
 
     /// What is visible at an address of the process.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::error::LineError;
-use super::lookup::LineKind;
+use super::lookup::{LineKind, LineMatch};
 use super::place::{Missing, Source};
 use super::scope::Variable;
 use super::types::{TypeKind, TypeSource};
@@ -12,6 +12,13 @@ use super::*;
 mod files;
 mod frames;
 mod sample;
+
+impl Symbols {
+    /// One line of one file.
+    fn find_line(&self, path: &str, line: u64) -> Result<LineMatch, LineError> {
+        self.file(path)?.line(line)
+    }
+}
 
 const SAMPLE: &str = concat!("symbols/tests/", "sample.rs");
 
