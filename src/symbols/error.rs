@@ -79,7 +79,7 @@ pub enum LineError {
         missing: Option<MissingInfo>,
     },
     /// Several different files match equally well.
-    #[error("{path} is ambiguous: {}; send more of the path", .files.join(", "))]
+    #[error("{path} is ambiguous: {}; send more of the path", some(.files))]
     AmbiguousPath {
         /// What was asked for.
         path: String,
@@ -125,6 +125,28 @@ fn hint(similar: &[String], missing: &Option<MissingInfo>) -> String {
     match (missing, similar) {
         (Some(reason), _) => format!("; of the executable: {reason}"),
         (None, []) => String::new(),
-        (None, similar) => format!("; there is {}", similar.join(", ")),
+        (None, similar) => format!("; there is {}", some(similar)),
+    }
+}
+
+/// The first of some paths, and how many more there are: a `mod.rs` can be a hundred files.
+fn some(paths: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = paths.get(..SHOWN).unwrap_or(paths).join(", ");
+    match paths.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_of_files_is_cut() {
+        let paths: Vec<String> = (0..7).map(|n| n.to_string()).collect();
+        assert_eq!(some(&paths[..5]), "0, 1, 2, 3, 4");
+        assert_eq!(some(&paths), "0, 1, 2, 3, 4 and 2 more");
     }
 }
