@@ -29,17 +29,22 @@ mod debugger;
 mod engine;
 mod error;
 mod lifecycle;
+mod responses;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod server;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod symbols;
 
-pub use config::Config;
-pub use error::{Error, Result};
-pub use lifecycle::{
-    ClientState, SleepResponse, SleepResponseStatus, StatusResponse, WakeResponse,
-    WakeResponseStatus, init, shutdown, sleep, status, wake,
+pub use config::{Config, StartState, TlsConfig};
+pub use error::{Error, ErrorKind, Result};
+pub use lifecycle::{init, shutdown, sleep, status, wake};
+pub use responses::{
+    ClientState, DaemonLink, DiscoverResponse, SleepResponse, SleepResponseStatus, StatusResponse,
+    UnknownName, WakeResponse, WakeResponseStatus,
 };
+
+/// The version of this crate.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 // Tests the examples of the README.
 #[cfg(doctest)]

@@ -3,88 +3,17 @@
 //! [`init`] starts detrix's one thread, which sleeps until it is told to wake, to sleep or to end. Whoever calls gives
 //! an [`Order`] and waits for the answer; orders are carried out one after the other.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc as orders;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-
-/// What the process is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClientState {
-    /// Nothing but a parked thread.
-    Sleeping,
-    /// On its way to awake.
-    Waking,
-    /// Debug clients can attach.
-    Awake,
-}
-
-impl fmt::Display for ClientState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sleeping => "sleeping",
-            Self::Waking => "waking",
-            Self::Awake => "awake",
-        })
-    }
-}
-
-/// What [`status`] tells.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StatusResponse {
-    /// The address that ports are opened on.
-    pub control_host: String,
-    /// The last port for debug clients; 0 if there never was one.
-    pub debug_port: i32,
-    /// Whether that port is open.
-    pub debug_port_active: bool,
-    /// Name of this process to clients; empty before [`init`].
-    pub name: String,
-    /// What the process is doing.
-    pub state: ClientState,
-}
-
-/// What [`wake`] did.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct WakeResponse {
-    /// The port for debug clients.
-    pub debug_port: i32,
-    /// Whether it was this call that woke.
-    pub status: WakeResponseStatus,
-}
-
-/// Whether it was this call that woke.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WakeResponseStatus {
-    /// It was.
-    Awake,
-    /// Another one had before.
-    AlreadyAwake,
-}
-
-/// What [`sleep`] did.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SleepResponse {
-    /// Whether it was this call that put to sleep.
-    pub status: SleepResponseStatus,
-}
-
-/// Whether it was this call that put to sleep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SleepResponseStatus {
-    /// It was.
-    Sleeping,
-    /// It slept already.
-    AlreadySleeping,
-}
+use crate::responses::{
+    ClientState, DaemonLink, SleepResponse, SleepResponseStatus, StatusResponse, WakeResponse,
+    WakeResponseStatus,
+};
 
 /// Starts detrix, asleep. Environment variables change what `config` leaves at its default.
 ///
@@ -92,7 +21,7 @@ pub enum SleepResponseStatus {
 ///
 /// [`Error::AlreadyInitialized`]; [`Error::ConfigError`]; [`Error::IoError`] when no thread can be started.
 pub fn init(config: Config) -> Result<()> {
-    let config = config.with_env_overrides()?;
+    let config = config.from_env()?;
     let mut installed = installed();
     if installed.is_some() {
         return Err(Error::AlreadyInitialized);
@@ -158,11 +87,17 @@ pub fn status() -> StatusResponse {
     match &*installed() {
         Some(handle) => lock(&handle.state).response(),
         None => StatusResponse {
+            connection_id: None,
             control_host: Config::default().control_host,
+            control_port: 0,
+            daemon_url: Config::default().daemon_url,
             debug_port: 0,
             debug_port_active: false,
             name: String::new(),
             state: ClientState::Sleeping,
+            daemon_link: DaemonLink::None,
+            debug_clients: 0,
+            last_error: None,
         },
     }
 }
@@ -204,11 +139,17 @@ struct State {
 impl State {
     fn response(&self) -> StatusResponse {
         StatusResponse {
+            connection_id: None,
             control_host: self.control_host.clone(),
+            control_port: 0,
+            daemon_url: Config::default().daemon_url,
             debug_port: self.debug_port.into(),
             debug_port_active: self.client == ClientState::Awake,
             name: self.name.clone(),
             state: self.client,
+            daemon_link: DaemonLink::None,
+            debug_clients: 0,
+            last_error: None,
         }
     }
 }
@@ -271,7 +212,12 @@ async fn run(config: Config, state: &Mutex<State>, mut orders: orders::Unbounded
                 state.debug_port = awake.as_ref().map_or(state.debug_port, Awake::port);
                 let debug_port = state.debug_port.into();
                 // Whoever asked may be gone.
-                let _ = answer.send(status.map(|status| WakeResponse { debug_port, status }));
+                let _ = answer.send(status.map(|status| WakeResponse {
+                    connection_id: String::new(),
+                    daemon_url: None,
+                    debug_port,
+                    status,
+                }));
             }
             Order::Sleep(answer) => {
                 let status = match awake.take() {

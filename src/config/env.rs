@@ -1,66 +1,27 @@
-//! What an application can set, in code or by environment variables.
+//! The variables that change what the code left at its default.
 
 use std::env;
 use std::str::FromStr;
 
+use super::Config;
 use crate::error::{Error, Result};
 
-/// How detrix behaves. [`Config::default`] is what most services want, with a name.
-///
-/// ```
-/// let config = detrix::Config { name: Some("orders".into()), register: false, ..Default::default() };
-/// assert_eq!(config.control_host, "127.0.0.1");
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
-    /// Name of this process to clients; `detrix-client-{pid}` by default. Variable: `DETRIX_NAME`.
-    pub name: Option<String>,
-    /// The IP address that ports are opened on. The debug protocol has no authentication: keep it on loopback, the
-    /// default, unless everybody who reaches the address may read this process. Variable: `DETRIX_CONTROL_HOST`.
-    pub control_host: String,
-    /// The port for debug clients while awake; 0, the default, for any that is free. Variable: `DETRIX_DEBUG_PORT`.
-    pub debug_port: u16,
-    /// Whether [`wake`](crate::wake) registers with a Detrix daemon, the default. Without, the debug port alone is
-    /// opened. Variable: `DETRIX_REGISTER`, `0` or `1`.
-    pub register: bool,
-    /// The share of one CPU's time that threads may spend stopped at one place because of logpoints, 0 to 1; what goes
-    /// beyond is not logged until the window of 100 ms ends. 0.05 by default. Variable: `DETRIX_LOGPOINT_BUDGET`.
-    pub logpoint_budget: f64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            name: None,
-            control_host: "127.0.0.1".to_owned(),
-            debug_port: 0,
-            register: true,
-            logpoint_budget: 0.05,
-        }
-    }
-}
-
 impl Config {
-    /// The default configuration.
-    pub fn new() -> Self {
-        Self::default()
+    /// Takes the environment's word for each field that still has its default. [`init`](crate::init) does this itself.
+    /// Empty variables count as unset. A value that cannot be understood changes nothing here; `init` returns
+    /// [`Error::ConfigError`] for it.
+    #[must_use]
+    pub fn with_env_overrides(self) -> Self {
+        self.clone().from_env().unwrap_or(self)
     }
 
-    /// Takes the environment's word for each field that still has its default. [`init`](crate::init) does this itself.
-    /// Empty variables count as unset.
+    /// As [`Config::with_env_overrides`], with the word about a wrong value.
     ///
     /// # Errors
     ///
-    /// [`Error::ConfigError`] for a value that cannot be understood; it names the variable.
-    pub fn with_env_overrides(self) -> Result<Self> {
+    /// [`Error::ConfigError`], which names the variable.
+    pub(crate) fn from_env(self) -> Result<Self> {
         self.overridden(|variable| env::var(variable).ok())
-    }
-
-    /// The configured name, or the one that is made of the process number.
-    pub fn connection_name(&self) -> String {
-        self.name
-            .clone()
-            .unwrap_or_else(|| format!("detrix-client-{}", std::process::id()))
     }
 
     fn overridden(mut self, get: impl Fn(&str) -> Option<String>) -> Result<Self> {
@@ -88,22 +49,6 @@ impl Config {
         }
         self.validated()
     }
-
-    fn validated(self) -> Result<Self> {
-        if !(0.0..=1.0).contains(&self.logpoint_budget) {
-            return Err(Error::ConfigError(format!(
-                "logpoint_budget (DETRIX_LOGPOINT_BUDGET) is {}; it is a share, 0 to 1",
-                self.logpoint_budget
-            )));
-        }
-        if self.control_host.parse::<std::net::IpAddr>().is_err() {
-            return Err(Error::ConfigError(format!(
-                "control_host (DETRIX_CONTROL_HOST) is {:?}; it must be an IP address, such as 127.0.0.1",
-                self.control_host
-            )));
-        }
-        Ok(self)
-    }
 }
 
 fn parse<T: FromStr>(variable: &str, value: &str, expected: &str) -> Result<T> {
@@ -122,7 +67,6 @@ fn flag(variable: &str, value: &str) -> Result<bool> {
         ))),
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;

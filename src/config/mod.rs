@@ -1,0 +1,220 @@
+//! What an application can set, in code or by environment variables.
+
+mod env;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// How detrix behaves. [`Config::default`] is what most services want, with a name.
+///
+/// ```
+/// let config = detrix::Config { name: Some("orders".into()), ..Default::default() };
+/// assert_eq!(config.control_host, "127.0.0.1");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Whether there is to be a debugger at all. With `false`, [`init`](crate::init) does nothing but say so. Variable:
+    /// `DETRIX_ENABLED`.
+    pub enabled: bool,
+    /// Name of this process to the daemon and its users; `detrix-client-{pid}` by default. Variable: `DETRIX_NAME`.
+    pub name: Option<String>,
+    /// The IP address that the control plane listens on, and the debug port as well unless [`debug_host`] says
+    /// otherwise. Variable: `DETRIX_CONTROL_HOST`.
+    ///
+    /// [`debug_host`]: Self::debug_host
+    pub control_host: String,
+    /// The host by which others reach this process, where that is not [`control_host`](Self::control_host): the name
+    /// of a container or pod. Variable: `DETRIX_HOST`.
+    pub advertise_host: Option<String>,
+    /// The port of the control plane; 0, the default, for any that is free. Variable: `DETRIX_CONTROL_PORT`.
+    pub control_port: u16,
+    /// The IP address that the debug port is opened on while awake; that of the control plane by default. Variable:
+    /// `DETRIX_DEBUG_HOST`.
+    pub debug_host: Option<String>,
+    /// The port for debug clients while awake; 0, the default, for any that is free. Variable: `DETRIX_DEBUG_PORT`.
+    pub debug_port: u16,
+    /// Who may connect to the debug port beside the user that this process runs as and root on the same machine:
+    /// networks such as `10.1.0.0/16`, users of the same machine such as `uid:1000`. Empty by default. Variable:
+    /// `DETRIX_DEBUG_ALLOW`, separated by commas.
+    pub debug_allow: Vec<String>,
+    /// Where the Detrix daemon is. Variable: `DETRIX_DAEMON_URL`.
+    pub daemon_url: String,
+    /// Whether [`wake`](crate::wake) registers with the daemon, the default. Without, the debug port alone is opened.
+    /// Variable: `DETRIX_REGISTER`, `0` or `1`.
+    pub register: bool,
+    /// How an `https` daemon is verified. Variables: `DETRIX_VERIFY_SSL`, `DETRIX_CA_BUNDLE`.
+    pub tls: TlsConfig,
+    /// The directory with the token files; `~/detrix` by default. Variable: `DETRIX_HOME`.
+    pub detrix_home: Option<PathBuf>,
+    /// The root below which the control plane reads source files; the working directory by default. Variable:
+    /// `DETRIX_WORKSPACE_ROOT`.
+    pub workspace_root: Option<String>,
+    /// Refuses whatever would hold a thread of the program, here and, by the registration, in the daemon. Variable:
+    /// `DETRIX_SAFE_MODE`.
+    pub safe_mode: bool,
+    /// The commit that this program was built from. Variable: `DETRIX_BUILD_COMMIT`.
+    pub build_commit: Option<String>,
+    /// The tag that this program was built from. Variable: `DETRIX_BUILD_TAG`.
+    pub build_tag: Option<String>,
+    /// What [`init`](crate::init) starts with, and what [`sleep`](crate::sleep) returns to. Variable:
+    /// `DETRIX_START_STATE`.
+    pub start_state: StartState,
+    /// After how long without an attached client the process goes to sleep by itself; never by default. Variable:
+    /// `DETRIX_MAX_AWAKE`, in seconds.
+    pub max_awake: Option<Duration>,
+    /// How long `wake` waits for the daemon to answer whether it is there; 2 s by default. Variable:
+    /// `DETRIX_HEALTH_CHECK_TIMEOUT`, in seconds.
+    pub health_check_timeout: Duration,
+    /// How long `wake` waits for the daemon to register and attach; 5 s by default. Variable:
+    /// `DETRIX_REGISTER_TIMEOUT`, in seconds.
+    pub register_timeout: Duration,
+    /// How long `sleep` waits for the daemon to unregister; 2 s by default. Variable: `DETRIX_UNREGISTER_TIMEOUT`, in
+    /// seconds.
+    pub unregister_timeout: Duration,
+    /// The share of one CPU's time that threads may spend stopped at one place because of logpoints, 0 to 1; what goes
+    /// beyond is not logged until the window of 100 ms ends. 0.05 by default. Variable: `DETRIX_LOGPOINT_BUDGET`.
+    pub logpoint_budget: f64,
+    /// Has no effect: there is no lldb-dap. Accepted for what was written for `detrix-rs`.
+    #[deprecated = "detrix needs no lldb-dap; leave it out"]
+    pub lldb_dap_path: Option<PathBuf>,
+    /// Has no effect: there is no lldb-dap. Accepted for what was written for `detrix-rs`.
+    #[deprecated = "detrix needs no lldb-dap; leave it out"]
+    pub lldb_start_timeout: Duration,
+}
+
+/// How an `https` daemon is verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Whether the daemon's certificate is verified, the default. Without, whoever is in between can read the token
+    /// and answer in the daemon's place.
+    pub verify: bool,
+    /// A PEM file with the certificates to trust instead of the system's.
+    pub ca_bundle: Option<PathBuf>,
+}
+
+/// What [`init`](crate::init) starts with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartState {
+    /// Nothing but a parked thread and the control plane.
+    #[default]
+    Sleeping,
+    /// The debug information is looked up as well, so that the next wake is instant. Nothing is patched, and no debug
+    /// port is open.
+    Warm,
+}
+
+impl Default for Config {
+    #[allow(deprecated)] // They still have to be filled.
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            name: None,
+            control_host: "127.0.0.1".to_owned(),
+            advertise_host: None,
+            control_port: 0,
+            debug_host: None,
+            debug_port: 0,
+            debug_allow: Vec::new(),
+            daemon_url: "http://127.0.0.1:8090".to_owned(),
+            register: true,
+            tls: TlsConfig::default(),
+            detrix_home: None,
+            workspace_root: None,
+            safe_mode: false,
+            build_commit: None,
+            build_tag: None,
+            start_state: StartState::Sleeping,
+            max_awake: None,
+            health_check_timeout: Duration::from_secs(2),
+            register_timeout: Duration::from_secs(5),
+            unregister_timeout: Duration::from_secs(2),
+            logpoint_budget: 0.05,
+            lldb_dap_path: None,
+            lldb_start_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for TlsConfig {
+    fn default() -> Self {
+        Self {
+            verify: true,
+            ca_bundle: None,
+        }
+    }
+}
+
+impl Config {
+    /// The default configuration.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The configured name, or the one that is made of the process number.
+    pub fn connection_name(&self) -> String {
+        self.name
+            .clone()
+            .unwrap_or_else(|| format!("detrix-client-{}", std::process::id()))
+    }
+
+    /// The directory with the token files: the configured one, or `~/detrix`; `None` where there is no home.
+    pub fn detrix_home_path(&self) -> Option<PathBuf> {
+        self.detrix_home
+            .clone()
+            .or_else(|| Some(std::env::home_dir()?.join("detrix")))
+    }
+
+    /// The address that the debug port is opened on.
+    pub(crate) fn debug_host(&self) -> &str {
+        self.debug_host.as_deref().unwrap_or(&self.control_host)
+    }
+
+    /// Checks what has rules of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ConfigError`], which names the field and its variable.
+    pub(crate) fn validated(self) -> Result<Self> {
+        if !(0.0..=1.0).contains(&self.logpoint_budget) {
+            return Err(Error::ConfigError(format!(
+                "logpoint_budget (DETRIX_LOGPOINT_BUDGET) is {}; it is a share, 0 to 1",
+                self.logpoint_budget
+            )));
+        }
+        let hosts = [
+            (
+                "control_host (DETRIX_CONTROL_HOST)",
+                Some(&self.control_host),
+            ),
+            ("debug_host (DETRIX_DEBUG_HOST)", self.debug_host.as_ref()),
+        ];
+        for (field, host) in hosts {
+            if host.is_some_and(|host| host.parse::<std::net::IpAddr>().is_err()) {
+                return Err(Error::ConfigError(format!(
+                    "{field} is {host:?}; it must be an IP address, such as 127.0.0.1"
+                )));
+            }
+        }
+        self.tls.validate()?;
+        Ok(self)
+    }
+}
+
+impl TlsConfig {
+    /// Checks that the bundle is a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ConfigError`] where it is none.
+    pub fn validate(&self) -> Result<()> {
+        match &self.ca_bundle {
+            Some(path) if !path.is_file() => Err(Error::ConfigError(format!(
+                "ca_bundle (DETRIX_CA_BUNDLE) is {}, which is no file; it must be a PEM file with certificates",
+                path.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What the public functions and the control plane answer.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What [`status`](crate::status) tells.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StatusResponse {
+    /// The daemon's name for this process while it is registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<String>,
+    /// The address of the control plane.
+    pub control_host: String,
+    /// The port of the control plane; 0 where there is none.
+    pub control_port: i32,
+    /// The configured daemon.
+    pub daemon_url: String,
+    /// The last port for debug clients; 0 if there never was one.
+    pub debug_port: i32,
+    /// Whether that port is open.
+    pub debug_port_active: bool,
+    /// Name of this process to clients; empty before [`init`](crate::init).
+    pub name: String,
+    /// What the process is doing.
+    pub state: ClientState,
+    /// How it stands with the daemon.
+    #[serde(default)]
+    pub daemon_link: DaemonLink,
+    /// How many debug clients are attached.
+    #[serde(default)]
+    pub debug_clients: u32,
+    /// What was wrong last, for people: why the last wake failed, that the tracer died, that the daemon is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// What [`wake`](crate::wake) did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WakeResponse {
+    /// The daemon's name for this process; empty where it was not to be registered.
+    pub connection_id: String,
+    /// The daemon's own word where it is reached, if it gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daemon_url: Option<String>,
+    /// The port for debug clients.
+    pub debug_port: i32,
+    /// Whether it was this call that woke.
+    pub status: WakeResponseStatus,
+}
+
+/// What [`sleep`](crate::sleep) did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SleepResponse {
+    /// Whether it was this call that put to sleep.
+    pub status: SleepResponseStatus,
+}
+
+/// Where daemon and control plane are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DiscoverResponse {
+    /// Where the control plane is reached; `None` where it listens on all addresses and no host is advertised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control_plane_url: Option<String>,
+    /// Where the daemon is reached: its own word if it gave one, else the configured address.
+    pub daemon_url: String,
+    /// Name of this process.
+    pub name: String,
+}
+
+/// An enum whose variants have names on the wire.
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)+
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self {
+                    $(Self::$variant => $text,)+
+                })
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownName;
+
+            fn from_str(name: &str) -> Result<Self, UnknownName> {
+                match name {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(UnknownName {
+                        name: name.to_owned(),
+                        known: &[$($text),+],
+                    }),
+                }
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = UnknownName;
+
+            fn try_from(name: &str) -> Result<Self, UnknownName> {
+                name.parse()
+            }
+        }
+
+        impl TryFrom<&String> for $name {
+            type Error = UnknownName;
+
+            fn try_from(name: &String) -> Result<Self, UnknownName> {
+                name.parse()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = UnknownName;
+
+            fn try_from(name: String) -> Result<Self, UnknownName> {
+                name.parse()
+            }
+        }
+    };
+}
+
+named! {
+    /// What the process is doing.
+    ClientState {
+        /// Nothing but a parked thread.
+        Sleeping = "sleeping",
+        /// As sleeping, with the debug information looked up.
+        Warm = "warm",
+        /// On its way to awake.
+        Waking = "waking",
+        /// Debug clients can attach.
+        Awake = "awake",
+    }
+}
+
+named! {
+    /// Whether it was this call that woke.
+    WakeResponseStatus {
+        /// It was.
+        Awake = "awake",
+        /// Another one had before.
+        AlreadyAwake = "already_awake",
+    }
+}
+
+named! {
+    /// Whether it was this call that put to sleep.
+    SleepResponseStatus {
+        /// It was.
+        Sleeping = "sleeping",
+        /// It slept already.
+        AlreadySleeping = "already_sleeping",
+    }
+}
+
+named! {
+    /// How it stands with the daemon.
+    DaemonLink {
+        /// There is none to be told: asleep, or not to be registered.
+        None = "none",
+        /// The daemon is being told.
+        Registering = "registering",
+        /// The daemon was told, and its debug client is connected.
+        Connected = "connected",
+        /// The daemon was told, and its debug client is not connected (any more).
+        Disconnected = "disconnected",
+    }
+}
+
+impl Default for DaemonLink {
+    fn default() -> Self {
+        Self::None
+    }
+}
+
+/// A name that none of an enum's variants has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} is unknown; expected one of {known:?}")]
+pub struct UnknownName {
+    name: String,
+    known: &'static [&'static str],
+}
+
+/// The responses convert from references, as those of `detrix-rs` do.
+macro_rules! from_reference {
+    ($($name:ident)+) => {
+        $(impl From<&$name> for $name {
+            fn from(value: &$name) -> Self {
+                value.clone()
+            }
+        })+
+    };
+}
+
+from_reference! {
+    StatusResponse WakeResponse SleepResponse DiscoverResponse ClientState WakeResponseStatus SleepResponseStatus
+}
