@@ -123,17 +123,16 @@ impl Api<'_> {
             Err(refusal) => return Some(refusal),
         };
         let shared = &self.daemon.shared;
-        let mode = *lock(&shared.registrations);
-        if mode == Registrations::Refused {
+        if *lock(&shared.registrations) == Registrations::Refused {
             return Some(internal("the stand-in refuses registrations"));
         }
         shared.in_flight.fetch_add(1, Ordering::SeqCst);
-        let response = self.serve_registration(registration, mode);
+        let response = self.serve_registration(registration);
         shared.in_flight.fetch_sub(1, Ordering::SeqCst);
         response
     }
 
-    fn serve_registration(&self, registration: Value, mode: Registrations) -> Option<Response> {
+    fn serve_registration(&self, registration: Value) -> Option<Response> {
         let shared = &self.daemon.shared;
         let connection = self.store(registration);
         let gone = || self.client_has_gone();
@@ -143,12 +142,12 @@ impl Api<'_> {
                 false => Some(internal(&why)),
             };
         }
-        if mode == Registrations::Stalled {
-            while !gone() {
-                std::thread::sleep(Duration::from_millis(10));
+        while *lock(&shared.registrations) == Registrations::Stalled {
+            if gone() {
+                self.daemon.detach(&connection.id);
+                return None;
             }
-            self.daemon.detach(&connection.id);
-            return None;
+            std::thread::sleep(Duration::from_millis(10));
         }
         let info = lock(&shared.database)
             .connections

@@ -60,7 +60,8 @@ pub struct Options {
 pub enum Registrations {
     /// They are served.
     Served,
-    /// The handshake is done, and then the answer never comes; the link is closed when the caller hangs up.
+    /// The handshake is done, and then the answer does not come until something else is set; the link is closed when the
+    /// caller hangs up before.
     Stalled,
     /// They are refused with an internal error.
     Refused,
