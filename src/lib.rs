@@ -23,12 +23,15 @@
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod capture;
 mod config;
+mod control;
+mod daemon;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod debugger;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod engine;
 mod error;
 mod lifecycle;
+mod override_url;
 mod responses;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod server;
@@ -37,7 +40,8 @@ mod symbols;
 
 pub use config::{Config, StartState, TlsConfig};
 pub use error::{Error, ErrorKind, Result};
-pub use lifecycle::{init, shutdown, sleep, status, wake};
+pub use lifecycle::{init, shutdown, sleep, status, wake, wake_with_url};
+pub use override_url::DaemonUrl;
 pub use responses::{
     ClientState, DaemonLink, DiscoverResponse, SleepResponse, SleepResponseStatus, StatusResponse,
     UnknownName, WakeResponse, WakeResponseStatus,

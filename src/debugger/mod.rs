@@ -25,6 +25,23 @@ use resolve::Resolved;
 
 pub use pump::pump;
 
+/// Opens the debug information.
+///
+/// # Errors
+///
+/// [`Error::DebugInfoMissing`] where the executable has none that can be read.
+pub fn load_symbols() -> Result<Symbols> {
+    let symbols = Symbols::load().map_err(|error| Error::DebugInfoMissing(error.to_string()))?;
+    for module in symbols.missing_info() {
+        tracing::debug!(
+            module = module.module,
+            "no logpoints there: {}",
+            module.reason
+        );
+    }
+    Ok(symbols)
+}
+
 /// See the module's documentation. Dropping it restores the program's code.
 pub struct Debugger {
     symbols: Symbols,
@@ -37,17 +54,12 @@ pub struct Debugger {
 }
 
 impl Debugger {
-    /// Opens the debug information and tries whether this process can be traced.
-    pub fn start(config: &Config) -> Result<Self> {
-        let symbols =
-            Symbols::load().map_err(|error| Error::DebugInfoMissing(error.to_string()))?;
-        for module in symbols.missing_info() {
-            tracing::debug!(
-                module = module.module,
-                "no logpoints there: {}",
-                module.reason
-            );
-        }
+    /// Tries whether this process can be traced.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TracingRefused`], with what to change.
+    pub fn start(config: &Config, symbols: Symbols) -> Result<Self> {
         let budget = Budget {
             site_share: config.logpoint_budget,
         };
