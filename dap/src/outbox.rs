@@ -22,14 +22,25 @@ pub struct Outbox {
     event_bytes: usize,
     response_bytes: usize,
     max_event_bytes: usize,
+    /// `output` events that wait.
+    outputs: u64,
     dropped: u64,
+    drop_report: fn(u64) -> Event,
 }
 
 /// A message's JSON without its number.
 #[derive(Debug)]
 struct Message {
     json: Vec<u8>,
-    event: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Response,
+    Output,
+    /// Any other event.
+    Event,
 }
 
 impl Outbox {
@@ -44,15 +55,24 @@ impl Outbox {
             event_bytes: 0,
             response_bytes: 0,
             max_event_bytes,
+            outputs: 0,
             dropped: 0,
+            drop_report: console_report,
         }
+    }
+
+    /// Has the number of dropped events told by another event than `output`, to a client that takes all output for the
+    /// program's.
+    pub fn set_drop_report(&mut self, report: fn(u64) -> Event) {
+        self.drop_report = report;
     }
 
     /// Puts a response in.
     pub fn push_response(&mut self, response: &Response) {
         let json = response.to_json();
         self.response_bytes += json.len();
-        self.queue.push_back(Message { json, event: false });
+        let kind = Kind::Response;
+        self.queue.push_back(Message { json, kind });
         if response.command == "initialize" && response.result.is_ok() {
             self.open = true;
             self.queue.append(&mut self.early);
@@ -71,7 +91,7 @@ impl Outbox {
             return;
         }
         self.report_dropped();
-        self.push_event_json(json);
+        self.push_event_json(event, json);
     }
 
     /// Appends whole messages to `out` while it stays within `max_bytes` (but at least one), and says whether there
@@ -92,11 +112,12 @@ impl Outbox {
             let seq = format!("{{\"seq\":{},", self.last_seq);
             // An object with a member, so it begins with a brace.
             frame(&[seq.as_bytes(), &message.json[1..]], out);
-            let bytes = match message.event {
-                true => &mut self.event_bytes,
-                false => &mut self.response_bytes,
+            let bytes = match message.kind {
+                Kind::Response => &mut self.response_bytes,
+                Kind::Output | Kind::Event => &mut self.event_bytes,
             };
             *bytes -= message.json.len();
+            self.outputs -= u64::from(message.kind == Kind::Output);
             self.queue.pop_front();
             any = true;
         }
@@ -108,31 +129,55 @@ impl Outbox {
         self.response_bytes
     }
 
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// How many `output` events wait.
+    pub fn outputs(&self) -> u64 {
+        self.outputs
+    }
+
+    /// How many events were dropped that the client was not told of yet.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     /// Says how many events were dropped, at the place in the order where they are missing.
     fn report_dropped(&mut self) {
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
-            let text =
-                format!("{dropped} events were dropped, because this client reads too slowly");
-            self.push_event_json(Event::Output(Output::console(text)).to_json());
+            let report = (self.drop_report)(dropped);
+            self.push_event_json(&report, report.to_json());
         }
     }
 
-    fn push_event_json(&mut self, json: Vec<u8>) {
+    fn push_event_json(&mut self, event: &Event, json: Vec<u8>) {
+        let kind = match event {
+            Event::Output(_) => Kind::Output,
+            _ => Kind::Event,
+        };
         self.event_bytes += json.len();
+        self.outputs += u64::from(kind == Kind::Output);
         let queue = if self.open {
             &mut self.queue
         } else {
             &mut self.early
         };
-        queue.push_back(Message { json, event: true });
+        queue.push_back(Message { json, kind });
     }
+}
+
+fn console_report(dropped: u64) -> Event {
+    let text = format!("{dropped} events were dropped, because this client reads too slowly");
+    Event::Output(Output::console(text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Capabilities, Decoder, Request, ResponseBody};
+    use crate::{Breakpoint, BreakpointChange, Capabilities, Decoder, Request, ResponseBody};
     use serde_json::Value;
 
     fn request(seq: i64, command: &str) -> Request {
@@ -252,6 +297,31 @@ mod tests {
         let text = last["body"]["output"].as_str().unwrap();
         assert!(text.starts_with("4 events were dropped"), "{text}");
         assert!(!outbox.take_batch(1, &mut Vec::new()));
+    }
+
+    #[test]
+    fn dropped_events_are_told_as_the_client_wants_it() {
+        let mut outbox = Outbox::new(100);
+        outbox.set_drop_report(|dropped| {
+            let breakpoint = Breakpoint {
+                message: Some(format!("{dropped} lost")),
+                ..Breakpoint::default()
+            };
+            Event::Breakpoint(BreakpointChange {
+                reason: "changed".to_owned(),
+                breakpoint,
+            })
+        });
+        initialize(&mut outbox);
+        for _ in 0..5 {
+            outbox.push_event(&output(&"x".repeat(60)));
+        }
+        assert_eq!((outbox.outputs(), outbox.dropped()), (1, 4));
+        let messages = take(&mut outbox, 100_000);
+        assert_eq!(names(&messages), ["initialize", "output", "breakpoint"]);
+        assert_eq!(messages[2]["body"]["breakpoint"]["message"], "4 lost");
+        assert_eq!((outbox.outputs(), outbox.dropped()), (0, 0));
+        assert!(outbox.is_empty());
     }
 
     #[test]
