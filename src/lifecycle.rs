@@ -308,7 +308,7 @@ mod supported {
     use crate::config::Config;
     use crate::debugger::{self, Debugger};
     use crate::error::{Error, Result};
-    use crate::server;
+    use crate::server::{self, Clients, Drained, access::Allow};
 
     /// Leaves the application's signals to the application's threads. What a thread raises itself stays deliverable.
     pub fn keep_signals_away() {
@@ -333,7 +333,7 @@ mod supported {
         debugger: Rc<RefCell<Debugger>>,
         port: u16,
         stop: oneshot::Sender<()>,
-        server: JoinHandle<()>,
+        server: JoinHandle<Drained>,
         pump: JoinHandle<()>,
     }
 
@@ -349,10 +349,14 @@ mod supported {
             let (listener, port) = listen(config)?;
             let debugger = Rc::new(RefCell::new(Debugger::start(config)?));
             let (stop, stopped) = oneshot::channel();
-            let server = spawn_local(server::serve(listener, debugger.clone(), async {
+            let (allow, clients) = (Allow::default(), Clients::new());
+            let shutdown = async {
                 // An error is an order as well: the sender is gone.
                 let _ = stopped.await;
-            }));
+            };
+            let backend = debugger.clone();
+            let serve = server::serve(listener, backend, allow, clients, shutdown);
+            let server = spawn_local(serve);
             let pump = spawn_local(debugger::pump(debugger.clone()));
             Ok(Self {
                 debugger,
