@@ -22,7 +22,7 @@ pub struct Outbox {
     event_bytes: usize,
     response_bytes: usize,
     max_event_bytes: usize,
-    /// `output` events that wait.
+    /// The sum of [`Message::outputs`].
     outputs: u64,
     dropped: u64,
     drop_report: fn(u64) -> Event,
@@ -32,15 +32,9 @@ pub struct Outbox {
 #[derive(Debug)]
 struct Message {
     json: Vec<u8>,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Response,
-    Output,
-    /// Any other event.
-    Event,
+    event: bool,
+    /// How many `output` events are lost with it: itself, or those that it tells were dropped.
+    outputs: u64,
 }
 
 impl Outbox {
@@ -71,8 +65,11 @@ impl Outbox {
     pub fn push_response(&mut self, response: &Response) {
         let json = response.to_json();
         self.response_bytes += json.len();
-        let kind = Kind::Response;
-        self.queue.push_back(Message { json, kind });
+        self.queue.push_back(Message {
+            json,
+            event: false,
+            outputs: 0,
+        });
         if response.command == "initialize" && response.result.is_ok() {
             self.open = true;
             self.queue.append(&mut self.early);
@@ -91,7 +88,8 @@ impl Outbox {
             return;
         }
         self.report_dropped();
-        self.push_event_json(event, json);
+        let outputs = u64::from(matches!(event, Event::Output(_)));
+        self.push_event_json(json, outputs);
     }
 
     /// Appends whole messages to `out` while it stays within `max_bytes` (but at least one), and says whether there
@@ -112,12 +110,12 @@ impl Outbox {
             let seq = format!("{{\"seq\":{},", self.last_seq);
             // An object with a member, so it begins with a brace.
             frame(&[seq.as_bytes(), &message.json[1..]], out);
-            let bytes = match message.kind {
-                Kind::Response => &mut self.response_bytes,
-                Kind::Output | Kind::Event => &mut self.event_bytes,
+            let bytes = match message.event {
+                true => &mut self.event_bytes,
+                false => &mut self.response_bytes,
             };
             *bytes -= message.json.len();
-            self.outputs -= u64::from(message.kind == Kind::Output);
+            self.outputs -= message.outputs;
             self.queue.pop_front();
             any = true;
         }
@@ -134,14 +132,10 @@ impl Outbox {
         self.queue.is_empty()
     }
 
-    /// How many `output` events wait.
-    pub fn outputs(&self) -> u64 {
-        self.outputs
-    }
-
-    /// How many events were dropped that the client was not told of yet.
-    pub fn dropped(&self) -> u64 {
-        self.dropped
+    /// How many `output` events the client would miss without a word if nothing more were written: those that wait, and
+    /// those that were dropped, as long as that was not told.
+    pub fn unsent(&self) -> u64 {
+        self.outputs + self.dropped
     }
 
     /// Says how many events were dropped, at the place in the order where they are missing.
@@ -149,23 +143,23 @@ impl Outbox {
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
             let report = (self.drop_report)(dropped);
-            self.push_event_json(&report, report.to_json());
+            self.push_event_json(report.to_json(), dropped);
         }
     }
 
-    fn push_event_json(&mut self, event: &Event, json: Vec<u8>) {
-        let kind = match event {
-            Event::Output(_) => Kind::Output,
-            _ => Kind::Event,
-        };
+    fn push_event_json(&mut self, json: Vec<u8>, outputs: u64) {
         self.event_bytes += json.len();
-        self.outputs += u64::from(kind == Kind::Output);
+        self.outputs += outputs;
         let queue = if self.open {
             &mut self.queue
         } else {
             &mut self.early
         };
-        queue.push_back(Message { json, kind });
+        queue.push_back(Message {
+            json,
+            event: true,
+            outputs,
+        });
     }
 }
 
@@ -316,12 +310,16 @@ mod tests {
         for _ in 0..5 {
             outbox.push_event(&output(&"x".repeat(60)));
         }
-        assert_eq!((outbox.outputs(), outbox.dropped()), (1, 4));
+        assert_eq!(outbox.unsent(), 5);
+        outbox.push_event(&Event::Terminated);
+        assert_eq!(outbox.unsent(), 5, "the report waits as well");
         let messages = take(&mut outbox, 100_000);
-        assert_eq!(names(&messages), ["initialize", "output", "breakpoint"]);
+        assert_eq!(
+            names(&messages),
+            ["initialize", "output", "breakpoint", "terminated"]
+        );
         assert_eq!(messages[2]["body"]["breakpoint"]["message"], "4 lost");
-        assert_eq!((outbox.outputs(), outbox.dropped()), (0, 0));
-        assert!(outbox.is_empty());
+        assert_eq!((outbox.unsent(), outbox.is_empty()), (0, true));
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl Outlet {
     pub(super) fn unsent(&self) -> u64 {
         let outbox = self.0.outbox.borrow();
         let waiting = self.0.daemon.borrow().as_ref().map_or(0, Waiting::count);
-        outbox.outputs() + outbox.dropped() + waiting
+        outbox.unsent() + waiting
     }
 
     /// Drops the hits that wait for their turn; returns how many hits are lost with them.

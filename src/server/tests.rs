@@ -1,5 +1,8 @@
 //! The sessions over real sockets, with a debugger that is made up.
 
+mod daemon;
+mod service;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
