@@ -1,2 +1,5 @@
 //! stub
-pub async fn serve<S>(l: tokio::net::TcpListener, _: S, shutdown: impl Future<Output=()>) { shutdown.await; drop(l); }
+pub async fn serve<S>(l: tokio::net::TcpListener, _: S, shutdown: impl Future<Output = ()>) {
+    shutdown.await;
+    drop(l);
+}

@@ -286,7 +286,11 @@ fn warm_is_ready_and_opens_nothing() {
     let warm = Trace::of(program.process());
     assert_eq!(warm.threads, virgin.threads + 1);
     assert!(warm.text == virgin.text && warm.tracers.is_empty());
-    assert_eq!(warm.ports.len(), virgin.ports.len() + 1, "the control plane's");
+    assert_eq!(
+        warm.ports.len(),
+        virgin.ports.len() + 1,
+        "the control plane's"
+    );
     for _ in 0..2 {
         let mut session = Session::attach(program.wake());
         session.logpoint(&file, mark(&file, "step"), "index={index}");

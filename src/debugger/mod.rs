@@ -5,6 +5,7 @@
 //! * A hit comes in by the [`mod@pump`]: the engine's record is rendered and goes out by the session's outlet.
 
 mod breakpoints;
+mod notices;
 mod pump;
 mod resolve;
 
@@ -17,7 +18,7 @@ use tokio::sync::Notify;
 use crate::config::Config;
 use crate::engine::{Budget, Engine, EngineError, Placement};
 use crate::error::{Error, Result};
-use crate::server::backend::{Backend, Notice, Placed, SessionId, Wanted};
+use crate::server::backend::{Backend, Notice, Placed, SessionId, Wanted, WrongExpressions};
 use crate::server::outlet::Outlet;
 use crate::symbols::Symbols;
 use breakpoints::{Breakpoint, File, Probes, Session};
@@ -87,7 +88,11 @@ impl Debugger {
         pending: &mut [Breakpoint],
         remove: &[u32],
     ) {
-        let resolved = self.resolve(path, map, pending);
+        let wrong = match self.sessions.get(&session) {
+            Some(session) => session.wrong,
+            None => return,
+        };
+        let resolved = self.resolve(path, map, wrong, pending);
         let mut placements = Vec::new();
         let mut owners = Vec::new();
         for (index, resolved) in resolved {
@@ -100,7 +105,9 @@ impl Debugger {
                     breakpoint.found(&resolved);
                     for (place, compiled) in resolved.places {
                         let program = compiled.program.clone();
-                        let probe = self.probes.add(session, path, resolved.line, compiled);
+                        let about = &breakpoint.placed;
+                        let line = resolved.line;
+                        let probe = self.probes.add(session, about, path, line, compiled);
                         placements.push(Placement {
                             probe,
                             address: place.address,
@@ -135,6 +142,7 @@ impl Debugger {
         &self,
         path: &str,
         map: &SourceMap,
+        wrong: WrongExpressions,
         breakpoints: &[Breakpoint],
     ) -> Vec<(usize, std::result::Result<Resolved, String>)> {
         let program_path = map.to_program(path);
@@ -149,7 +157,7 @@ impl Debugger {
                     Ok(file) => file.line(line).map_err(|error| error.to_string()),
                     Err(error) => Err(error.to_string()),
                 };
-                let resolved = resolve::resolve(&self.symbols, find, &breakpoint.wanted);
+                let resolved = resolve::resolve(&self.symbols, find, &breakpoint.wanted, wrong);
                 (index, resolved)
             })
             .collect()
@@ -204,11 +212,12 @@ impl Debugger {
 }
 
 impl Backend for Debugger {
-    fn open(&mut self, session: SessionId, outlet: Outlet) {
+    fn open(&mut self, session: SessionId, wrong: WrongExpressions, outlet: Outlet) {
         self.sessions.insert(
             session,
             Session {
                 outlet,
+                wrong,
                 files: HashMap::new(),
             },
         );

@@ -2,12 +2,11 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
 use super::orders::Order;
-use super::state::State;
+use super::state::{Presence, State};
 use crate::config::{Config, StartState};
 use crate::daemon::{BuildInfo, Daemon, Registration, Token, Url};
 use crate::error::{Error, Result};
@@ -22,11 +21,8 @@ mod debugging;
 #[path = "unsupported.rs"]
 mod debugging;
 
-use debugging::{Debugging, Warm};
 pub use debugging::keep_signals_away;
-
-/// How long sleep waits for connected clients to take what was recorded.
-const DRAIN: Duration = Duration::from_secs(1);
+use debugging::{Debugging, Warm};
 
 /// See the module's documentation.
 pub struct Client {
@@ -131,10 +127,8 @@ impl Client {
             }
             Err(error) => {
                 self.rest();
-                let known = &mut *self.state.known();
-                known.status.debug_port_active = false;
-                known.status.daemon_link = DaemonLink::None;
-                known.status.last_error = Some(format!("the last wake failed: {error}"));
+                self.state.known().status.last_error =
+                    Some(format!("the last wake failed: {error}"));
                 Err(error)
             }
         }
@@ -159,11 +153,13 @@ impl Client {
             ),
             None => None,
         };
-        let debugging = Debugging::start(&self.config, self.warm.take(), self.state.clone())?;
+        let debugging = Debugging::start(&self.config, self.warm.take())?;
         {
-            let status = &mut self.state.known().status;
+            let known = &mut *self.state.known();
+            let status = &mut known.status;
             status.debug_port = debugging.port().into();
             status.debug_port_active = true;
+            known.presence = Some(Box::new(debugging.presence()));
         }
         let Some(daemon) = daemon else {
             return Ok(Awake {
@@ -185,7 +181,7 @@ impl Client {
                 })
             }
             Err(error) => {
-                debugging.stop(Duration::ZERO).await;
+                debugging.drain().await.end().await;
                 Err(error)
             }
         }
@@ -202,7 +198,11 @@ impl Client {
         Daemon::new(Url::parse(&url)?, &self.config.tls, token).map(Some)
     }
 
-    async fn register(&self, daemon: &Daemon, debug_port: u16) -> Result<crate::daemon::Registered> {
+    async fn register(
+        &self,
+        daemon: &Daemon,
+        debug_port: u16,
+    ) -> Result<crate::daemon::Registered> {
         self.state.known().status.daemon_link = DaemonLink::Registering;
         let control_port = self.state.known().status.control_port;
         let build = BuildInfo::detect(&self.config);
@@ -229,7 +229,7 @@ impl Client {
                 status: SleepResponseStatus::AlreadySleeping,
             };
         };
-        awake.debugging.drain(DRAIN).await;
+        let drained = awake.debugging.drain().await;
         if let Some(registered) = awake.registered {
             let timeout = self.config.unregister_timeout;
             let unregistered = registered
@@ -240,14 +240,7 @@ impl Client {
                 tracing::warn!(%error, "the daemon could not be told that this process sleeps");
             }
         }
-        awake.debugging.stop(Duration::ZERO).await;
-        {
-            let known = &mut *self.state.known();
-            known.status.connection_id = None;
-            known.status.debug_port_active = false;
-            known.status.daemon_link = DaemonLink::None;
-            known.status.debug_clients = 0;
-        }
+        drained.end().await;
         self.rest();
         SleepResponse {
             status: SleepResponseStatus::Sleeping,
@@ -269,7 +262,7 @@ impl Client {
                 }
             }
         }
-        self.state.known().status.state = state;
+        self.state.known().rest(state);
     }
 }
 

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
@@ -12,11 +11,12 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::super::forked::ClosedInChildren;
-use super::State;
+use super::Presence;
 use crate::config::Config;
 use crate::debugger::{self, Debugger};
 use crate::error::{Error, Result};
-use crate::server;
+use crate::server::access::Allow;
+use crate::server::{self, Clients, Leaving};
 use crate::symbols::Symbols;
 
 /// Leaves the application's signals to the application's threads. What a thread raises itself stays deliverable.
@@ -51,11 +51,15 @@ impl Warm {
 pub struct Debugging {
     debugger: Rc<RefCell<Debugger>>,
     port: u16,
-    closed_in_children: Option<ClosedInChildren>,
+    clients: Clients,
     stop: oneshot::Sender<()>,
-    server: JoinHandle<()>,
+    server: JoinHandle<Leaving>,
     pump: JoinHandle<()>,
+    closed_in_children: Option<ClosedInChildren>,
 }
+
+/// What is left after the program's code was restored: connections of clients that have not been told.
+pub struct Drained(Option<Leaving>);
 
 impl Debugging {
     /// Opens the port and starts the debugger.
@@ -63,7 +67,8 @@ impl Debugging {
     /// # Errors
     ///
     /// When either fails; nothing is left behind then.
-    pub fn start(config: &Config, warm: Option<Warm>, _state: Arc<State>) -> Result<Self> {
+    pub fn start(config: &Config, warm: Option<Warm>) -> Result<Self> {
+        let allow = Allow::parse(&config.debug_allow).map_err(Error::ConfigError)?;
         let listener = listen(config)?;
         let port = listener.local_addr()?.port();
         let symbols = match warm {
@@ -74,18 +79,19 @@ impl Debugging {
         let closed_in_children = ClosedInChildren::new(&listener);
         let listener = TcpListener::from_std(listener)?;
         let (stop, stopped) = oneshot::channel();
-        let server = spawn_local(server::serve(listener, debugger.clone(), async {
+        let clients = Clients::new();
+        let server = server::serve(listener, debugger.clone(), allow, clients.clone(), async {
             // An error is an order as well: the sender is gone.
             let _ = stopped.await;
-        }));
-        let pump = spawn_local(debugger::pump(debugger.clone()));
+        });
         Ok(Self {
+            server: spawn_local(server),
+            pump: spawn_local(debugger::pump(debugger.clone())),
             debugger,
             port,
-            closed_in_children,
+            clients,
             stop,
-            server,
-            pump,
+            closed_in_children,
         })
     }
 
@@ -94,19 +100,41 @@ impl Debugging {
         self.port
     }
 
-    pub async fn idle_for(&self, d: Duration) { tokio::time::sleep(d).await }
-    pub async fn drain(&self, _: Duration) {}
+    /// Counts who is attached.
+    pub fn presence(&self) -> impl Fn() -> Presence + Send + use<> {
+        let clients = self.clients.clone();
+        move || Presence {
+            clients: clients.count(),
+            daemons: clients.daemons(),
+        }
+    }
 
-    /// Restores the program's code.
-    pub async fn stop(self, _: Duration) {
+    /// Ready when nobody has been attached for `time`.
+    pub async fn idle_for(&self, time: Duration) {
+        self.clients.idle_for(time).await;
+    }
+
+    /// Closes the port, restores the program's code, and sends what was recorded.
+    pub async fn drain(self) -> Drained {
         drop(self.closed_in_children);
         // Fails only where the server has ended already.
         let _ = self.stop.send(());
-        let _ = self.server.await;
+        // An error is a panic, which has said so itself.
+        let leaving = self.server.await.ok();
         self.pump.abort();
         let _ = self.pump.await;
-        // The sessions and the pump, which shared it, are gone: this drops it.
+        // The sessions and the pump, which shared it, are done with it: this drops it.
         drop(self.debugger);
+        Drained(leaving)
+    }
+}
+
+impl Drained {
+    /// Tells the clients that it is over.
+    pub async fn end(self) {
+        if let Some(leaving) = self.0 {
+            leaving.end().await;
+        }
     }
 }
 

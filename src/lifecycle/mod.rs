@@ -211,7 +211,10 @@ fn listen(config: &Config) -> Result<TcpListener> {
             config.control_host, config.control_port
         ))
     };
-    let host: IpAddr = config.control_host.parse().map_err(|error| failed(&error))?;
+    let host: IpAddr = config
+        .control_host
+        .parse()
+        .map_err(|error| failed(&error))?;
     // The standard library's listener sets SO_REUSEADDR: a fixed port can be opened again at once.
     let listener = TcpListener::bind(SocketAddr::new(host, config.control_port))
         .map_err(|error| failed(&error))?;

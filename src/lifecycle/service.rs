@@ -1,5 +1,9 @@
 //! stub
+use crate::config::Config;
 use std::sync::Arc;
-use crate::{config::Config};
 pub struct Service(super::orders::Orders, Arc<super::state::State>);
-impl Service { pub fn new(_: &Config, o: super::orders::Orders, s: Arc<super::state::State>) -> Self { Self(o, s) } }
+impl Service {
+    pub fn new(_: &Config, o: super::orders::Orders, s: Arc<super::state::State>) -> Self {
+        Self(o, s)
+    }
+}

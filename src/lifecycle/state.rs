@@ -17,6 +17,28 @@ pub struct Known {
     pub token: Option<Token>,
     /// The daemon's own word where it is reached.
     pub advertise_url: Option<String>,
+    /// Tells who is attached, while the debug port is open.
+    pub presence: Option<Box<dyn Fn() -> Presence + Send>>,
+}
+
+/// Who is attached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Presence {
+    /// All debug clients.
+    pub clients: usize,
+    /// Those of them that are the Detrix daemon.
+    pub daemons: usize,
+}
+
+impl Known {
+    /// Nothing is open and nobody is there; the last port stays known.
+    pub fn rest(&mut self, state: ClientState) {
+        self.presence = None;
+        self.status.state = state;
+        self.status.connection_id = None;
+        self.status.debug_port_active = false;
+        self.status.daemon_link = DaemonLink::None;
+    }
 }
 
 impl State {
@@ -30,6 +52,7 @@ impl State {
             },
             token,
             advertise_url: None,
+            presence: None,
         }))
     }
 
@@ -41,7 +64,17 @@ impl State {
 
     /// What `status` answers.
     pub fn status(&self) -> StatusResponse {
-        self.known().status.clone()
+        let known = self.known();
+        let presence = known.presence.as_ref().map(|ask| ask()).unwrap_or_default();
+        let mut status = known.status.clone();
+        status.debug_clients = u32::try_from(presence.clients).unwrap_or(u32::MAX);
+        if status.connection_id.is_some() {
+            status.daemon_link = match presence.daemons {
+                0 => DaemonLink::Disconnected,
+                _ => DaemonLink::Connected,
+            };
+        }
+        status
     }
 }
 

@@ -1,9 +1,8 @@
 //! Where there is no debugger: nothing can be awake.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::State;
+use super::Presence;
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -25,7 +24,7 @@ pub enum Debugging {}
 
 impl Debugging {
     /// Says so.
-    pub fn start(_: &Config, _: Option<Warm>, _: Arc<State>) -> Result<Self> {
+    pub fn start(_: &Config, _: Option<Warm>) -> Result<Self> {
         Err(Error::Unsupported(std::env::consts::OS))
     }
 
@@ -39,13 +38,25 @@ impl Debugging {
         match *self {}
     }
 
-    /// There is nothing to drain.
-    pub async fn drain(&self, _: Duration) {
+    /// There is nobody.
+    pub fn presence(&self) -> impl Fn() -> Presence + Send + use<> {
         match *self {}
+        #[allow(unreachable_code)] // Says what type it would have.
+        || Presence::default()
     }
 
-    /// There is nothing to stop.
-    pub async fn stop(self) {
+    /// There is nothing to drain.
+    pub async fn drain(self) -> Drained {
+        match self {}
+    }
+}
+
+/// There is no such state on this platform.
+pub enum Drained {}
+
+impl Drained {
+    /// There is nobody to tell.
+    pub async fn end(self) {
         match self {}
     }
 }
