@@ -27,6 +27,7 @@ use debugging::{Debugging, Warm};
 /// See the module's documentation.
 pub struct Client {
     config: Config,
+    control_port: u16,
     state: Arc<State>,
     /// Becomes true, or is dropped, when the thread is to end.
     ending: watch::Receiver<bool>,
@@ -49,9 +50,15 @@ struct Registered {
 
 impl Client {
     /// In its start state.
-    pub fn new(config: Config, state: Arc<State>, ending: watch::Receiver<bool>) -> Self {
+    pub fn new(
+        config: Config,
+        control_port: u16,
+        state: Arc<State>,
+        ending: watch::Receiver<bool>,
+    ) -> Self {
         let mut client = Self {
             config,
+            control_port,
             state,
             ending,
             warm: None,
@@ -195,7 +202,11 @@ impl Client {
             None if self.config.register => self.config.daemon_url.clone(),
             None => return Ok(None),
         };
-        Daemon::new(Url::parse(&url)?, &self.config.tls, token).map(Some)
+        Ok(Some(Daemon::new(
+            Url::parse(&url)?,
+            &self.config.tls,
+            token,
+        )))
     }
 
     async fn register(
@@ -204,9 +215,8 @@ impl Client {
         debug_port: u16,
     ) -> Result<crate::daemon::Registered> {
         self.state.known().status.daemon_link = DaemonLink::Registering;
-        let control_port = self.state.known().status.control_port;
         let build = BuildInfo::detect(&self.config);
-        let registration = Registration::new(&self.config, debug_port, control_port as u16, build);
+        let registration = Registration::new(&self.config, build, debug_port, self.control_port);
         let registered = daemon.register(&registration, self.config.register_timeout);
         self.unless_ending(registered).await
     }

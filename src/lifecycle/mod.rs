@@ -179,14 +179,14 @@ fn start(config: Config) -> Result<Handle> {
                     Ok(listener) => listener,
                     Err(error) => return drop(ready.send(Err(error))),
                 };
-                let service = service::Service::new(&config, orders, state.clone());
+                let service = service::Service::new(config.clone(), orders, state.clone());
                 let mut closing = ending.clone();
                 let control = crate::control::serve(listener, service, async move {
                     // An error is an order as well: the handle is gone.
                     let _ = closing.wait_for(|end| *end).await;
                 });
                 let control = tokio::task::spawn_local(control);
-                let client = Client::new(config, state, ending);
+                let client = Client::new(config, port, state, ending);
                 let _ = ready.send(Ok(()));
                 client.run(received).await;
                 drop(closed_in_children);

@@ -34,6 +34,7 @@ impl Known {
     /// Nothing is open and nobody is there; the last port stays known.
     pub fn rest(&mut self, state: ClientState) {
         self.presence = None;
+        self.advertise_url = None;
         self.status.state = state;
         self.status.connection_id = None;
         self.status.debug_port_active = false;
