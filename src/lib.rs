@@ -25,6 +25,7 @@ mod build_macros;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod capture;
 mod config;
+mod daemon;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod debugger;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
