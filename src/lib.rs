@@ -19,6 +19,8 @@
 //! milliseconds at the most. Linux on x86-64 only: elsewhere [`init`] works, and [`wake`] returns
 //! [`Error::Unsupported`].
 
+mod build_macros;
+
 // Where the debugger works. `detrix_unsupported` builds as if for another platform.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod capture;
