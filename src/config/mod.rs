@@ -171,6 +171,10 @@ impl Config {
         self.debug_host.as_deref().unwrap_or(&self.control_host)
     }
 
+    pub(crate) fn check_debug_address(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Checks what has rules of its own.
     ///
     /// # Errors
