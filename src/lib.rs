@@ -29,6 +29,7 @@ mod debugger;
 mod engine;
 mod error;
 mod lifecycle;
+mod override_url;
 mod responses;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod server;
@@ -38,6 +39,7 @@ mod symbols;
 pub use config::{Config, StartState, TlsConfig};
 pub use error::{Error, ErrorKind, Result};
 pub use lifecycle::{init, shutdown, sleep, status, wake};
+pub use override_url::DaemonUrl;
 pub use responses::{
     ClientState, DaemonLink, DiscoverResponse, SleepResponse, SleepResponseStatus, StatusResponse,
     UnknownName, WakeResponse, WakeResponseStatus,

@@ -1,11 +1,10 @@
 //! What an application can set, in code or by environment variables.
 
 mod env;
+mod rules;
 
 use std::path::PathBuf;
 use std::time::Duration;
-
-use crate::error::{Error, Result};
 
 /// How detrix behaves. [`Config::default`] is what most services want, with a name.
 ///
@@ -169,52 +168,5 @@ impl Config {
     /// The address that the debug port is opened on.
     pub(crate) fn debug_host(&self) -> &str {
         self.debug_host.as_deref().unwrap_or(&self.control_host)
-    }
-
-    /// Checks what has rules of its own.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ConfigError`], which names the field and its variable.
-    pub(crate) fn validated(self) -> Result<Self> {
-        if !(0.0..=1.0).contains(&self.logpoint_budget) {
-            return Err(Error::ConfigError(format!(
-                "logpoint_budget (DETRIX_LOGPOINT_BUDGET) is {}; it is a share, 0 to 1",
-                self.logpoint_budget
-            )));
-        }
-        let hosts = [
-            (
-                "control_host (DETRIX_CONTROL_HOST)",
-                Some(&self.control_host),
-            ),
-            ("debug_host (DETRIX_DEBUG_HOST)", self.debug_host.as_ref()),
-        ];
-        for (field, host) in hosts {
-            if host.is_some_and(|host| host.parse::<std::net::IpAddr>().is_err()) {
-                return Err(Error::ConfigError(format!(
-                    "{field} is {host:?}; it must be an IP address, such as 127.0.0.1"
-                )));
-            }
-        }
-        self.tls.validate()?;
-        Ok(self)
-    }
-}
-
-impl TlsConfig {
-    /// Checks that the bundle is a file.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ConfigError`] where it is none.
-    pub fn validate(&self) -> Result<()> {
-        match &self.ca_bundle {
-            Some(path) if !path.is_file() => Err(Error::ConfigError(format!(
-                "ca_bundle (DETRIX_CA_BUNDLE) is {}, which is no file; it must be a PEM file with certificates",
-                path.display()
-            ))),
-            _ => Ok(()),
-        }
     }
 }
