@@ -19,10 +19,14 @@
 //! milliseconds at the most. Linux on x86-64 only: elsewhere [`init`] works, and [`wake`] returns
 //! [`Error::Unsupported`].
 
+mod build_macros;
+
 // Where the debugger works. `detrix_unsupported` builds as if for another platform.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod capture;
 mod config;
+mod control;
+mod daemon;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod debugger;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
@@ -38,7 +42,7 @@ mod symbols;
 
 pub use config::{Config, StartState, TlsConfig};
 pub use error::{Error, ErrorKind, Result};
-pub use lifecycle::{init, shutdown, sleep, status, wake};
+pub use lifecycle::{init, shutdown, sleep, status, wake, wake_with_url};
 pub use override_url::DaemonUrl;
 pub use responses::{
     ClientState, DaemonLink, DiscoverResponse, SleepResponse, SleepResponseStatus, StatusResponse,

@@ -78,6 +78,11 @@ fn whole_life(way: &[&str]) {
     program.run("init");
     let asleep = Trace::of(program.process());
     assert_eq!(asleep.threads, virgin.threads + 1, "asleep is one thread");
+    assert_eq!(
+        asleep.ports.len(),
+        virgin.ports.len() + 1,
+        "asleep is one port, the control plane's"
+    );
 
     let mut port = 0;
     for _ in 0..3 {
@@ -115,6 +120,13 @@ fn whole_life(way: &[&str]) {
     program.run("shutdown");
     becomes(program.process(), &virgin);
     program.run("init");
+    // The control plane has another port now.
+    let control = program.process().listening_ports();
+    assert_eq!(control.len(), asleep.ports.len());
+    let asleep = Trace {
+        ports: control,
+        ..asleep
+    };
     becomes(program.process(), &asleep);
     let port = program.wake();
     assert_eq!(program.wake(), port, "awake already");
@@ -199,5 +211,132 @@ fn signals_are_left_to_the_threads_of_the_application() {
         [libc::SIGTERM, libc::SIGUSR1, libc::SIGCHLD, libc::SIGPROF].map(is_blocked) == [true; 4]
     );
     assert!([libc::SIGTRAP, libc::SIGSEGV].map(is_blocked) == [false; 2]);
+    program.quit();
+}
+
+#[test]
+fn a_forked_child_starts_without_detrix() {
+    let mut program = Running::start("lifecycle", Profile::Release);
+    for state in ["before init", "asleep", "awake"] {
+        match state {
+            "asleep" => drop(program.run("init")),
+            "awake" => drop(program.wake()),
+            _ => {}
+        }
+        let printed = program.run("fork");
+        assert_eq!(
+            printed,
+            [
+                "child state sleeping",
+                "child wake detrix client not initialized",
+                "child wake awake",
+                "child sleep sleeping",
+            ],
+            "{state}"
+        );
+    }
+    assert_eq!(program.ask("status", "state"), "Awake");
+    program.quit();
+}
+
+#[test]
+fn a_child_keeps_no_port_open() {
+    let mut program = Running::start("lifecycle", Profile::Release);
+    program.run("init");
+    let before = program.process().listening_ports();
+    let port = program.wake();
+    program.run("hold");
+    program.run("sleep");
+    assert_eq!(program.process().listening_ports(), before);
+    std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port))
+        .expect("nobody holds the port any more");
+    program.run("shutdown");
+    for port in before {
+        std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port))
+            .expect("nobody holds the control plane's port any more");
+    }
+    program.run("release");
+    program.quit();
+}
+
+#[test]
+fn a_daemon_initialises_after_it_has_made_itself_one() {
+    let mut program = Running::program(&fixture("lifecycle", Profile::Release), &["daemon"]);
+    assert_eq!(program.ask("status", "state"), "Sleeping");
+    program.run("init");
+    let port = program.wake();
+    let file = source("bin/lifecycle.rs");
+    let mut session = Session::attach(port);
+    session.logpoint(&file, mark(&file, "step"), "index={index}");
+    program.run("go 2");
+    assert_eq!(session.texts(2), ["index=0", "index=1"]);
+    program.run("shutdown");
+    session.expect_event("terminated");
+    program.quit();
+}
+
+#[test]
+fn warm_is_ready_and_opens_nothing() {
+    let file = source("bin/lifecycle.rs");
+    let mut command = std::process::Command::new(fixture("lifecycle", Profile::Release));
+    let mut program = Running::spawn(command.env("DETRIX_START_STATE", "warm"));
+    let virgin = Trace::of(program.process());
+    program.run("init");
+    assert_eq!(program.ask("status", "state"), "Warm");
+    let warm = Trace::of(program.process());
+    assert_eq!(warm.threads, virgin.threads + 1);
+    assert!(warm.text == virgin.text && warm.tracers.is_empty());
+    assert_eq!(
+        warm.ports.len(),
+        virgin.ports.len() + 1,
+        "the control plane's"
+    );
+    for _ in 0..2 {
+        let mut session = Session::attach(program.wake());
+        session.logpoint(&file, mark(&file, "step"), "index={index}");
+        program.run("go 1");
+        assert_eq!(session.output().text, "index=0");
+        program.run("sleep");
+        assert_eq!(program.ask("status", "state"), "Warm", "as it started");
+        assert!(session.closes());
+        becomes(program.process(), &warm);
+    }
+    program.quit();
+}
+
+#[test]
+fn switched_off_it_does_nothing_and_says_so() {
+    let mut command = std::process::Command::new(fixture("lifecycle", Profile::Release));
+    let mut program = Running::spawn(command.env("DETRIX_ENABLED", "0"));
+    let virgin = Trace::of(program.process());
+    program.run("init");
+    becomes(program.process(), &virgin);
+    program.send("wake");
+    let why = program.outcome("wake").expect_err("switched off");
+    assert!(why.contains("DETRIX_ENABLED"), "{why}");
+    assert_eq!(program.ask("sleep", "status"), "AlreadySleeping");
+    assert_eq!(program.ask("status", "state"), "Sleeping");
+    program.run("shutdown");
+    program.quit();
+}
+
+#[test]
+fn without_clients_it_goes_to_sleep_by_itself() {
+    let mut command = std::process::Command::new(fixture("lifecycle", Profile::Release));
+    let mut program = Running::spawn(command.env("DETRIX_MAX_AWAKE", "0.2"));
+    program.run("init");
+    let session = Session::attach(program.wake());
+    drop(session);
+    let deadline = Instant::now() + PATIENCE;
+    while program.ask("status", "state") != "Sleeping" {
+        assert!(Instant::now() < deadline, "it stays awake");
+    }
+    // It can be woken again, and stays awake while somebody is there: a test of that cannot be waited for, but the
+    // session that is attached would be closed.
+    let mut session = Session::attach(program.wake());
+    let file = source("bin/lifecycle.rs");
+    session.logpoint(&file, mark(&file, "step"), "index={index}");
+    program.run("go 1");
+    assert_eq!(session.output().text, "index=0");
     program.quit();
 }

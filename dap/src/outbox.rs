@@ -22,7 +22,10 @@ pub struct Outbox {
     event_bytes: usize,
     response_bytes: usize,
     max_event_bytes: usize,
+    /// The sum of [`Message::outputs`].
+    outputs: u64,
     dropped: u64,
+    drop_report: fn(u64) -> Event,
 }
 
 /// A message's JSON without its number.
@@ -30,6 +33,8 @@ pub struct Outbox {
 struct Message {
     json: Vec<u8>,
     event: bool,
+    /// How many `output` events are lost with it: itself, or those that it tells were dropped.
+    outputs: u64,
 }
 
 impl Outbox {
@@ -44,15 +49,27 @@ impl Outbox {
             event_bytes: 0,
             response_bytes: 0,
             max_event_bytes,
+            outputs: 0,
             dropped: 0,
+            drop_report: console_report,
         }
+    }
+
+    /// Has the number of dropped events told by another event than `output`, to a client that takes all output for the
+    /// program's.
+    pub fn set_drop_report(&mut self, report: fn(u64) -> Event) {
+        self.drop_report = report;
     }
 
     /// Puts a response in.
     pub fn push_response(&mut self, response: &Response) {
         let json = response.to_json();
         self.response_bytes += json.len();
-        self.queue.push_back(Message { json, event: false });
+        self.queue.push_back(Message {
+            json,
+            event: false,
+            outputs: 0,
+        });
         if response.command == "initialize" && response.result.is_ok() {
             self.open = true;
             self.queue.append(&mut self.early);
@@ -71,7 +88,8 @@ impl Outbox {
             return;
         }
         self.report_dropped();
-        self.push_event_json(json);
+        let outputs = u64::from(matches!(event, Event::Output(_)));
+        self.push_event_json(json, outputs);
     }
 
     /// Appends whole messages to `out` while it stays within `max_bytes` (but at least one), and says whether there
@@ -97,6 +115,7 @@ impl Outbox {
                 false => &mut self.response_bytes,
             };
             *bytes -= message.json.len();
+            self.outputs -= message.outputs;
             self.queue.pop_front();
             any = true;
         }
@@ -108,31 +127,51 @@ impl Outbox {
         self.response_bytes
     }
 
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// How many `output` events the client would miss without a word if nothing more were written: those that wait, and
+    /// those that were dropped, as long as that was not told.
+    pub fn unsent(&self) -> u64 {
+        self.outputs + self.dropped
+    }
+
     /// Says how many events were dropped, at the place in the order where they are missing.
     fn report_dropped(&mut self) {
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
-            let text =
-                format!("{dropped} events were dropped, because this client reads too slowly");
-            self.push_event_json(Event::Output(Output::console(text)).to_json());
+            let report = (self.drop_report)(dropped);
+            self.push_event_json(report.to_json(), dropped);
         }
     }
 
-    fn push_event_json(&mut self, json: Vec<u8>) {
+    fn push_event_json(&mut self, json: Vec<u8>, outputs: u64) {
         self.event_bytes += json.len();
+        self.outputs += outputs;
         let queue = if self.open {
             &mut self.queue
         } else {
             &mut self.early
         };
-        queue.push_back(Message { json, event: true });
+        queue.push_back(Message {
+            json,
+            event: true,
+            outputs,
+        });
     }
+}
+
+fn console_report(dropped: u64) -> Event {
+    let text = format!("{dropped} events were dropped, because this client reads too slowly");
+    Event::Output(Output::console(text))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Capabilities, Decoder, Request, ResponseBody};
+    use crate::{Breakpoint, BreakpointChange, Capabilities, Decoder, Request, ResponseBody};
     use serde_json::Value;
 
     fn request(seq: i64, command: &str) -> Request {
@@ -252,6 +291,35 @@ mod tests {
         let text = last["body"]["output"].as_str().unwrap();
         assert!(text.starts_with("4 events were dropped"), "{text}");
         assert!(!outbox.take_batch(1, &mut Vec::new()));
+    }
+
+    #[test]
+    fn dropped_events_are_told_as_the_client_wants_it() {
+        let mut outbox = Outbox::new(100);
+        outbox.set_drop_report(|dropped| {
+            let breakpoint = Breakpoint {
+                message: Some(format!("{dropped} lost")),
+                ..Breakpoint::default()
+            };
+            Event::Breakpoint(BreakpointChange {
+                reason: "changed".to_owned(),
+                breakpoint,
+            })
+        });
+        initialize(&mut outbox);
+        for _ in 0..5 {
+            outbox.push_event(&output(&"x".repeat(60)));
+        }
+        assert_eq!(outbox.unsent(), 5);
+        outbox.push_event(&Event::Terminated);
+        assert_eq!(outbox.unsent(), 5, "the report waits as well");
+        let messages = take(&mut outbox, 100_000);
+        assert_eq!(
+            names(&messages),
+            ["initialize", "output", "breakpoint", "terminated"]
+        );
+        assert_eq!(messages[2]["body"]["breakpoint"]["message"], "4 lost");
+        assert_eq!((outbox.unsent(), outbox.is_empty()), (0, true));
     }
 
     #[test]

@@ -27,24 +27,31 @@ use std::fmt::{Display, Write as _};
 /// Bytes after which a value is cut: damaged records can describe more text than memory holds.
 const MAX_TEXT: usize = 64 << 10;
 
+/// A part of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// What the template says.
+    Text(&'a str),
+    /// What an expression says.
+    Value(String),
+}
+
 impl Compiled {
-    /// The message of one hit: the template with each expression's value. Any bytes can be rendered; what is not a
-    /// record of this program shows as left out or not captured.
-    pub fn render(&self, record: &[u8]) -> String {
+    /// The message of one hit in parts: the template with each expression's value. Any bytes can be rendered; what is not
+    /// a record of this program shows as left out or not captured.
+    pub fn render_parts<'a>(&'a self, record: &[u8], mut part: impl FnMut(Part<'a>)) {
         let record = Record::parse(record);
         let mut outcomes = self.outcomes.iter().enumerate();
-        let mut message = String::new();
         for segment in &self.segments {
             match segment {
-                Segment::Text(text) => message.push_str(text),
+                Segment::Text(text) => part(Part::Text(text)),
                 Segment::Expression(_) => {
                     if let Some((index, outcome)) = outcomes.next() {
-                        message.push_str(&self.expression(&record, index, outcome));
+                        part(Part::Value(self.expression(&record, index, outcome)));
                     }
                 }
             }
         }
-        message
     }
 
     fn expression(&self, record: &Record<'_>, index: usize, outcome: &Outcome) -> String {

@@ -81,6 +81,11 @@ impl Config {
             ));
         }
         self.tls.validate()?;
+        // Elsewhere there is no debug port.
+        #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
+        crate::server::access::Allow::parse(&self.debug_allow).map_err(|wrong| {
+            Error::ConfigError(format!("debug_allow (DETRIX_DEBUG_ALLOW): {wrong}"))
+        })?;
         Ok(self)
     }
 
@@ -339,6 +344,17 @@ mod tests {
             assert!(text.starts_with(&format!("{field} is ")), "{text}");
             assert!(text.contains("must be"), "{text}");
         }
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
+    fn who_may_connect_is_read_before_anybody_wakes() {
+        let text = refused(Config {
+            debug_allow: vec!["10.0.0.0/8".into(), "everybody".into()],
+            ..Config::default()
+        });
+        assert!(text.contains("debug_allow (DETRIX_DEBUG_ALLOW)"), "{text}");
+        assert!(text.contains("everybody"), "{text}");
     }
 
     #[test]

@@ -2,19 +2,21 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
 
 use dap::SourceMap;
 
+use super::notices::Told;
 use super::resolve::Resolved;
 use crate::capture::compile::Compiled;
-use crate::server::backend::{Placed, SessionId, Wanted};
+use crate::server::backend::{Placed, SessionId, Wanted, WrongExpressions};
 use crate::server::outlet::Outlet;
 
 /// A client.
 pub struct Session {
     /// The way to it.
     pub outlet: Outlet,
+    /// What it wants of expressions that mean nothing.
+    pub wrong: WrongExpressions,
     /// Its breakpoints, by the path that it gives the file.
     pub files: HashMap<String, File>,
 }
@@ -178,14 +180,16 @@ pub fn merge(
 pub struct Owner {
     /// The client.
     pub session: SessionId,
+    /// The breakpoint's id.
+    pub breakpoint: i64,
     /// The file, as the client calls it.
     pub path: Arc<str>,
     /// The line that the probe is at.
     pub line: u64,
     /// Renders the records.
     pub compiled: Arc<Compiled>,
-    /// When the client was last told that it costs too much.
-    pub told_suspension: Option<Instant>,
+    /// What the client was told of it.
+    pub told: Told,
 }
 
 /// All probes by number. Numbers are not used again before four billion others.
@@ -200,6 +204,7 @@ impl Probes {
     pub fn add(
         &mut self,
         session: SessionId,
+        breakpoint: &Placed,
         path: &str,
         line: u64,
         compiled: Arc<Compiled>,
@@ -212,10 +217,11 @@ impl Probes {
         }
         let owner = Owner {
             session,
+            breakpoint: breakpoint.id,
             path: path.into(),
             line,
             compiled,
-            told_suspension: None,
+            told: Told::default(),
         };
         self.owners.insert(self.last, owner);
         self.last
@@ -229,6 +235,11 @@ impl Probes {
     /// Whose a record is.
     pub fn owner(&self, probe: u32) -> Option<&Owner> {
         self.owners.get(&probe)
+    }
+
+    /// All that there are.
+    pub fn numbers(&self) -> Vec<u32> {
+        self.owners.keys().copied().collect()
     }
 
     /// As [`Probes::owner`], to write down what it was told.

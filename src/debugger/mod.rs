@@ -5,6 +5,7 @@
 //! * A hit comes in by the [`mod@pump`]: the engine's record is rendered and goes out by the session's outlet.
 
 mod breakpoints;
+mod notices;
 mod pump;
 mod resolve;
 
@@ -17,13 +18,30 @@ use tokio::sync::Notify;
 use crate::config::Config;
 use crate::engine::{Budget, Engine, EngineError, Placement};
 use crate::error::{Error, Result};
-use crate::server::backend::{Backend, Notice, Placed, SessionId, Wanted};
+use crate::server::backend::{Backend, Notice, Placed, SessionId, Wanted, WrongExpressions};
 use crate::server::outlet::Outlet;
 use crate::symbols::Symbols;
 use breakpoints::{Breakpoint, File, Probes, Session};
 use resolve::Resolved;
 
 pub use pump::pump;
+
+/// Opens the debug information.
+///
+/// # Errors
+///
+/// [`Error::DebugInfoMissing`] where the executable has none that can be read.
+pub fn load_symbols() -> Result<Symbols> {
+    let symbols = Symbols::load().map_err(|error| Error::DebugInfoMissing(error.to_string()))?;
+    for module in symbols.missing_info() {
+        tracing::debug!(
+            module = module.module,
+            "no logpoints there: {}",
+            module.reason
+        );
+    }
+    Ok(symbols)
+}
 
 /// See the module's documentation. Dropping it restores the program's code.
 pub struct Debugger {
@@ -37,17 +55,12 @@ pub struct Debugger {
 }
 
 impl Debugger {
-    /// Opens the debug information and tries whether this process can be traced.
-    pub fn start(config: &Config) -> Result<Self> {
-        let symbols =
-            Symbols::load().map_err(|error| Error::DebugInfoMissing(error.to_string()))?;
-        for module in symbols.missing_info() {
-            tracing::debug!(
-                module = module.module,
-                "no logpoints there: {}",
-                module.reason
-            );
-        }
+    /// Tries whether this process can be traced.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TracingRefused`], with what to change.
+    pub fn start(config: &Config, symbols: Symbols) -> Result<Self> {
         let budget = Budget {
             site_share: config.logpoint_budget,
         };
@@ -75,7 +88,11 @@ impl Debugger {
         pending: &mut [Breakpoint],
         remove: &[u32],
     ) {
-        let resolved = self.resolve(path, map, pending);
+        let wrong = match self.sessions.get(&session) {
+            Some(session) => session.wrong,
+            None => return,
+        };
+        let resolved = self.resolve(path, map, wrong, pending);
         let mut placements = Vec::new();
         let mut owners = Vec::new();
         for (index, resolved) in resolved {
@@ -88,7 +105,9 @@ impl Debugger {
                     breakpoint.found(&resolved);
                     for (place, compiled) in resolved.places {
                         let program = compiled.program.clone();
-                        let probe = self.probes.add(session, path, resolved.line, compiled);
+                        let about = &breakpoint.placed;
+                        let line = resolved.line;
+                        let probe = self.probes.add(session, about, path, line, compiled);
                         placements.push(Placement {
                             probe,
                             address: place.address,
@@ -123,6 +142,7 @@ impl Debugger {
         &self,
         path: &str,
         map: &SourceMap,
+        wrong: WrongExpressions,
         breakpoints: &[Breakpoint],
     ) -> Vec<(usize, std::result::Result<Resolved, String>)> {
         let program_path = map.to_program(path);
@@ -137,7 +157,7 @@ impl Debugger {
                     Ok(file) => file.line(line).map_err(|error| error.to_string()),
                     Err(error) => Err(error.to_string()),
                 };
-                let resolved = resolve::resolve(&self.symbols, find, &breakpoint.wanted);
+                let resolved = resolve::resolve(&self.symbols, find, &breakpoint.wanted, wrong);
                 (index, resolved)
             })
             .collect()
@@ -192,11 +212,12 @@ impl Debugger {
 }
 
 impl Backend for Debugger {
-    fn open(&mut self, session: SessionId, outlet: Outlet) {
+    fn open(&mut self, session: SessionId, wrong: WrongExpressions, outlet: Outlet) {
         self.sessions.insert(
             session,
             Session {
                 outlet,
+                wrong,
                 files: HashMap::new(),
             },
         );

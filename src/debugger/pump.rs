@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, sleep_until};
 
 use super::Debugger;
-use crate::engine::Event;
-use crate::server::backend::Notice;
+use crate::capture::render;
+use crate::server::backend::{Hit, Part};
 
 /// How many records are rendered before the sessions get their turn.
 const BATCH: usize = 512;
@@ -23,9 +23,6 @@ const GATHER: Duration = Duration::from_millis(2);
 
 /// How often to look for libraries that came or went, while any breakpoint is set.
 const LOOK_FOR_MODULES: Duration = Duration::from_secs(1);
-
-/// How often a client is told at the most that a logpoint costs too much.
-const TELL_SUSPENSION: Duration = Duration::from_secs(1);
 
 /// Runs until it is dropped.
 pub async fn pump(debugger: Rc<RefCell<Debugger>>) {
@@ -68,6 +65,7 @@ impl Pump {
             debugger.events();
             if Instant::now() >= self.next_look {
                 self.next_look = Instant::now() + LOOK_FOR_MODULES;
+                debugger.tell_counts();
                 if debugger.symbols.refresh() {
                     debugger.modules_changed();
                 }
@@ -140,81 +138,20 @@ impl Debugger {
             let Some(session) = sessions.get(&owner.session) else {
                 return;
             };
-            session.outlet.send(Notice::Output {
-                text: owner.compiled.render(record),
-                path: Some(owner.path.to_string()),
-                line: Some(owner.line),
+            let mut parts = Vec::new();
+            owner.compiled.render_parts(record, |part| {
+                parts.push(match part {
+                    render::Part::Text(text) => Part::Text(text),
+                    render::Part::Value(value) => Part::Value(value),
+                });
+            });
+            session.outlet.log(&Hit {
+                breakpoint: owner.breakpoint,
+                thread: header.tid.into(),
+                path: &owner.path,
+                line: owner.line,
+                parts: &parts,
             });
         })
-    }
-
-    /// Has the engine do what is due, and tells the clients what happened.
-    fn events(&mut self) {
-        for event in self.engine.tick() {
-            match event {
-                Event::Suspended { probes } => self.tell_suspended(&probes),
-                Event::Lost { reason, probes } => self.tell_lost(&reason, &probes),
-            }
-        }
-    }
-
-    fn tell_suspended(&mut self, probes: &[u32]) {
-        let now = Instant::now();
-        for probe in probes {
-            let counts = self.engine.counts(*probe);
-            let Some(owner) = self.probes.owner_mut(*probe) else {
-                continue;
-            };
-            if owner
-                .told_suspension
-                .is_some_and(|told| now < told + TELL_SUSPENSION)
-            {
-                continue;
-            }
-            owner.told_suspension = Some(now);
-            let text = format!(
-                "detrix: the logpoint at {}:{} is over its budget and pauses until the current 100 ms are over; {} hits \
-                 so far, {} pauses\n",
-                owner.path, owner.line, counts.hits, counts.suspensions
-            );
-            if let Some(session) = self.sessions.get(&owner.session) {
-                session.outlet.send(Notice::Output {
-                    text,
-                    path: None,
-                    line: None,
-                });
-            }
-        }
-    }
-
-    fn tell_lost(&mut self, reason: &str, probes: &[u32]) {
-        tracing::error!(
-            reason,
-            "all logpoints are gone; the program's code is as it was"
-        );
-        for probe in probes {
-            self.probes.remove(*probe);
-        }
-        let why = format!("{reason}; set it again");
-        for session in self.sessions.values_mut() {
-            for (path, file) in &mut session.files {
-                for breakpoint in file
-                    .breakpoints
-                    .iter_mut()
-                    .filter(|breakpoint| breakpoint.placed.verified)
-                {
-                    breakpoint.lose(&why);
-                    session
-                        .outlet
-                        .send(Notice::BreakpointChanged(breakpoint.placed_at(path)));
-                }
-            }
-            let text = format!("detrix: all logpoints are gone: {reason}; set them again\n");
-            session.outlet.send(Notice::Output {
-                text,
-                path: None,
-                line: None,
-            });
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::capture::compile::{Compiled, Limits, compile};
 use crate::capture::template::Template;
-use crate::server::backend::Wanted;
+use crate::server::backend::{Wanted, WrongExpressions};
 use crate::symbols::Symbols;
 use crate::symbols::lookup::{LineAddress, LineMatch};
 
@@ -37,6 +37,7 @@ pub fn resolve(
     symbols: &Symbols,
     find: impl FnOnce(u64) -> Result<LineMatch, String>,
     wanted: &Wanted,
+    wrong: WrongExpressions,
 ) -> Result<Resolved, String> {
     let Some(message) = &wanted.log_message else {
         return Err(
@@ -63,8 +64,9 @@ pub fn resolve(
     if places.is_empty() {
         return Err(refusal.unwrap_or_else(|| "the line has no code".to_owned()));
     }
-    if let Some(why) = wrong_everywhere(&places) {
-        return Err(why);
+    let why_wrong = wrong_everywhere(&places);
+    if let (Some(why), WrongExpressions::Refuse) = (&why_wrong, wrong) {
+        return Err(why.clone());
     }
     let total = found.addresses.len();
     let left_out = refusal.map(|why| {
@@ -73,7 +75,9 @@ pub fn resolve(
             total - places.len()
         )
     });
-    let remark = left_out.or_else(|| unavailable_everywhere(&template, &places));
+    let remark = why_wrong
+        .or(left_out)
+        .or_else(|| unavailable_everywhere(&template, &places));
     Ok(Resolved {
         line: found.line,
         places,

@@ -44,7 +44,7 @@ pub struct Placed {
 /// return.
 pub trait Backend {
     /// A client is there; `outlet` is the way to it until [`close`](Self::close).
-    fn open(&mut self, session: SessionId, outlet: Outlet);
+    fn open(&mut self, session: SessionId, wrong: WrongExpressions, outlet: Outlet);
 
     /// Replaces all breakpoints of `session` in the file that the client calls `path`, and gives what became of them in
     /// the order of `wanted`. The text is patched when it returns.
@@ -64,18 +64,52 @@ pub trait Backend {
     fn close(&mut self, session: SessionId);
 }
 
-/// What the backend sends to a client on its own account, by the session's [`Outlet`].
+/// What a client wants of a logpoint with an expression that means nothing at its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrongExpressions {
+    /// The logpoint is refused: somebody is there to correct it.
+    Refuse,
+    /// It is set, says so in its message, and the expression's value is the error.
+    Show,
+}
+
+/// A logpoint was hit: what is said to the client by [`Outlet::log`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit<'a> {
+    /// The logpoint's [`Placed::id`].
+    pub breakpoint: i64,
+    /// The thread, as [`Backend::threads`] numbers it.
+    pub thread: i64,
+    /// The file, as the client knows it.
+    pub path: &'a str,
+    /// The line, from 1.
+    pub line: u64,
+    /// The message.
+    pub parts: &'a [Part<'a>],
+}
+
+/// A part of a logpoint's message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// What the client wrote around its expressions.
+    Text(&'a str),
+    /// What an expression says: a number, `true` or `false`, a JSON string, any other value as `{:?}` prints it, or, in
+    /// angle brackets, why there is none.
+    Value(String),
+}
+
+/// What else the backend tells a client on its own account, by [`Outlet::send`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// Text to show, a logpoint's or the debugger's own.
-    Output {
-        /// A newline is added where there is none.
-        text: String,
-        /// The file that it comes from, as the client knows it.
-        path: Option<String>,
-        /// The line that it comes from, from 1.
-        line: Option<u64>,
-    },
     /// A breakpoint is not what it was when it was answered; the id says which one.
     BreakpointChanged(Placed),
+    /// There is something to say of a breakpoint that is still what it was.
+    Remark {
+        /// The breakpoint.
+        about: Placed,
+        /// What there is to say, understandable alone.
+        text: String,
+    },
+    /// For people to read; what a program has to know is also in another notice.
+    Console(String),
 }

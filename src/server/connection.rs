@@ -7,34 +7,44 @@ use std::io;
 use std::time::Duration;
 
 use dap::Decoder;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 use super::backend::Backend;
+use super::ending::{Busy, Phase};
 use super::outlet::Outlet;
 use super::session::{Next, Session};
 
 /// Above this many bytes of responses that the client did not read, its requests are left in the socket.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// How long a client may take at the end to read what is still to be written.
+/// How long a client that leaves may take to read what is still to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long a client may take at the end to read that it is the end.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
+/// Without a word for so long, the other end is asked whether it is there, and asked again as often as
+/// [`KEEPALIVE_TRIES`]. Where there is no answer, its machine is gone, and its logpoints go too.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+const KEEPALIVE_TRIES: u32 = 3;
 
 const CHUNK_BYTES: usize = 16 << 10;
 
-/// Serves one client until it is gone, its session ends, or `stopped` becomes true. The session is closed at the backend
-/// before anything else is done at the end.
+/// Serves one client until it is gone, its session ends, or the server does, as `phase` says. The session is closed at
+/// the backend before anything else is done at the end. Gives the number of hits that this client should have been told
+/// of and was not. `busy` is dropped when nothing is left to be told but that it is the end.
 pub async fn run<B: Backend>(
     mut stream: TcpStream,
     mut session: Session<B>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    // Worth some milliseconds a message, but no reason to refuse a client.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY");
-    }
+    mut phase: watch::Receiver<Phase>,
+    busy: Busy,
+) -> u64 {
+    set_options(&stream);
     let outlet = session.outlet().clone();
     let (reader, writer) = stream.split();
     let mut reader = Reader::new(reader);
@@ -57,17 +67,50 @@ pub async fn run<B: Backend>(
                     break broken(&error);
                 }
             }
-            _ = stopped.wait_for(|stopped| *stopped) => {
-                session.terminate();
-                break End::Session;
-            }
+            deadline = deadline(&mut phase) => break End::Stopped(deadline),
         }
     };
     session.close();
     tracing::debug!(?end, "a debug client's session ends");
-    if end != End::Broken {
-        // Whatever the outcome, there is nothing more to be done for this client.
-        let _ = tokio::time::timeout(FLUSH_TIMEOUT, writer.finish(&outlet)).await;
+    match end {
+        End::Broken => outlet.unsent() + writer.unfinished(),
+        End::Stopped(deadline) => {
+            // Whatever the outcome, there is no more time.
+            let _ = timeout_at(deadline, writer.drain(&outlet)).await;
+            let given_up = outlet.give_up_waiting();
+            drop(busy);
+            reader.until_gone(&mut phase).await;
+            session.terminated();
+            let deadline = Instant::now() + LAST_WORD;
+            given_up + writer.finish(&outlet, deadline).await
+        }
+        End::Eof | End::Session | End::Protocol => {
+            writer.finish(&outlet, Instant::now() + FLUSH_TIMEOUT).await
+        }
+    }
+}
+
+/// Neither is a reason to refuse a client: the first is worth some milliseconds a message, the second cleans up.
+fn set_options(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE)
+        .with_retries(KEEPALIVE_TRIES);
+    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
+        tracing::debug!(%error, "SO_KEEPALIVE");
+    }
+}
+
+/// Waits for the order to end, and gives the time until when.
+async fn deadline(phase: &mut watch::Receiver<Phase>) -> Instant {
+    let phase = phase.wait_for(|phase| *phase != Phase::Serving).await;
+    match phase.as_deref() {
+        Ok(Phase::Draining(deadline)) => *deadline,
+        // The sender is gone only where the server is.
+        _ => Instant::now(),
     }
 }
 
@@ -78,6 +121,8 @@ enum End {
     Eof,
     /// The session is over.
     Session,
+    /// The server ends; all must be written by then.
+    Stopped(Instant),
     /// The client does not speak the protocol; it may be a browser, which gets no byte.
     Protocol,
     /// There is no client any more.
@@ -116,6 +161,16 @@ impl<'a> Reader<'a> {
         Ok(length > 0)
     }
 
+    /// Waits until the client hangs up, or the server ends for good. What the client says meanwhile has no effect.
+    async fn until_gone(&mut self, phase: &mut watch::Receiver<Phase>) {
+        let hung_up = async { while let Ok(1..) = self.half.read(&mut self.chunk).await {} };
+        tokio::select! {
+            () = hung_up => {}
+            // An error is the end as well.
+            _ = phase.wait_for(|phase| *phase == Phase::Ended) => {}
+        }
+    }
+
     /// Gives all messages that are complete to the session, and says whether and why the connection ends with them.
     fn deliver<B: Backend>(&mut self, session: &mut Session<B>) -> Option<End> {
         loop {
@@ -136,6 +191,8 @@ struct Writer<'a> {
     half: WriteHalf<'a>,
     batch: Vec<u8>,
     written: usize,
+    /// Hits in the batch.
+    hits: u64,
 }
 
 impl<'a> Writer<'a> {
@@ -144,6 +201,7 @@ impl<'a> Writer<'a> {
             half,
             batch: Vec::new(),
             written: 0,
+            hits: 0,
         }
     }
 
@@ -167,17 +225,57 @@ impl<'a> Writer<'a> {
             // A fresh one, since one long message must not keep its memory for the session's life.
             self.batch = Vec::new();
             self.written = 0;
+            let before = outlet.unsent();
             outlet.take_batch(&mut self.batch);
+            self.hits = before.saturating_sub(outlet.unsent());
         }
         !self.batch.is_empty()
     }
 
-    /// Writes all that is left, and ends the stream: a socket that is only closed, with bytes unread, resets the
-    /// connection, and the client loses what was written.
-    async fn finish(&mut self, outlet: &Outlet) -> io::Result<()> {
-        while self.fill(outlet) {
+    /// Hits that were not written, or not to their end.
+    fn unfinished(&self) -> u64 {
+        match self.written < self.batch.len() {
+            true => self.hits,
+            false => 0,
+        }
+    }
+
+    /// Writes all that waits, also what still waits for its turn.
+    async fn drain(&mut self, outlet: &Outlet) -> io::Result<()> {
+        while self.fill(outlet) || outlet.unsent() > 0 {
             self.write(outlet).await?;
         }
-        self.half.shutdown().await
+        Ok(())
+    }
+
+    /// Writes what is left, and ends the stream: a socket that is only closed, with bytes unread, resets the connection,
+    /// and the client loses what was written. Gives the number of hits that could not be written until `deadline`.
+    async fn finish(mut self, outlet: &Outlet, deadline: Instant) -> u64 {
+        let all = async {
+            self.drain(outlet).await?;
+            self.half.shutdown().await
+        };
+        // Whatever the outcome, there is nothing more to be done for this client.
+        let _ = timeout_at(deadline, all).await;
+        outlet.unsent() + self.unfinished()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_vanished_machine_is_noticed_and_small_messages_do_not_wait() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        set_options(&stream);
+        assert!(stream.nodelay().unwrap());
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_TRIES);
     }
 }

@@ -8,7 +8,11 @@ use std::sync::mpsc;
 use dap::SourceMap;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
-use super::backend::{Backend, Notice, Placed, SessionId, Wanted};
+use super::Drained;
+use super::access::Allow;
+use super::audit::tests::Kept;
+use super::backend::{Backend, Hit, Part, Placed, SessionId, Wanted, WrongExpressions};
+use super::clients::Clients;
 use super::outlet::Outlet;
 use detrix_test_support::rows::{Target, WAIT};
 
@@ -18,7 +22,7 @@ pub const BAD_LINE: u64 = 13;
 /// What the server asked of the debugger.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
-    Open(SessionId),
+    Open(SessionId, WrongExpressions),
     Set {
         session: SessionId,
         path: String,
@@ -45,9 +49,9 @@ impl FakeBackend {
 }
 
 impl Backend for FakeBackend {
-    fn open(&mut self, session: SessionId, outlet: Outlet) {
+    fn open(&mut self, session: SessionId, wrong: WrongExpressions, outlet: Outlet) {
         self.outlets.insert(session, outlet);
-        self.record(Call::Open(session));
+        self.record(Call::Open(session, wrong));
     }
 
     fn set_breakpoints(
@@ -70,11 +74,12 @@ impl Backend for FakeBackend {
             let id = *self.ids.entry(key).or_insert(next);
             let plain = wanted.condition.is_none() && wanted.hit_condition.is_none();
             let verified = plain && wanted.log_message.is_some() && wanted.line != BAD_LINE;
-            if let Some(text) = wanted.log_message.clone().filter(|_| verified) {
-                self.outlets[&session].send(Notice::Output {
-                    text,
-                    path: Some(path.to_owned()),
-                    line: Some(wanted.line),
+            if let Some(text) = wanted.log_message.as_deref().filter(|_| verified) {
+                self.outlets[&session].log(&Hit {
+                    breakpoint: id,
+                    path,
+                    line: wanted.line,
+                    ..hit(&[Part::Text(text)])
                 });
             }
             placed.push(Placed {
@@ -98,30 +103,47 @@ impl Backend for FakeBackend {
         let outlet = self.outlets.remove(&session);
         outlet
             .expect("closed once, after it was opened")
-            .send(Notice::Output {
-                text: "the last hit".to_owned(),
-                path: None,
-                line: None,
-            });
+            .log(&hit(&[Part::Text("the last hit")]));
         self.record(Call::Close(session));
+    }
+}
+
+/// A hit somewhere.
+pub fn hit<'a>(parts: &'a [Part<'a>]) -> Hit<'a> {
+    Hit {
+        breakpoint: 1,
+        thread: 42,
+        path: "/src/main.rs",
+        line: 7,
+        parts,
     }
 }
 
 pub struct FakeServer {
     pub target: Target,
+    pub clients: Clients,
+    pub audit: Kept,
     calls: mpsc::Receiver<Call>,
     actions: tokio_mpsc::UnboundedSender<Action>,
     stop: oneshot::Sender<()>,
-    ended: mpsc::Receiver<()>,
+    ended: mpsc::Receiver<Drained>,
 }
 
 impl FakeServer {
     pub fn start() -> Self {
+        Self::start_at("127.0.0.1", &[])
+    }
+
+    /// Listens on `host`, for those that `allow` lists.
+    pub fn start_at(host: &str, allow: &[&str]) -> Self {
+        let allow: Vec<String> = allow.iter().map(|entry| (*entry).to_owned()).collect();
+        let allow = Allow::parse(&allow).unwrap();
+        let (clients, audit) = (Clients::new(), Kept::default());
         let (calls_sender, calls) = mpsc::channel();
         let (actions, mut actions_receiver) = tokio_mpsc::unbounded_channel::<Action>();
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = mpsc::channel();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = std::net::TcpListener::bind((host, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let target = Target {
             address: listener.local_addr().unwrap(),
@@ -129,7 +151,9 @@ impl FakeServer {
             lines: [7, 9],
             bad_line: BAD_LINE,
         };
+        let (counting, kept) = (clients.clone(), audit.clone());
         std::thread::spawn(move || {
+            let _kept = tracing::subscriber::set_default(kept);
             let backend = Rc::new(RefCell::new(FakeBackend {
                 calls: calls_sender,
                 outlets: BTreeMap::new(),
@@ -138,24 +162,28 @@ impl FakeServer {
             let mut builder = tokio::runtime::Builder::new_current_thread();
             let runtime = builder.enable_all().build().unwrap();
             let acting = Rc::clone(&backend);
-            tokio::task::LocalSet::new().block_on(&runtime, async move {
+            let drained = tokio::task::LocalSet::new().block_on(&runtime, async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 tokio::task::spawn_local(async move {
                     while let Some(action) = actions_receiver.recv().await {
                         action(&mut acting.borrow_mut());
                     }
                 });
-                super::serve(listener, backend, async move {
+                super::serve(listener, backend, allow, counting, async move {
                     // A test that is over has dropped the other end.
                     let _ = stopped.await;
                 })
-                .await;
+                .await
+                .end()
+                .await
             });
             // A test that does not stop the server has dropped the other end.
-            let _ = end.send(());
+            let _ = end.send(drained);
         });
         Self {
             target,
+            clients,
+            audit,
             calls,
             actions,
             stop,
@@ -185,8 +213,8 @@ impl FakeServer {
     }
 
     /// Ends the server, and waits until it has.
-    pub fn stop(self) {
+    pub fn stop(self) -> Drained {
         self.stop.send(()).unwrap();
-        self.ended.recv_timeout(WAIT).unwrap();
+        self.ended.recv_timeout(WAIT).unwrap()
     }
 }

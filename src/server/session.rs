@@ -12,7 +12,10 @@ use dap::{
 use serde_json::Value;
 
 use super::MAX_CLIENTS;
-use super::backend::{Backend, Notice, SessionId, Wanted};
+use super::audit::{Logpoint, Peer, Trail};
+use super::backend::{Backend, Notice, Placed, SessionId, Wanted, WrongExpressions};
+use super::clients::{Clients, Kind, Seat};
+use super::detrix;
 use super::outlet::Outlet;
 
 /// What this adapter can do.
@@ -26,9 +29,19 @@ const CAPABILITIES: Capabilities = Capabilities {
 pub struct Session<B: Backend> {
     id: SessionId,
     backend: Rc<RefCell<B>>,
+    peer: Peer,
+    clients: Clients,
     outlet: Outlet,
     stage: Stage,
     source_map: SourceMap,
+    /// While it is open at the backend.
+    presence: Option<Presence>,
+}
+
+/// That the client is there, for those who count and those who write it down.
+struct Presence {
+    trail: Trail,
+    _seat: Seat,
 }
 
 enum Stage {
@@ -59,22 +72,31 @@ type Answer = Result<(Option<ResponseBody>, Vec<Event>), Failure>;
 
 impl<B: Backend> Session<B> {
     /// A session for a client that has just connected.
-    pub fn new(id: SessionId, backend: Rc<RefCell<B>>) -> Self {
-        Self::at(Stage::New, id, backend)
+    pub fn new(id: SessionId, peer: Peer, clients: Clients, backend: Rc<RefCell<B>>) -> Self {
+        Self::at(Stage::New, id, peer, clients, backend)
     }
 
     /// A session that answers the first request, whatever it is, with the reason why there is no room, and ends.
-    pub fn refused(backend: Rc<RefCell<B>>) -> Self {
-        Self::at(Stage::Refused, 0, backend)
+    pub fn refused(peer: Peer, clients: Clients, backend: Rc<RefCell<B>>) -> Self {
+        Self::at(Stage::Refused, 0, peer, clients, backend)
     }
 
-    fn at(stage: Stage, id: SessionId, backend: Rc<RefCell<B>>) -> Self {
+    fn at(
+        stage: Stage,
+        id: SessionId,
+        peer: Peer,
+        clients: Clients,
+        backend: Rc<RefCell<B>>,
+    ) -> Self {
         Self {
             id,
             backend,
+            peer,
+            clients,
             outlet: Outlet::new(),
             stage,
             source_map: SourceMap::default(),
+            presence: None,
         }
     }
 
@@ -113,12 +135,14 @@ impl<B: Backend> Session<B> {
         if matches!(before, Stage::Initialized(_) | Stage::Attached) {
             self.backend.borrow_mut().close(self.id);
         }
+        if let Some(presence) = self.presence.take() {
+            presence.trail.detached();
+        }
         self.outlet.close();
     }
 
-    /// Closes the session because the server ends, and tells the client.
-    pub fn terminate(&mut self) {
-        self.close();
+    /// Tells the client that debugging is over, because the server ends: the last word.
+    pub fn terminated(&self) {
         self.outlet.push_event(&Event::Terminated);
     }
 
@@ -158,15 +182,22 @@ impl<B: Backend> Session<B> {
 
     fn initialize(&mut self, arguments: &InitializeArguments) -> Answer {
         let conventions = Conventions::of(arguments).map_err(bad_path)?;
-        tracing::debug!(
-            session = self.id,
-            client = arguments.client_id(),
-            "initialize"
-        );
         self.outlet.set_conventions(conventions);
+        let client = arguments.client_id();
+        let (kind, wrong) = match detrix::is_daemon(client) {
+            true => {
+                self.outlet.set_daemon();
+                (Kind::Daemon, WrongExpressions::Show)
+            }
+            false => (Kind::Other, WrongExpressions::Refuse),
+        };
+        self.presence = Some(Presence {
+            trail: Trail::attached(self.id, self.peer, client),
+            _seat: self.clients.seat(kind),
+        });
         self.stage = Stage::Initialized(BTreeMap::new());
         let outlet = self.outlet.clone();
-        self.backend.borrow_mut().open(self.id, outlet);
+        self.backend.borrow_mut().open(self.id, wrong, outlet);
         // Not later: there are clients that wait for `initialized` before they attach.
         let body = ResponseBody::Initialize(CAPABILITIES);
         Ok((Some(body), vec![Event::Initialized]))
@@ -188,14 +219,25 @@ impl<B: Backend> Session<B> {
     /// Places breakpoints anew that were set before the source map was known, and tells what became of them.
     fn place_again(&mut self, early: BTreeMap<String, Vec<Wanted>>) {
         for (path, wanted) in early {
-            let mut backend = self.backend.borrow_mut();
-            let placed = backend.set_breakpoints(self.id, &path, &self.source_map, &wanted);
-            drop(backend);
-            for mut placed in placed {
+            for mut placed in self.place(&path, &wanted) {
                 placed.path.get_or_insert_with(|| path.clone());
                 self.outlet.send(Notice::BreakpointChanged(placed));
             }
         }
+    }
+
+    /// Has the backend place what is wanted of a file, and writes it down.
+    fn place(&mut self, path: &str, wanted: &[Wanted]) -> Vec<Placed> {
+        let mut backend = self.backend.borrow_mut();
+        let placed = backend.set_breakpoints(self.id, path, &self.source_map, wanted);
+        drop(backend);
+        if let Some(presence) = &mut self.presence {
+            let all = wanted.iter().zip(&placed);
+            let set = all.filter(|(_, placed)| placed.verified);
+            let set = set.map(|(wanted, _)| logpoint(wanted)).collect();
+            presence.trail.set(path, set);
+        }
+        placed
     }
 
     fn set_breakpoints(
@@ -212,10 +254,7 @@ impl<B: Backend> Session<B> {
             .map(|breakpoint| wanted(breakpoint, conventions))
             .collect();
         let wanted: Vec<Wanted> = asked.iter().flatten().cloned().collect();
-        let mut backend = self.backend.borrow_mut();
-        let placed = backend.set_breakpoints(self.id, &path, &self.source_map, &wanted);
-        drop(backend);
-        let mut placed = placed.into_iter();
+        let mut placed = self.place(&path, &wanted).into_iter();
         let breakpoints = asked
             .iter()
             .map(|asked| match asked.as_ref().and_then(|_| placed.next()) {
@@ -262,6 +301,10 @@ fn wanted(breakpoint: SourceBreakpoint, conventions: Conventions) -> Option<Want
         hit_condition: filled(breakpoint.hit_condition),
         log_message: filled(breakpoint.log_message),
     })
+}
+
+fn logpoint(wanted: &Wanted) -> Logpoint {
+    (wanted.line, wanted.log_message.clone().unwrap_or_default())
 }
 
 fn bad_path(error: PathError) -> Failure {

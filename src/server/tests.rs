@@ -1,5 +1,8 @@
 //! The sessions over real sockets, with a debugger that is made up.
 
+mod daemon;
+mod service;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -8,8 +11,8 @@ use dap::{Client, ClientError, SourceMap};
 use detrix_test_support::rows::{self, WAIT};
 use serde_json::{Value, json};
 
-use super::backend::{Notice, Placed, Wanted};
-use super::fake::{Call, FakeServer};
+use super::backend::{Notice, Part, Placed, Wanted, WrongExpressions::Refuse};
+use super::fake::{Call, FakeServer, hit};
 use super::{MAX_CLIENTS, MAX_REFUSALS, REFUSAL_TIMEOUT};
 
 /// Runs the conversations that need nothing but a server.
@@ -56,7 +59,7 @@ fn row_01_requests_before_initialize_are_refused() {
     let again = client.request("initialize", Value::Null).unwrap();
     let reason = again.message.as_deref();
     assert_eq!(reason, Some("the session is initialized already"));
-    assert_eq!(server.calls(), [Call::Open(1)]);
+    assert_eq!(server.calls(), [Call::Open(1, Refuse)]);
 }
 
 #[test]
@@ -84,7 +87,7 @@ fn row_03_the_backend_gets_the_whole_list() {
         ..wanted(9, "")
     };
     let expected = [
-        Call::Open(1),
+        Call::Open(1, Refuse),
         set(1, "/a.rs", vec![full, bare]),
         set(1, "/a.rs", vec![]),
     ];
@@ -130,7 +133,7 @@ fn row_24_closed_before_disconnect_is_answered() {
     let server = FakeServer::start();
     let mut client = server.target.attach();
     client.call("disconnect", Value::Null).unwrap();
-    assert_eq!(server.calls(), [Call::Open(1), Call::Close(1)]);
+    assert_eq!(server.calls(), [Call::Open(1, Refuse), Call::Close(1)]);
     // What was hit until then is not lost, and comes before the answer.
     assert_eq!(client.next_output(WAIT).unwrap().output, "the last hit\n");
     assert!(matches!(
@@ -141,7 +144,7 @@ fn row_24_closed_before_disconnect_is_answered() {
     client.finish().unwrap();
     assert_eq!(
         [server.next_call(), server.next_call()],
-        [Call::Open(2), Call::Close(2)]
+        [Call::Open(2, Refuse), Call::Close(2)]
     );
     client.next_output(WAIT).unwrap();
     assert!(matches!(
@@ -178,7 +181,7 @@ fn row_24_closed_when_the_client_vanishes() {
     drop(stream);
     assert_eq!(
         [server.next_call(), server.next_call()],
-        [Call::Open(1), Call::Close(1)]
+        [Call::Open(1, Refuse), Call::Close(1)]
     );
 }
 
@@ -189,7 +192,7 @@ fn row_24_closed_when_the_protocol_is_broken() {
     client.send_bytes(b"nonsense\r\n").unwrap();
     assert_eq!(
         [server.next_call(), server.next_call()],
-        [Call::Open(1), Call::Close(1)]
+        [Call::Open(1, Refuse), Call::Close(1)]
     );
     client.next_output(WAIT).unwrap();
     assert!(matches!(
@@ -213,7 +216,7 @@ fn row_26_paths() {
     );
     assert_eq!(
         server.calls(),
-        [Call::Open(1), set(1, path, vec![wanted(7, "x")])]
+        [Call::Open(1, Refuse), set(1, path, vec![wanted(7, "x")])]
     );
 
     let mut client = server.target.connect();
@@ -228,7 +231,7 @@ fn row_26_paths() {
     assert_eq!(source.path.as_deref(), Some(uri));
     assert_eq!(
         server.calls(),
-        [Call::Open(2), set(2, path, vec![wanted(7, "x")])]
+        [Call::Open(2, Refuse), set(2, path, vec![wanted(7, "x")])]
     );
 }
 
@@ -251,7 +254,7 @@ fn a_source_map_reaches_the_backend_however_late_it_comes() {
         wanted: vec![wanted(line, message)],
     };
     let expected = [
-        Call::Open(1),
+        Call::Open(1, Refuse),
         set(1, "/home/a.rs", vec![wanted(7, "x")]),
         mapped("/home/a.rs", 7, "x"),
         mapped("/home/b.rs", 9, "y"),
@@ -271,11 +274,8 @@ fn a_client_that_does_not_read_loses_events_and_is_told() {
     let mut slow = server.target.attach();
     server.act(|backend| {
         for number in 0..EVENTS {
-            backend.outlets[&1].send(Notice::Output {
-                text: format!("{number} {}", "x".repeat(200)),
-                path: None,
-                line: None,
-            });
+            let text = format!("{number} {}", "x".repeat(200));
+            backend.outlets[&1].log(&hit(&[Part::Value(text)]));
         }
     });
     // Others are served meanwhile, and so are its own requests, once it reads.
@@ -305,15 +305,13 @@ fn a_client_that_never_reads_can_disconnect() {
     let mut client = server.target.attach();
     server.act(|backend| {
         for _ in 0..2000 {
-            let text = "x".repeat(1000);
-            let (path, line) = (None, None);
-            backend.outlets[&1].send(Notice::Output { text, path, line });
+            backend.outlets[&1].log(&hit(&[Part::Value("x".repeat(1000))]));
         }
     });
     client.send("disconnect", Value::Null).unwrap();
     assert_eq!(
         [server.next_call(), server.next_call()],
-        [Call::Open(1), Call::Close(1)]
+        [Call::Open(1, Refuse), Call::Close(1)]
     );
 }
 

@@ -1,0 +1,291 @@
+//! What detrix's thread does: it carries out orders, one after the other.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+
+use super::orders::Order;
+use super::state::{Presence, State};
+use crate::config::{Config, StartState};
+use crate::daemon::{BuildInfo, Daemon, Registration, Token, Url};
+use crate::error::{Error, Result};
+use crate::responses::{
+    ClientState, DaemonLink, SleepResponse, SleepResponseStatus, WakeResponse, WakeResponseStatus,
+};
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
+#[path = "debugging.rs"]
+mod debugging;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported))))]
+#[path = "unsupported.rs"]
+mod debugging;
+
+pub use debugging::keep_signals_away;
+use debugging::{Debugging, Warm};
+
+/// See the module's documentation.
+pub struct Client {
+    config: Config,
+    control_port: u16,
+    state: Arc<State>,
+    /// Becomes true, or is dropped, when the thread is to end.
+    ending: watch::Receiver<bool>,
+    /// What is kept ready while asleep.
+    warm: Option<Warm>,
+    awake: Option<Awake>,
+}
+
+struct Awake {
+    debugging: Debugging,
+    registered: Option<Registered>,
+}
+
+/// With a daemon, to be taken back there.
+struct Registered {
+    daemon: Daemon,
+    connection_id: String,
+    daemon_url: Option<String>,
+}
+
+impl Client {
+    /// In its start state.
+    pub fn new(
+        config: Config,
+        control_port: u16,
+        state: Arc<State>,
+        ending: watch::Receiver<bool>,
+    ) -> Self {
+        let mut client = Self {
+            config,
+            control_port,
+            state,
+            ending,
+            warm: None,
+            awake: None,
+        };
+        client.rest();
+        client
+    }
+
+    /// Carries out orders until the handle is gone or says so; then goes to sleep.
+    pub async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        let mut ending = self.ending.clone();
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => self.carry_out(order).await,
+                    None => break,
+                },
+                // An error is an order as well: the handle is gone.
+                _ = ending.wait_for(|end| *end) => break,
+                () = self.idle() => {
+                    tracing::info!(
+                        target: "detrix::audit",
+                        by = "max_awake",
+                        "sleep: no debug client was attached for that long"
+                    );
+                    self.sleep().await;
+                }
+            }
+        }
+        orders.close();
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Wake(_, answer) => answer.give(Err(Error::NotInitialized)),
+                Order::Sleep(answer) => answer.give(self.sleep().await),
+            }
+        }
+        self.sleep().await;
+    }
+
+    async fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Wake(daemon_url, answer) => answer.give(self.wake(daemon_url).await),
+            Order::Sleep(answer) => answer.give(self.sleep().await),
+        }
+    }
+
+    /// Ready when no client has been attached for as long as the configuration allows.
+    async fn idle(&self) {
+        match (&self.awake, self.config.max_awake) {
+            (Some(awake), Some(most)) => awake.debugging.idle_for(most).await,
+            _ => pending().await,
+        }
+    }
+
+    async fn wake(&mut self, daemon_url: Option<String>) -> Result<WakeResponse> {
+        if let Some(awake) = &self.awake {
+            return Ok(awake.response(WakeResponseStatus::AlreadyAwake));
+        }
+        self.state.known().status.state = ClientState::Waking;
+        match self.start(daemon_url).await {
+            Ok(awake) => {
+                let response = awake.response(WakeResponseStatus::Awake);
+                let known = &mut *self.state.known();
+                known.status.state = ClientState::Awake;
+                known.status.last_error = None;
+                if let Some(registered) = &awake.registered {
+                    known.status.connection_id = Some(registered.connection_id.clone());
+                    known.advertise_url.clone_from(&registered.daemon_url);
+                }
+                self.awake = Some(awake);
+                Ok(response)
+            }
+            Err(error) => {
+                self.rest();
+                self.state.known().status.last_error =
+                    Some(format!("the last wake failed: {error}"));
+                Err(error)
+            }
+        }
+    }
+
+    /// The steps of a wake. On an error nothing of them is left.
+    ///
+    /// 1. Read the token anew.
+    /// 2. Refuse what cannot work, before anything is started: the debug address, the daemon's address, a daemon that
+    ///    does not answer.
+    /// 3. Open the debug port. From here on clients are served.
+    /// 4. Register: the daemon attaches before it answers.
+    async fn start(&mut self, daemon_url: Option<String>) -> Result<Awake> {
+        let token = Token::discover(&self.config);
+        self.state.known().token.clone_from(&token);
+        self.config.check_debug_address()?;
+        let daemon = self.daemon(daemon_url, token)?;
+        let health = match &daemon {
+            Some(daemon) => Some(
+                self.unless_ending(daemon.health(self.config.health_check_timeout))
+                    .await?,
+            ),
+            None => None,
+        };
+        let debugging = Debugging::start(&self.config, self.warm.take())?;
+        {
+            let known = &mut *self.state.known();
+            let status = &mut known.status;
+            status.debug_port = debugging.port().into();
+            status.debug_port_active = true;
+            known.presence = Some(Box::new(debugging.presence()));
+        }
+        let Some(daemon) = daemon else {
+            return Ok(Awake {
+                debugging,
+                registered: None,
+            });
+        };
+        match self.register(&daemon, debugging.port()).await {
+            Ok(answer) => {
+                let advertised = health.and_then(|health| health.advertise_url);
+                let registered = Registered {
+                    daemon,
+                    connection_id: answer.connection_id,
+                    daemon_url: answer.advertise_url.or(advertised),
+                };
+                Ok(Awake {
+                    debugging,
+                    registered: Some(registered),
+                })
+            }
+            Err(error) => {
+                debugging.drain().await.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The daemon to register with, if any. An address that was asked for is used even where the configuration asks for
+    /// no registration.
+    fn daemon(&self, daemon_url: Option<String>, token: Option<Token>) -> Result<Option<Daemon>> {
+        let url = match daemon_url.filter(|url| !url.is_empty()) {
+            Some(url) => url,
+            None if self.config.register => self.config.daemon_url.clone(),
+            None => return Ok(None),
+        };
+        Ok(Some(Daemon::new(
+            Url::parse(&url)?,
+            &self.config.tls,
+            token,
+        )))
+    }
+
+    async fn register(
+        &self,
+        daemon: &Daemon,
+        debug_port: u16,
+    ) -> Result<crate::daemon::Registered> {
+        self.state.known().status.daemon_link = DaemonLink::Registering;
+        let build = BuildInfo::detect(&self.config);
+        let registration = Registration::new(&self.config, build, debug_port, self.control_port);
+        let registered = daemon.register(&registration, self.config.register_timeout);
+        self.unless_ending(registered).await
+    }
+
+    /// The outcome, unless the thread is to end before it comes.
+    async fn unless_ending<T>(&self, outcome: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut ending = self.ending.clone();
+        tokio::select! {
+            outcome = outcome => outcome,
+            _ = ending.wait_for(|end| *end) => Err(Error::NotInitialized),
+        }
+    }
+
+    /// Goes to sleep, in the order that loses nothing: the program's code is restored and what was recorded is sent
+    /// before the daemon is told, since it hangs up then; and it is told before the port closes, since it would take
+    /// that for a crash.
+    async fn sleep(&mut self) -> SleepResponse {
+        let Some(awake) = self.awake.take() else {
+            return SleepResponse {
+                status: SleepResponseStatus::AlreadySleeping,
+            };
+        };
+        let drained = awake.debugging.drain().await;
+        if let Some(registered) = awake.registered {
+            let timeout = self.config.unregister_timeout;
+            let unregistered = registered
+                .daemon
+                .unregister(&registered.connection_id, timeout)
+                .await;
+            if let Err(error) = unregistered {
+                tracing::warn!(%error, "the daemon could not be told that this process sleeps");
+            }
+        }
+        drained.end().await;
+        self.rest();
+        SleepResponse {
+            status: SleepResponseStatus::Sleeping,
+        }
+    }
+
+    /// Takes up the start state.
+    fn rest(&mut self) {
+        let mut state = ClientState::Sleeping;
+        if self.config.start_state == StartState::Warm {
+            match self.warm.take().map_or_else(Warm::up, Ok) {
+                Ok(warm) => {
+                    self.warm = Some(warm);
+                    state = ClientState::Warm;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot be warm, sleeps instead");
+                    self.state.known().status.last_error = Some(error.to_string());
+                }
+            }
+        }
+        self.state.known().rest(state);
+    }
+}
+
+impl Awake {
+    fn response(&self, status: WakeResponseStatus) -> WakeResponse {
+        let registered = self.registered.as_ref();
+        WakeResponse {
+            connection_id: registered
+                .map(|registered| registered.connection_id.clone())
+                .unwrap_or_default(),
+            daemon_url: registered.and_then(|registered| registered.daemon_url.clone()),
+            debug_port: self.debugging.port().into(),
+            status,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Who may connect to the port for debug clients.
+//!
+//! Whoever is let in can read this process' memory, and the protocol asks for no name or password. So a connection over
+//! loopback is accepted from the user that this process runs as, and from root, who can read it anyway; others have to be
+//! on a list.
+
+mod allow;
+mod owner;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+pub use allow::Allow;
+use owner::Owner;
+
+/// How often refusals are logged at the most: anybody can cause them, as often as they like.
+const LOG_EVERY: Duration = Duration::from_secs(1);
+
+/// Why a client is not served.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// It comes from another machine, or by another interface than loopback.
+    #[error(
+        "{0} is not on the loopback interface, and in no network of debug_allow (DETRIX_DEBUG_ALLOW)"
+    )]
+    Network(IpAddr),
+    /// The user is another one.
+    #[error(
+        "user {0} is neither the user of this process nor root; debug_allow (DETRIX_DEBUG_ALLOW) can have `uid:{0}`"
+    )]
+    User(u32),
+    /// The user has no number in this process' user namespace.
+    #[error("the client's user has no number in this process' user namespace")]
+    Unmapped,
+    /// It has closed its end already, and with it nobody owns it.
+    #[error("the client was gone before its user could be found")]
+    Gone,
+    /// The system does not tell.
+    #[error(
+        "the client's user cannot be found ({0}); debug_allow (DETRIX_DEBUG_ALLOW) can have `127.0.0.0/8` to accept \
+         every user of this machine"
+    )]
+    Unknown(String),
+}
+
+impl Allow {
+    /// Whether the client at `peer` may use its connection to our end, `local`; gives its user, where that was what
+    /// counted.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`]: close the connection without a byte.
+    pub fn permits(&self, peer: SocketAddr, local: SocketAddr) -> Result<Option<u32>, Refusal> {
+        let address = peer.ip().to_canonical();
+        if self.has_network_of(address) {
+            return Ok(None);
+        }
+        if !address.is_loopback() {
+            return Err(Refusal::Network(address));
+        }
+        match owner::of_peer(peer, local) {
+            Ok(Owner::User(user)) if self.is_trusted(user) => Ok(Some(user)),
+            Ok(Owner::User(user)) => Err(Refusal::User(user)),
+            Ok(Owner::Unmapped) => Err(Refusal::Unmapped),
+            Ok(Owner::Nobody) => Err(Refusal::Gone),
+            Err(error) => Err(Refusal::Unknown(error.to_string())),
+        }
+    }
+
+    /// Looked at each time: a process may change its user while it is awake.
+    fn is_trusted(&self, user: u32) -> bool {
+        let own = [nix::unistd::getuid(), nix::unistd::geteuid()];
+        user == 0 || own.iter().any(|own| own.as_raw() == user) || self.has_user(user)
+    }
+}
+
+/// Counts refusals, and says which of them to log.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    count: u64,
+    logged: Option<Instant>,
+}
+
+impl Refusals {
+    /// One more; the number of them all if this one is to be logged.
+    pub fn add(&mut self, now: Instant) -> Option<u64> {
+        self.count += 1;
+        if self.logged.is_some_and(|logged| now < logged + LOG_EVERY) {
+            return None;
+        }
+        self.logged = Some(now);
+        Some(self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests;
