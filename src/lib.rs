@@ -34,6 +34,7 @@ mod engine;
 mod error;
 mod lifecycle;
 mod override_url;
+mod preflight;
 mod responses;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod server;
@@ -44,9 +45,10 @@ pub use config::{Config, StartState, TlsConfig};
 pub use error::{Error, ErrorKind, Result};
 pub use lifecycle::{init, shutdown, sleep, status, wake, wake_with_url};
 pub use override_url::DaemonUrl;
+pub use preflight::preflight;
 pub use responses::{
-    ClientState, DaemonLink, DiscoverResponse, SleepResponse, SleepResponseStatus, StatusResponse,
-    UnknownName, WakeResponse, WakeResponseStatus,
+    Check, ClientState, DaemonLink, DiscoverResponse, InfoResponse, Preflight, SleepResponse,
+    SleepResponseStatus, StatusResponse, UnknownName, WakeResponse, WakeResponseStatus,
 };
 
 /// The version of this crate.
