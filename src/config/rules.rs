@@ -110,7 +110,7 @@ impl Config {
         Err(wrong(
             field,
             host,
-            "so the debug port could be reached from other machines, and whoever connects can read the memory of this \
+            "the debug port could be reached from other machines there, and whoever connects can read the memory of this \
              process, for the protocol has no authentication; set debug_host to 127.0.0.1, or say in debug_allow \
              (DETRIX_DEBUG_ALLOW) which networks may connect, such as 10.1.0.0/16",
         ))
@@ -150,8 +150,8 @@ impl TlsConfig {
         match &self.ca_bundle {
             Some(path) if !path.is_file() => Err(wrong(
                 "ca_bundle (DETRIX_CA_BUNDLE)",
-                format!("{path:?}"),
-                "which is no file; it must be a PEM file with the certificates to trust",
+                format!("{path:?}, which is no file"),
+                "it must be a PEM file with the certificates to trust",
             )),
             _ => Ok(()),
         }
