@@ -203,3 +203,30 @@ fn at_the_end_it_gets_what_it_can_take_and_then_the_last_word() {
         "{received} and {undelivered}"
     );
 }
+
+#[test]
+fn a_file_has_the_name_that_was_written_beside_the_path_that_was_made_of_it() {
+    let server = FakeServer::start();
+    let (mut client, mut other) = (daemon(&server), server.target.attach());
+    for (name, path) in [("a.rs", "/base/a.rs"), ("/base/a.rs", "/base/a.rs")] {
+        for client in [&mut client, &mut other] {
+            let source = json!({"name": name, "path": path});
+            client
+                .call("setBreakpoints", json!({"source": source}))
+                .unwrap();
+        }
+    }
+    let calls = server.calls().into_iter();
+    let files = calls.filter_map(|call| match call {
+        Call::Set { session, file, .. } => Some((session, file.path, file.name)),
+        _ => None,
+    });
+    let path = || "/base/a.rs".to_owned();
+    let expected = [
+        (1, path(), Some("a.rs".to_owned())),
+        (2, path(), None),
+        (1, path(), None),
+        (2, path(), None),
+    ];
+    assert!(files.eq(expected));
+}
