@@ -230,3 +230,28 @@ fn a_file_has_the_name_that_was_written_beside_the_path_that_was_made_of_it() {
     ];
     assert!(files.eq(expected));
 }
+
+#[test]
+fn dropped_changes_are_told_by_a_change() {
+    const CHANGES: u64 = 20_000;
+    let server = FakeServer::start();
+    let mut client = daemon(&server);
+    server.act(|backend| {
+        for _ in 0..CHANGES {
+            backend.outlets[&1].send(Notice::BreakpointChanged(Placed {
+                message: Some("x".repeat(200)),
+                ..Placed::default()
+            }));
+        }
+    });
+    let (mut received, mut dropped) = (0, 0);
+    while received + dropped < CHANGES {
+        let body = client.wait_event("breakpoint", WAIT).unwrap();
+        let text = body["breakpoint"]["message"].as_str().unwrap();
+        match text.split_once(" events were dropped") {
+            Some((count, _)) => dropped += count.parse::<u64>().unwrap(),
+            None => received += 1,
+        }
+    }
+    assert!(received > 1000 && dropped > 1000, "{received} {dropped}");
+}
