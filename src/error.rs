@@ -109,3 +109,122 @@ impl<T> From<PoisonError<T>> for Error {
         Self::ControlPlaneError(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Each variant with its text and kind. The control plane and programs of others match on the texts.
+    #[test]
+    fn texts_and_kinds() {
+        use ErrorKind::{Config, ControlPlane, Daemon, Debugger};
+        let text = || "why".to_owned();
+        let unreachable = Error::DaemonUnreachable {
+            url: "http://a:1".to_owned(),
+            message: text(),
+        };
+        let json = serde_json::from_str::<u8>("x").unwrap_err();
+        let json_text = format!("JSON error: {json}");
+        for (error, shown, kind) in [
+            (
+                Error::AlreadyInitialized,
+                "detrix client already initialized",
+                Config,
+            ),
+            (
+                Error::NotInitialized,
+                "detrix client not initialized",
+                Config,
+            ),
+            (
+                Error::ConfigError(text()),
+                "configuration error: why",
+                Config,
+            ),
+            (
+                unreachable,
+                "daemon not reachable at http://a:1: why",
+                Daemon,
+            ),
+            (
+                Error::RegistrationFailed(text()),
+                "failed to register with daemon: why",
+                Daemon,
+            ),
+            (Error::HttpError(text()), "HTTP error: why", Daemon),
+            (Error::JsonError(json), &json_text, Daemon),
+            (Error::Timeout(text()), "timeout: why", Daemon),
+            (
+                Error::ControlPlaneError(text()),
+                "failed to start control plane: why",
+                ControlPlane,
+            ),
+            (
+                Error::WakeInProgress,
+                "wake operation already in progress",
+                Debugger,
+            ),
+            (
+                Error::PortBindError(text()),
+                "port bind failed: why",
+                Debugger,
+            ),
+            (
+                Error::DebugInfoMissing(text()),
+                "debug information missing: why",
+                Debugger,
+            ),
+            (
+                Error::TracingRefused(text()),
+                "tracing refused: why",
+                Debugger,
+            ),
+            (
+                Error::Unsupported("plan9"),
+                "detrix debugs on Linux on x86-64 only; this program was built for plan9",
+                Debugger,
+            ),
+            (
+                Error::IoError(io::Error::other("why")),
+                "i/o error: why",
+                Debugger,
+            ),
+            (
+                Error::ThreadEnded,
+                "detrix's own thread has ended unexpectedly; call shutdown and init again",
+                Debugger,
+            ),
+        ] {
+            assert_eq!(error.to_string(), shown);
+            assert_eq!(error.kind(), kind, "{shown}");
+        }
+    }
+
+    #[test]
+    fn errors_of_others_convert() {
+        fn file() -> Result<()> {
+            Err(io::Error::other("no file"))?
+        }
+        fn number() -> Result<u8> {
+            Ok(serde_json::from_str("x")?)
+        }
+        fn poisoned() -> Result<()> {
+            let mutex = Mutex::new(());
+            std::thread::scope(|scope| {
+                let holder = scope.spawn(|| {
+                    let _held = mutex.lock();
+                    std::panic::resume_unwind(Box::new("while it is held"));
+                });
+                holder.join().unwrap_err();
+            });
+            let _held = mutex.lock()?;
+            Ok(())
+        }
+        assert!(matches!(file(), Err(Error::IoError(_))));
+        assert!(matches!(number(), Err(Error::JsonError(_))));
+        assert!(matches!(poisoned(), Err(Error::ControlPlaneError(_))));
+    }
+}

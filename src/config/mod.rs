@@ -1,11 +1,10 @@
 //! What an application can set, in code or by environment variables.
 
 mod env;
+mod rules;
 
 use std::path::PathBuf;
 use std::time::Duration;
-
-use crate::error::{Error, Result};
 
 /// How detrix behaves. [`Config::default`] is what most services want, with a name.
 ///
@@ -170,55 +169,118 @@ impl Config {
     pub(crate) fn debug_host(&self) -> &str {
         self.debug_host.as_deref().unwrap_or(&self.control_host)
     }
-
-    pub(crate) fn check_debug_address(&self) -> Result<()> {
-        Ok(())
-    }
-
-    /// Checks what has rules of its own.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ConfigError`], which names the field and its variable.
-    pub(crate) fn validated(self) -> Result<Self> {
-        if !(0.0..=1.0).contains(&self.logpoint_budget) {
-            return Err(Error::ConfigError(format!(
-                "logpoint_budget (DETRIX_LOGPOINT_BUDGET) is {}; it is a share, 0 to 1",
-                self.logpoint_budget
-            )));
-        }
-        let hosts = [
-            (
-                "control_host (DETRIX_CONTROL_HOST)",
-                Some(&self.control_host),
-            ),
-            ("debug_host (DETRIX_DEBUG_HOST)", self.debug_host.as_ref()),
-        ];
-        for (field, host) in hosts {
-            if host.is_some_and(|host| host.parse::<std::net::IpAddr>().is_err()) {
-                return Err(Error::ConfigError(format!(
-                    "{field} is {host:?}; it must be an IP address, such as 127.0.0.1"
-                )));
-            }
-        }
-        self.tls.validate()?;
-        Ok(self)
-    }
 }
 
-impl TlsConfig {
-    /// Checks that the bundle is a file.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ConfigError`] where it is none.
-    pub fn validate(&self) -> Result<()> {
-        match &self.ca_bundle {
-            Some(path) if !path.is_file() => Err(Error::ConfigError(format!(
-                "ca_bundle (DETRIX_CA_BUNDLE) is {}, which is no file; it must be a PEM file with certificates",
-                path.display()
-            ))),
-            _ => Ok(()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = include_str!("../../docs/configuration.md");
+
+    /// The first three cells of each row: field, variable, default.
+    fn rows() -> Vec<[&'static str; 3]> {
+        let fields = TABLE.split("\n## ").find(|part| part.starts_with("Fields"));
+        let rows = fields.expect("a table of fields").lines();
+        rows.filter_map(|line| line.strip_prefix("| `"))
+            .map(|line| {
+                let mut cells = line.split('|').map(|cell| cell.trim().trim_matches('`'));
+                [(); 3].map(|()| cells.next().expect("a row has five cells"))
+            })
+            .collect()
+    }
+
+    /// Every field, as `Debug` has them, one a line; those of `tls` as `tls.verify`.
+    fn fields() -> Vec<String> {
+        let mut outer = String::new();
+        let mut fields = Vec::new();
+        for line in format!("{:#?}", Config::default()).lines() {
+            let Some((name, value)) = line.split_once(": ") else {
+                continue;
+            };
+            match (name.strip_prefix("        "), name.trim()) {
+                (Some(inner), _) => fields.push(format!("{outer}.{inner}")),
+                (None, name) if value.ends_with('{') => outer = name.to_owned(),
+                (None, name) => fields.push(name.to_owned()),
+            }
         }
+        fields
+    }
+
+    #[test]
+    fn the_documentation_has_every_field() {
+        let mut documented: Vec<_> = rows()
+            .iter()
+            .map(|[field, ..]| (*field).to_owned())
+            .collect();
+        let mut fields = fields();
+        fields.sort();
+        documented.sort();
+        assert_eq!(documented, fields);
+    }
+
+    #[test]
+    fn the_documentation_has_every_variable_with_its_field() {
+        let documented = rows()
+            .into_iter()
+            .filter(|[_, variable, _]| !variable.is_empty())
+            .map(|[field, variable, _]| (variable, field.to_owned()));
+        let mut documented: Vec<_> = documented.collect();
+        let mut variables: Vec<_> = env::VARIABLES
+            .iter()
+            .map(|variable| (variable.name, variable.field.replace(' ', "")))
+            .collect();
+        documented.sort();
+        variables.sort();
+        assert_eq!(documented, variables);
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let shown = format!("{:#?}", Config::default());
+        for [field, _, default] in rows() {
+            let name = field.strip_prefix("tls.").unwrap_or(field);
+            let line = shown.lines().find_map(|line| {
+                let value = line.trim().strip_prefix(name)?.strip_prefix(": ")?;
+                Some(value.trim_end_matches(','))
+            });
+            let value = line.expect("a field").to_lowercase();
+            let value = value.trim_matches('"');
+            let said = default
+                .split(": ")
+                .next()
+                .unwrap_or_default()
+                .trim_end_matches('`');
+            let said = match said {
+                "empty" => "[]",
+                "detrix-client-{pid}" => "none",
+                _ => said,
+            };
+            assert_eq!(said.replace(' ', ""), value, "{field}");
+        }
+    }
+
+    #[test]
+    fn the_name_is_the_configured_one_or_tells_the_process() {
+        let pid = std::process::id();
+        assert_eq!(
+            Config::new().connection_name(),
+            format!("detrix-client-{pid}")
+        );
+        let config = Config {
+            name: Some("orders".into()),
+            ..Config::default()
+        };
+        assert_eq!(config.connection_name(), "orders");
+    }
+
+    #[test]
+    fn the_home_is_the_configured_one_or_below_the_users() {
+        let config = Config {
+            detrix_home: Some("/somewhere".into()),
+            ..Config::default()
+        };
+        assert_eq!(config.detrix_home_path(), Some("/somewhere".into()));
+        let home = std::env::home_dir().map(|home| home.join("detrix"));
+        assert_eq!(Config::default().detrix_home_path(), home);
     }
 }

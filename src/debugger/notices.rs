@@ -87,8 +87,8 @@ impl Debugger {
         let Some(session) = self.sessions.get(&owner.session) else {
             return;
         };
-        let file = session.files.get(&*owner.path);
-        let mut breakpoints = file.into_iter().flat_map(|file| &file.breakpoints);
+        let files = session.files.values();
+        let mut breakpoints = files.flat_map(|file| &file.breakpoints);
         let breakpoint = breakpoints.find(|breakpoint| breakpoint.placed.id == owner.breakpoint);
         if let Some(breakpoint) = breakpoint {
             session.outlet.send(Notice::Remark {
@@ -111,7 +111,7 @@ impl Debugger {
         }
         let why = format!("{reason}; set it again");
         for session in self.sessions.values_mut() {
-            for (path, file) in &mut session.files {
+            for (name, file) in &mut session.files {
                 for breakpoint in file
                     .breakpoints
                     .iter_mut()
@@ -120,7 +120,7 @@ impl Debugger {
                     breakpoint.lose(&why);
                     session
                         .outlet
-                        .send(Notice::BreakpointChanged(breakpoint.placed_at(path)));
+                        .send(Notice::BreakpointChanged(breakpoint.placed_at(&name.path)));
                 }
             }
             session.outlet.send(Notice::Console(format!(

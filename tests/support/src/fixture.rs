@@ -57,6 +57,12 @@ pub fn plugin(profile: Profile) -> PathBuf {
     build(&["-p", "detrix-fixture-plugin", "--lib"], profile)
 }
 
+/// The program of `fixtures/drop_in`, compiled with `profile`.
+#[must_use]
+pub fn drop_in(profile: Profile) -> PathBuf {
+    build(&["-p", "detrix-drop-in"], profile)
+}
+
 /// The root of the repository.
 #[must_use]
 pub fn root() -> PathBuf {
