@@ -6,8 +6,7 @@
 /// had in `DETRIX_BUILD_COMMIT`, or else in the first of `GIT_COMMIT`, `CI_COMMIT_SHA` and `GITHUB_SHA` that is not
 /// empty.
 ///
-/// It is looked up where the application is compiled, and cargo compiles the application again when one of the variables
-/// changes, which a build script of detrix could not bring about.
+/// It is looked up where the application is compiled, which cargo does again when one of the variables changes.
 ///
 /// ```
 /// let config = detrix::Config {

@@ -50,3 +50,30 @@ impl Deadline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn attempts_share_the_time_that_is_left() {
+        let hour = Deadline::within(Duration::from_secs(3600));
+        let end = hour.at.unwrap();
+        let half = hour.share(2).at.unwrap();
+        assert!(half < end - Duration::from_secs(1000));
+        assert!(hour.share(1).at.unwrap() <= end);
+        assert!(Deadline::within(Duration::ZERO).share(3).at.unwrap() <= Instant::now());
+        assert_eq!(Deadline::within(Duration::MAX).share(2).at, None);
+    }
+
+    #[tokio::test]
+    async fn what_is_stopped_says_what_it_was_and_how_long_it_had() {
+        let never = std::future::pending::<()>();
+        let deadline = Deadline::within(Duration::from_millis(1)).share(2);
+        let failure = deadline.wait(Phase::Connect, never).await.unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "no answer within 1ms, still connecting"
+        );
+    }
+}

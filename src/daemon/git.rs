@@ -19,7 +19,12 @@ const LONGEST_PACKED: u64 = 64 << 20;
 /// The commit that `HEAD` of the working tree around `directory` means; `None` where there is none, or where it cannot
 /// be told without git.
 pub fn head(directory: &Path) -> Option<String> {
-    let git = directory.ancestors().find_map(git_directory)?;
+    let (top, git) = directory
+        .ancestors()
+        .find_map(|top| Some((top, git_directory(top)?)))?;
+    if !is_trusted(&top.join(".git")) {
+        return None;
+    }
     // A linked worktree has a `HEAD` of its own, and shares the rest.
     let common = match line(&git.join("commondir")) {
         Some(common) => git.join(common),
@@ -46,9 +51,12 @@ fn git_directory(directory: &Path) -> Option<PathBuf> {
     if git.is_dir() {
         return git.join("HEAD").is_file().then_some(git);
     }
-    // Of a linked worktree or a submodule.
-    let target = line(&git)?;
-    Some(directory.join(target.strip_prefix("gitdir:")?.trim()))
+    if !git.is_file() {
+        return None;
+    }
+    // Of a linked worktree or a submodule. One that leads nowhere must not give way to a repository further up.
+    let target = line(&git).and_then(|line| Some(line.strip_prefix("gitdir:")?.trim().to_owned()));
+    Some(target.map_or(git, |target| directory.join(target)))
 }
 
 /// The only line of a small file.
@@ -70,6 +78,26 @@ fn packed(path: &Path, reference: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// Whether it belongs to the user of this process or to root: in a directory like `/tmp`, anyone can set up a repository.
+/// As git itself has it, see `safe.directory` in git-config(1).
+#[cfg(unix)]
+fn is_trusted(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let owner = |path: &Path| path.metadata().ok().map(|metadata| metadata.uid());
+    match owner(path) {
+        Some(0) => true,
+        // The owner of a process' directory is its effective user, proc_pid(5).
+        Some(uid) => owner(Path::new("/proc/self")) == Some(uid),
+        None => false,
+    }
+}
+
+/// There is no such notion.
+#[cfg(not(unix))]
+fn is_trusted(_: &Path) -> bool {
+    true
 }
 
 /// Opens what is a file: a pipe would wait for a writer.
@@ -170,6 +198,30 @@ mod tests {
         ] {
             assert_eq!(head_of(files), None, "{files:?}");
         }
+    }
+
+    #[test]
+    fn a_broken_link_does_not_give_way_to_a_repository_further_up() {
+        let tree = tree(&[
+            (".git/HEAD", OTHER),
+            ("w/.git", "nonsense"),
+            ("v/.git", "gitdir: ../nowhere"),
+            ("u/file", ""),
+        ]);
+        assert_eq!(head(&tree.path().join("w")), None);
+        assert_eq!(head(&tree.path().join("v")), None);
+        assert_eq!(head(&tree.path().join("u")).as_deref(), Some(OTHER));
+    }
+
+    #[test]
+    fn a_repository_of_another_user_is_not_believed() {
+        let tree = tree(&[(".git/HEAD", COMMIT)]);
+        let git = tree.path().join(".git");
+        if std::os::unix::fs::chown(&git, Some(12345), None).is_err() {
+            eprintln!("skipped: only root can give a directory to another user");
+            return;
+        }
+        assert_eq!(head(tree.path()), None);
     }
 
     #[test]

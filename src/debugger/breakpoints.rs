@@ -8,7 +8,7 @@ use dap::SourceMap;
 use super::notices::Told;
 use super::resolve::Resolved;
 use crate::capture::compile::Compiled;
-use crate::server::backend::{Placed, SessionId, Wanted, WrongExpressions};
+use crate::server::backend::{NamedFile, Placed, SessionId, Wanted, WrongExpressions};
 use crate::server::outlet::Outlet;
 
 /// A client.
@@ -17,8 +17,8 @@ pub struct Session {
     pub outlet: Outlet,
     /// What it wants of expressions that mean nothing.
     pub wrong: WrongExpressions,
-    /// Its breakpoints, by the path that it gives the file.
-    pub files: HashMap<String, File>,
+    /// Its breakpoints.
+    pub files: HashMap<NamedFile, File>,
 }
 
 /// A client's breakpoints in one file.

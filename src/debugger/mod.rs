@@ -11,6 +11,7 @@ mod resolve;
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use dap::SourceMap;
 use tokio::sync::Notify;
@@ -18,7 +19,9 @@ use tokio::sync::Notify;
 use crate::config::Config;
 use crate::engine::{Budget, Engine, EngineError, Placement};
 use crate::error::{Error, Result};
-use crate::server::backend::{Backend, Notice, Placed, SessionId, Wanted, WrongExpressions};
+use crate::server::backend::{
+    Backend, NamedFile, Notice, Placed, SessionId, Wanted, WrongExpressions,
+};
 use crate::server::outlet::Outlet;
 use crate::symbols::Symbols;
 use breakpoints::{Breakpoint, File, Probes, Session};
@@ -43,6 +46,13 @@ pub fn load_symbols() -> Result<Symbols> {
     Ok(symbols)
 }
 
+/// What went wrong since the start that nobody had asked about: why all logpoints are gone.
+pub type Trouble = Arc<Mutex<Option<String>>>;
+
+/// What is said to whoever wants to hold a thread that must not be held.
+const SAFE_MODE: &str = "this process is in safe mode (safe_mode, DETRIX_SAFE_MODE), which refuses breakpoints that would \
+                         stop a thread; give it a log message";
+
 /// See the module's documentation. Dropping it restores the program's code.
 pub struct Debugger {
     symbols: Symbols,
@@ -50,6 +60,10 @@ pub struct Debugger {
     sessions: HashMap<SessionId, Session>,
     probes: Probes,
     last_id: i64,
+    /// Whether nothing may hold a thread.
+    safe_mode: bool,
+    /// What went wrong last, for whoever asks on whatever thread.
+    trouble: Trouble,
     /// Told when breakpoints changed, and with them what the pump has to wait for.
     changed: Rc<Notify>,
 }
@@ -74,8 +88,15 @@ impl Debugger {
             sessions: HashMap::new(),
             probes: Probes::default(),
             last_id: 0,
+            safe_mode: config.safe_mode,
+            trouble: Trouble::default(),
             changed: Rc::default(),
         })
+    }
+
+    /// What went wrong last, now and later.
+    pub fn trouble(&self) -> Trouble {
+        self.trouble.clone()
     }
 
     /// Resolves the breakpoints that are `pending`, places their probes while it removes those of `remove`, and writes
@@ -83,7 +104,7 @@ impl Debugger {
     fn place(
         &mut self,
         session: SessionId,
-        path: &str,
+        file: &NamedFile,
         map: &SourceMap,
         pending: &mut [Breakpoint],
         remove: &[u32],
@@ -92,7 +113,7 @@ impl Debugger {
             Some(session) => session.wrong,
             None => return,
         };
-        let resolved = self.resolve(path, map, wrong, pending);
+        let resolved = self.resolve(file, map, wrong, pending);
         let mut placements = Vec::new();
         let mut owners = Vec::new();
         for (index, resolved) in resolved {
@@ -107,6 +128,7 @@ impl Debugger {
                         let program = compiled.program.clone();
                         let about = &breakpoint.placed;
                         let line = resolved.line;
+                        let path = &file.path;
                         let probe = self.probes.add(session, about, path, line, compiled);
                         placements.push(Placement {
                             probe,
@@ -140,15 +162,22 @@ impl Debugger {
     /// Resolves those of a file's breakpoints that wait for it: by index, what was found, or why nothing was.
     fn resolve(
         &self,
-        path: &str,
+        file: &NamedFile,
         map: &SourceMap,
         wrong: WrongExpressions,
         breakpoints: &[Breakpoint],
     ) -> Vec<(usize, std::result::Result<Resolved, String>)> {
-        let program_path = map.to_program(path);
-        let path = program_path.as_deref().unwrap_or(path);
+        let lookup = |path: &str| {
+            let program_path = map.to_program(path);
+            self.symbols.file(program_path.as_deref().unwrap_or(path))
+        };
         // Once for all of its lines, and not at all where none waits.
-        let file = std::cell::LazyCell::new(|| self.symbols.file(path));
+        let file = std::cell::LazyCell::new(|| {
+            lookup(&file.path).or_else(|error| match &file.name {
+                Some(name) => lookup(name),
+                None => Err(error),
+            })
+        });
         let pending = breakpoints.iter().enumerate();
         pending
             .filter(|(_, breakpoint)| breakpoint.is_pending())
@@ -157,7 +186,11 @@ impl Debugger {
                     Ok(file) => file.line(line).map_err(|error| error.to_string()),
                     Err(error) => Err(error.to_string()),
                 };
-                let resolved = resolve::resolve(&self.symbols, find, &breakpoint.wanted, wrong);
+                let wanted = &breakpoint.wanted;
+                let resolved = match wanted.log_message {
+                    None if self.safe_mode => Err(SAFE_MODE.to_owned()),
+                    _ => resolve::resolve(&self.symbols, find, wanted, wrong),
+                };
                 (index, resolved)
             })
             .collect()
@@ -179,7 +212,7 @@ impl Debugger {
                 continue;
             };
             let outlet = session.outlet.clone();
-            for (path, mut file) in std::mem::take(&mut session.files) {
+            for (name, mut file) in std::mem::take(&mut session.files) {
                 let mut remove = Vec::new();
                 let before: Vec<Placed> = file
                     .breakpoints
@@ -197,14 +230,14 @@ impl Debugger {
                         breakpoint.retry();
                     }
                 }
-                self.place(id, &path, &file.map.clone(), &mut file.breakpoints, &remove);
+                self.place(id, &name, &file.map.clone(), &mut file.breakpoints, &remove);
                 for (breakpoint, before) in file.breakpoints.iter().zip(before) {
                     if breakpoint.placed != before {
-                        outlet.send(Notice::BreakpointChanged(breakpoint.placed_at(&path)));
+                        outlet.send(Notice::BreakpointChanged(breakpoint.placed_at(&name.path)));
                     }
                 }
                 if let Some(session) = self.sessions.get_mut(&id) {
-                    session.files.insert(path, file);
+                    session.files.insert(name, file);
                 }
             }
         }
@@ -226,7 +259,7 @@ impl Backend for Debugger {
     fn set_breakpoints(
         &mut self,
         session: SessionId,
-        path: &str,
+        file: &NamedFile,
         source_map: &SourceMap,
         wanted: &[Wanted],
     ) -> Vec<Placed> {
@@ -236,11 +269,11 @@ impl Backend for Debugger {
         let Some(state) = self.sessions.get_mut(&session) else {
             return Vec::new();
         };
-        let old = state.files.remove(path).unwrap_or_default();
+        let old = state.files.remove(file).unwrap_or_default();
         let same_map = old.map == *source_map;
         let (mut breakpoints, remove) =
             breakpoints::merge(old.breakpoints, wanted, same_map, &mut self.last_id);
-        self.place(session, path, source_map, &mut breakpoints, &remove);
+        self.place(session, file, source_map, &mut breakpoints, &remove);
         self.changed.notify_one();
         let placed = breakpoints
             .iter()
@@ -250,7 +283,7 @@ impl Backend for Debugger {
             && !breakpoints.is_empty()
         {
             state.files.insert(
-                path.to_owned(),
+                file.clone(),
                 File {
                     map: source_map.clone(),
                     breakpoints,

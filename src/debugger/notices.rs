@@ -1,6 +1,7 @@
 //! What clients are told without having asked: that a logpoint pauses and logs again, that hits were lost, that all
 //! logpoints are gone.
 
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::Debugger;
@@ -87,8 +88,8 @@ impl Debugger {
         let Some(session) = self.sessions.get(&owner.session) else {
             return;
         };
-        let file = session.files.get(&*owner.path);
-        let mut breakpoints = file.into_iter().flat_map(|file| &file.breakpoints);
+        let files = session.files.values();
+        let mut breakpoints = files.flat_map(|file| &file.breakpoints);
         let breakpoint = breakpoints.find(|breakpoint| breakpoint.placed.id == owner.breakpoint);
         if let Some(breakpoint) = breakpoint {
             session.outlet.send(Notice::Remark {
@@ -106,12 +107,16 @@ impl Debugger {
             reason,
             "all logpoints are gone; the program's code is as it was"
         );
+        // Another thread can only have been reading it.
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        *trouble = Some(format!("all logpoints are gone: {reason}"));
+        drop(trouble);
         for probe in probes {
             self.probes.remove(*probe);
         }
         let why = format!("{reason}; set it again");
         for session in self.sessions.values_mut() {
-            for (path, file) in &mut session.files {
+            for (name, file) in &mut session.files {
                 for breakpoint in file
                     .breakpoints
                     .iter_mut()
@@ -120,7 +125,7 @@ impl Debugger {
                     breakpoint.lose(&why);
                     session
                         .outlet
-                        .send(Notice::BreakpointChanged(breakpoint.placed_at(path)));
+                        .send(Notice::BreakpointChanged(breakpoint.placed_at(&name.path)));
                 }
             }
             session.outlet.send(Notice::Console(format!(

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
@@ -100,12 +101,17 @@ impl Debugging {
         self.port
     }
 
-    /// Counts who is attached.
+    /// Tells how things stand, on any thread.
     pub fn presence(&self) -> impl Fn() -> Presence + Send + use<> {
         let clients = self.clients.clone();
+        let trouble = self.debugger.borrow().trouble();
         move || Presence {
             clients: clients.count(),
             daemons: clients.daemons(),
+            trouble: trouble
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
         }
     }
 

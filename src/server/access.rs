@@ -31,8 +31,11 @@ pub enum Refusal {
         "user {0} is neither the user of this process nor root; debug_allow (DETRIX_DEBUG_ALLOW) can have `uid:{0}`"
     )]
     User(u32),
-    /// The user has no number in this process' user namespace.
-    #[error("the client's user has no number in this process' user namespace")]
+    /// The user has no number in this process' user namespace, or the one that stands for all of these.
+    #[error(
+        "the client's user cannot be told from those that have no number in this process' user namespace; debug_allow \
+         (DETRIX_DEBUG_ALLOW) can have `127.0.0.0/8` to accept every user of this machine"
+    )]
     Unmapped,
     /// It has closed its end already, and with it nobody owns it.
     #[error("the client was gone before its user could be found")]

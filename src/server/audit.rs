@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::access::Refusal;
-use super::backend::SessionId;
+use super::backend::{NamedFile, SessionId};
 
 /// Where these events go.
 const TARGET: &str = "detrix::audit";
@@ -27,7 +27,7 @@ pub struct Trail {
     session: SessionId,
     peer: Peer,
     client: Option<String>,
-    set: BTreeMap<String, Vec<Logpoint>>,
+    set: BTreeMap<NamedFile, Vec<Logpoint>>,
 }
 
 impl Trail {
@@ -44,24 +44,24 @@ impl Trail {
     }
 
     /// These are the file's logpoints now.
-    pub fn set(&mut self, path: &str, now: Vec<Logpoint>) {
-        let before = self.set.remove(path).unwrap_or_default();
+    pub fn set(&mut self, file: &NamedFile, now: Vec<Logpoint>) {
+        let before = self.set.remove(file).unwrap_or_default();
         for logpoint in missing(&before, &now) {
-            self.write_logpoint("logpoint removed", path, logpoint);
+            self.write_logpoint("logpoint removed", file, logpoint);
         }
         for logpoint in missing(&now, &before) {
-            self.write_logpoint("logpoint set", path, logpoint);
+            self.write_logpoint("logpoint set", file, logpoint);
         }
         if !now.is_empty() {
-            self.set.insert(path.to_owned(), now);
+            self.set.insert(file.clone(), now);
         }
     }
 
     /// The client is gone, and its logpoints with it.
     pub fn detached(mut self) {
-        let paths: Vec<String> = self.set.keys().cloned().collect();
-        for path in paths {
-            self.set(&path, Vec::new());
+        let files: Vec<NamedFile> = self.set.keys().cloned().collect();
+        for file in files {
+            self.set(&file, Vec::new());
         }
         self.write("debug client detached");
     }
@@ -77,14 +77,14 @@ impl Trail {
         );
     }
 
-    fn write_logpoint(&self, what: &str, path: &str, (line, text): &Logpoint) {
+    fn write_logpoint(&self, what: &str, file: &NamedFile, (line, text): &Logpoint) {
         tracing::info!(
             target: TARGET,
             session = self.session,
             peer = %self.peer.address,
             uid = self.peer.user,
             client = self.client.as_deref(),
-            file = path,
+            file = file.name.as_ref().unwrap_or(&file.path),
             line,
             log_message = ?text,
             "{what}"

@@ -7,6 +7,15 @@ use super::outlet::Outlet;
 /// Names one client's session; never used again while its server runs.
 pub type SessionId = u64;
 
+/// A file as a client names it; what is set in it replaces what was set in it under the same two names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NamedFile {
+    /// Its path, in the client's file system.
+    pub path: String,
+    /// What it is to be looked for by if no file has that path: what people wrote, before the client made a path of it.
+    pub name: Option<String>,
+}
+
 /// A breakpoint or logpoint that a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -46,12 +55,12 @@ pub trait Backend {
     /// A client is there; `outlet` is the way to it until [`close`](Self::close).
     fn open(&mut self, session: SessionId, wrong: WrongExpressions, outlet: Outlet);
 
-    /// Replaces all breakpoints of `session` in the file that the client calls `path`, and gives what became of them in
-    /// the order of `wanted`. The text is patched when it returns.
+    /// Replaces all breakpoints of `session` in a file, and gives what became of them in the order of `wanted`. The text is
+    /// patched when it returns.
     fn set_breakpoints(
         &mut self,
         session: SessionId,
-        path: &str,
+        file: &NamedFile,
         source_map: &SourceMap,
         wanted: &[Wanted],
     ) -> Vec<Placed>;

@@ -12,10 +12,10 @@
 //! has to say goes into `breakpoint` events; and since the daemon buffers a thousand events and loses what comes beyond,
 //! [`pace`](super::pace) holds them back.
 
-use dap::{Breakpoint, BreakpointChange, Event};
+use dap::{Breakpoint, BreakpointChange, Event, Source};
 use serde_json::Value;
 
-use super::backend::{Hit, Part};
+use super::backend::{Hit, NamedFile, Part};
 
 /// What a metric's log message begins with.
 const METRIC: &str = "DETRICS:";
@@ -30,6 +30,14 @@ const CUT: usize = 100;
 /// Whether a client is the daemon, by what it calls itself in `initialize`.
 pub fn is_daemon(client_id: Option<&str>) -> bool {
     client_id == Some("detrix")
+}
+
+/// The file of a `setBreakpoints` with this source and `path`. The daemon's path is what its user wrote, joined to a
+/// directory of the daemon's machine; what was written is in the name, and each spelling has a list of its own.
+pub fn file(source: &Source, path: String) -> NamedFile {
+    let name = source.name.clone();
+    let name = name.filter(|name| !name.is_empty() && *name != path);
+    NamedFile { path, name }
 }
 
 /// The text of the one `output` event that a hit is. A message that is no metric has its values written in the same way,

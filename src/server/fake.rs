@@ -11,7 +11,7 @@ use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 use super::Drained;
 use super::access::Allow;
 use super::audit::tests::Kept;
-use super::backend::{Backend, Hit, Part, Placed, SessionId, Wanted, WrongExpressions};
+use super::backend::{Backend, Hit, NamedFile, Part, Placed, SessionId, Wanted, WrongExpressions};
 use super::clients::Clients;
 use super::outlet::Outlet;
 use detrix_test_support::rows::{Target, WAIT};
@@ -25,7 +25,7 @@ pub enum Call {
     Open(SessionId, WrongExpressions),
     Set {
         session: SessionId,
-        path: String,
+        file: NamedFile,
         source_map: SourceMap,
         wanted: Vec<Wanted>,
     },
@@ -57,20 +57,21 @@ impl Backend for FakeBackend {
     fn set_breakpoints(
         &mut self,
         session: SessionId,
-        path: &str,
+        file: &NamedFile,
         source_map: &SourceMap,
         wanted: &[Wanted],
     ) -> Vec<Placed> {
         self.record(Call::Set {
             session,
-            path: path.to_owned(),
+            file: file.clone(),
             source_map: source_map.clone(),
             wanted: wanted.to_vec(),
         });
+        let path = &file.path;
         let mut placed = Vec::new();
         for wanted in wanted {
             let next = self.ids.len() as i64 + 1;
-            let key = (session, path.to_owned(), wanted.line);
+            let key = (session, path.clone(), wanted.line);
             let id = *self.ids.entry(key).or_insert(next);
             let plain = wanted.condition.is_none() && wanted.hit_condition.is_none();
             let verified = plain && wanted.log_message.is_some() && wanted.line != BAD_LINE;

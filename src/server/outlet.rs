@@ -77,7 +77,7 @@ impl Outlet {
         if self.0.closed.get() {
             return;
         }
-        let is_daemon = self.0.daemon.borrow().is_some();
+        let is_daemon = self.is_daemon();
         self.push_event(&match notice {
             Notice::BreakpointChanged(placed) => self.changed(placed),
             Notice::Remark { about, text } if is_daemon => self.changed(Placed {
@@ -110,6 +110,11 @@ impl Outlet {
 
     pub(super) fn set_conventions(&self, conventions: Conventions) {
         self.0.conventions.set(conventions);
+    }
+
+    /// Whether the client is the Detrix daemon.
+    pub(super) fn is_daemon(&self) -> bool {
+        self.0.daemon.borrow().is_some()
     }
 
     /// From now on the client is the Detrix daemon.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::MAX_CLIENTS;
 use super::audit::{Logpoint, Peer, Trail};
-use super::backend::{Backend, Notice, Placed, SessionId, Wanted, WrongExpressions};
+use super::backend::{Backend, NamedFile, Notice, Placed, SessionId, Wanted, WrongExpressions};
 use super::clients::{Clients, Kind, Seat};
 use super::detrix;
 use super::outlet::Outlet;
@@ -51,7 +51,7 @@ enum Stage {
     New,
     /// Open at the backend. The source map comes with `attach`, but clients may set breakpoints before it, as soon as
     /// they see `initialized`; these are kept, by file, to be placed again with the map.
-    Initialized(BTreeMap<String, Vec<Wanted>>),
+    Initialized(BTreeMap<NamedFile, Vec<Wanted>>),
     /// Open at the backend, and the source map is known.
     Attached,
     /// Closed.
@@ -217,25 +217,25 @@ impl<B: Backend> Session<B> {
     }
 
     /// Places breakpoints anew that were set before the source map was known, and tells what became of them.
-    fn place_again(&mut self, early: BTreeMap<String, Vec<Wanted>>) {
-        for (path, wanted) in early {
-            for mut placed in self.place(&path, &wanted) {
-                placed.path.get_or_insert_with(|| path.clone());
+    fn place_again(&mut self, early: BTreeMap<NamedFile, Vec<Wanted>>) {
+        for (file, wanted) in early {
+            for mut placed in self.place(&file, &wanted) {
+                placed.path.get_or_insert_with(|| file.path.clone());
                 self.outlet.send(Notice::BreakpointChanged(placed));
             }
         }
     }
 
     /// Has the backend place what is wanted of a file, and writes it down.
-    fn place(&mut self, path: &str, wanted: &[Wanted]) -> Vec<Placed> {
+    fn place(&mut self, file: &NamedFile, wanted: &[Wanted]) -> Vec<Placed> {
         let mut backend = self.backend.borrow_mut();
-        let placed = backend.set_breakpoints(self.id, path, &self.source_map, wanted);
+        let placed = backend.set_breakpoints(self.id, file, &self.source_map, wanted);
         drop(backend);
         if let Some(presence) = &mut self.presence {
             let all = wanted.iter().zip(&placed);
             let set = all.filter(|(_, placed)| placed.verified);
             let set = set.map(|(wanted, _)| logpoint(wanted)).collect();
-            presence.trail.set(path, set);
+            presence.trail.set(file, set);
         }
         placed
     }
@@ -247,6 +247,10 @@ impl<B: Backend> Session<B> {
         let conventions = self.outlet.conventions();
         let path = conventions.path_from_client(&arguments.source);
         let path = path.map_err(bad_path)?;
+        let file = match self.outlet.is_daemon() {
+            true => detrix::file(&arguments.source, path),
+            false => NamedFile { path, name: None },
+        };
         // `None` where the client counts to a line that cannot exist.
         let asked: Vec<Option<Wanted>> = arguments
             .into_breakpoints()
@@ -254,20 +258,20 @@ impl<B: Backend> Session<B> {
             .map(|breakpoint| wanted(breakpoint, conventions))
             .collect();
         let wanted: Vec<Wanted> = asked.iter().flatten().cloned().collect();
-        let mut placed = self.place(&path, &wanted).into_iter();
+        let mut placed = self.place(&file, &wanted).into_iter();
         let breakpoints = asked
             .iter()
             .map(|asked| match asked.as_ref().and_then(|_| placed.next()) {
-                Some(placed) => self.outlet.breakpoint(placed, Some(&path)),
+                Some(placed) => self.outlet.breakpoint(placed, Some(&file.path)),
                 None => Breakpoint {
                     message: Some("there is no such line".to_owned()),
-                    source: Some(conventions.source_to_client(&path)),
+                    source: Some(conventions.source_to_client(&file.path)),
                     ..Breakpoint::default()
                 },
             })
             .collect();
         if let Stage::Initialized(early) = &mut self.stage {
-            early.insert(path, wanted);
+            early.insert(file, wanted);
         }
         Ok(ResponseBody::SetBreakpoints { breakpoints })
     }

@@ -11,7 +11,7 @@ use dap::{Client, ClientError, SourceMap};
 use detrix_test_support::rows::{self, WAIT};
 use serde_json::{Value, json};
 
-use super::backend::{Notice, Part, Placed, Wanted, WrongExpressions::Refuse};
+use super::backend::{NamedFile, Notice, Part, Placed, Wanted, WrongExpressions::Refuse};
 use super::fake::{Call, FakeServer, hit};
 use super::{MAX_CLIENTS, MAX_REFUSALS, REFUSAL_TIMEOUT};
 
@@ -37,10 +37,17 @@ fn wanted(line: u64, message: &str) -> Wanted {
     }
 }
 
+fn file(path: &str) -> NamedFile {
+    NamedFile {
+        path: path.to_owned(),
+        name: None,
+    }
+}
+
 fn set(session: u64, path: &str, wanted: Vec<Wanted>) -> Call {
     Call::Set {
         session,
-        path: path.to_owned(),
+        file: file(path),
         source_map: SourceMap::default(),
         wanted,
     }
@@ -249,7 +256,7 @@ fn a_source_map_reaches_the_backend_however_late_it_comes() {
     client.set_logpoints("/home/b.rs", &[(9, "y")]).unwrap();
     let mapped = |path: &str, line, message| Call::Set {
         session: 1,
-        path: path.to_owned(),
+        file: file(path),
         source_map: serde_json::from_value(json!({"/build": "/home"})).unwrap(),
         wanted: vec![wanted(line, message)],
     };

@@ -1,12 +1,15 @@
 //! Daemons that say no, and what is none.
 
+use tokio::net::TcpSocket;
+
 use super::*;
 
 #[tokio::test]
 async fn nobody_there_is_told_with_the_address_and_what_to_check() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    // It has the port, and does not listen there.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
     let url = Url::parse(&format!("http://{address}")).unwrap();
     let daemon = Daemon::new(url, &TlsConfig::default(), None);
     let health = daemon.health(PATIENCE).await.unwrap_err();

@@ -1,8 +1,8 @@
 //! Daemons at `https` addresses, with certificates made for the test.
 
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
-
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
@@ -10,6 +10,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tracing::field::Field;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::*;
 
@@ -72,6 +75,11 @@ impl Trusted {
     }
 }
 
+const CARELESS: TlsConfig = TlsConfig {
+    verify: false,
+    ca_bundle: None,
+};
+
 fn trusting(bundle: &Path) -> TlsConfig {
     TlsConfig {
         ca_bundle: Some(bundle.to_owned()),
@@ -129,12 +137,43 @@ async fn a_daemon_that_the_system_does_not_know_hears_no_token() {
 #[tokio::test]
 async fn anyone_is_taken_only_when_that_is_asked() {
     let trusted = Trusted::named(&["somewhere.else"]).await;
-    let careless = TlsConfig {
-        verify: false,
-        ca_bundle: None,
-    };
-    let daemon = trusted.daemon(&careless);
+    let daemon = trusted.daemon(&CARELESS);
+    let warnings = Warnings::default();
+    let collecting = tracing::subscriber::set_default(warnings.clone());
     daemon.register(&registration(), PATIENCE).await.unwrap();
+    daemon.unregister("x", PATIENCE).await.unwrap();
+    drop(collecting);
+    let warnings = warnings.0.lock().unwrap();
+    assert!(warnings[0].contains("DETRIX_VERIFY_SSL"), "{warnings:?}");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+/// Collects what detrix warns of.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN && metadata.target().starts_with("detrix")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut |_: &Field, value: &dyn Debug| {
+            self.0.lock().unwrap().push(format!("{value:?}"));
+        });
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
 
 #[tokio::test]
@@ -184,16 +223,15 @@ async fn a_bundle_is_not_read_for_http() {
 
 #[tokio::test]
 async fn http_and_https_that_meet_are_told() {
-    let plain = Server::raw("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
+    let plain = Server::talking(|mut stream, _| async move {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        server::hold(stream).await;
+    })
+    .await;
     let url = Url::parse(&plain.url("https")).unwrap();
-    let careless = TlsConfig {
-        verify: false,
-        ca_bundle: None,
-    };
-    // The server waits for the end of a request's head, which TLS has nowhere.
-    let daemon = Daemon::new(url, &careless, None);
-    let message = unreachable(daemon.health(SHORT).await.unwrap_err());
-    assert!(message.contains("TLS"), "{message}");
+    let daemon = Daemon::new(url, &CARELESS, None);
+    let message = unreachable(daemon.health(PATIENCE).await.unwrap_err());
+    assert!(message.contains("use an http URL"), "{message}");
 
     let trusted = Trusted::named(&["127.0.0.1"]).await;
     let url = Url::parse(&trusted.server.url("http")).unwrap();

@@ -66,9 +66,13 @@ fn each_step_of_a_client_is_told_once() {
             user: Some(1000),
         };
         let who = r#"session=3 peer=127.0.0.1:5000 uid=1000 client="detrix""#;
+        let file = &NamedFile {
+            path: "/a.rs".to_owned(),
+            name: None,
+        };
         let mut trail = Trail::attached(3, peer, Some("detrix"));
         assert_eq!(told.take(), [format!("INFO debug client attached {who}")]);
-        trail.set("/a.rs", vec![logpoint(7, "x"), logpoint(8, "a\"b")]);
+        trail.set(file, vec![logpoint(7, "x"), logpoint(8, "a\"b")]);
         assert_eq!(
             told.take(),
             [
@@ -76,10 +80,10 @@ fn each_step_of_a_client_is_told_once() {
                 format!(r#"INFO logpoint set {who} file="/a.rs" line=8 log_message="a\"b""#),
             ]
         );
-        trail.set("/a.rs", vec![logpoint(8, "a\"b"), logpoint(7, "x")]);
+        trail.set(file, vec![logpoint(8, "a\"b"), logpoint(7, "x")]);
         assert_eq!(told.take(), [] as [String; 0]);
         trail.set(
-            "/a.rs",
+            file,
             vec![logpoint(8, "a\"b"), logpoint(8, "a\"b"), logpoint(7, "y")],
         );
         assert_eq!(told.take().len(), 3);

@@ -203,3 +203,55 @@ fn at_the_end_it_gets_what_it_can_take_and_then_the_last_word() {
         "{received} and {undelivered}"
     );
 }
+
+#[test]
+fn a_file_has_the_name_that_was_written_beside_the_path_that_was_made_of_it() {
+    let server = FakeServer::start();
+    let (mut client, mut other) = (daemon(&server), server.target.attach());
+    for (name, path) in [("a.rs", "/base/a.rs"), ("/base/a.rs", "/base/a.rs")] {
+        for client in [&mut client, &mut other] {
+            let source = json!({"name": name, "path": path});
+            client
+                .call("setBreakpoints", json!({"source": source}))
+                .unwrap();
+        }
+    }
+    let calls = server.calls().into_iter();
+    let files = calls.filter_map(|call| match call {
+        Call::Set { session, file, .. } => Some((session, file.path, file.name)),
+        _ => None,
+    });
+    let path = || "/base/a.rs".to_owned();
+    let expected = [
+        (1, path(), Some("a.rs".to_owned())),
+        (2, path(), None),
+        (1, path(), None),
+        (2, path(), None),
+    ];
+    assert!(files.eq(expected));
+}
+
+#[test]
+fn dropped_changes_are_told_by_a_change() {
+    const CHANGES: u64 = 20_000;
+    let server = FakeServer::start();
+    let mut client = daemon(&server);
+    server.act(|backend| {
+        for _ in 0..CHANGES {
+            backend.outlets[&1].send(Notice::BreakpointChanged(Placed {
+                message: Some("x".repeat(200)),
+                ..Placed::default()
+            }));
+        }
+    });
+    let (mut received, mut dropped) = (0, 0);
+    while received + dropped < CHANGES {
+        let body = client.wait_event("breakpoint", WAIT).unwrap();
+        let text = body["breakpoint"]["message"].as_str().unwrap();
+        match text.split_once(" events were dropped") {
+            Some((count, _)) => dropped += count.parse::<u64>().unwrap(),
+            None => received += 1,
+        }
+    }
+    assert!(received > 1000 && dropped > 1000, "{received} {dropped}");
+}

@@ -16,6 +16,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The variable that limits what a logpoint may cost.
 const BUDGET: &str = "DETRIX_LOGPOINT_BUDGET";
 
+/// The variable that says whether a wake registers with a daemon.
+const REGISTER: &str = "DETRIX_REGISTER";
+
 /// How many of the program's lines a failing test prints.
 const PRINTED: usize = 40;
 
@@ -47,11 +50,12 @@ impl Running {
     #[must_use]
     pub fn spawn(command: &mut Command) -> Self {
         // Tests count hits; none may be left out because the machine is busy. A test of the budget sets its own.
-        if !command.get_envs().any(|(name, _)| name == BUDGET) {
-            command.env(BUDGET, "1");
+        for (variable, value) in [(BUDGET, "1"), (REGISTER, "0")] {
+            if !command.get_envs().any(|(name, _)| name == variable) {
+                command.env(variable, value);
+            }
         }
         let mut child = command
-            .env("DETRIX_REGISTER", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
