@@ -66,7 +66,7 @@ fn a_body_in_chunks_is_a_body() {
     let plane = Plane::start(Fake::default());
     let head = plane.head("POST", "/detrix/wake");
     let chunks = format!(
-        "{head}Transfer-Encoding: chunked\r\n\r\n8\r\n{{\"daemon\r\n11;x=y\r\n_url\": \"http://d\"}}\r\n0\r\n\r\n"
+        "{head}Transfer-Encoding: chunked\r\n\r\n8\r\n{{\"daemon\r\n12;x=y\r\n_url\": \"http://d\"}}\r\n0\r\n\r\n"
     );
     assert_eq!(plane.connect().ask(chunks).status, 200);
     assert_eq!(plane.service.wakes()[0].0.as_deref(), Some("http://d"));
