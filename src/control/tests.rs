@@ -23,8 +23,8 @@ use tokio::sync::{oneshot, watch};
 use super::{Caller, Service, serve};
 use crate::error::Error;
 use crate::responses::{
-    ClientState, DaemonLink, DiscoverResponse, InfoResponse, SleepResponse, SleepResponseStatus,
-    StatusResponse, WakeResponse, WakeResponseStatus,
+    Check, ClientState, DaemonLink, DiscoverResponse, InfoResponse, Preflight, SleepResponse,
+    SleepResponseStatus, StatusResponse, WakeResponse, WakeResponseStatus,
 };
 
 /// How long a client waits for an answer before it fails.
@@ -131,7 +131,25 @@ impl Service for Fake {
     }
 
     async fn info(&self) -> InfoResponse {
-        InfoResponse::of_this_process("fake".to_owned(), Some("c0ffee".to_owned()), None)
+        let check = |fix: Option<&str>| Check {
+            ok: fix.is_none(),
+            detail: "looked at".to_owned(),
+            fix: fix.map(str::to_owned),
+        };
+        InfoResponse {
+            name: "fake".to_owned(),
+            pid: std::process::id(),
+            rust_version: Some("1.88.0".to_owned()),
+            version: Some(crate::VERSION.to_owned()),
+            build_commit: Some("c0ffee".to_owned()),
+            build_tag: None,
+            preflight: Some(Preflight {
+                ready: true,
+                debug_info: check(None),
+                ptrace: check(None),
+                build_id: check(Some("link it with one")),
+            }),
+        }
     }
 
     async fn discover(&self) -> DiscoverResponse {

@@ -27,8 +27,14 @@ fn health_discover_status_and_info() {
         (&info["name"], &info["build_commit"]),
         (&json!("fake"), &json!("c0ffee"))
     );
-    assert!(info["rust_version"].as_str().unwrap().starts_with("1."));
-    assert_eq!(info["preflight"]["debug_info"]["ok"], true);
+    assert!(info.get("build_tag").is_none(), "absent, not null");
+    let preflight = &info["preflight"];
+    assert_eq!(preflight["ready"], true);
+    assert_eq!(
+        preflight["debug_info"],
+        json!({"ok": true, "detail": "looked at"})
+    );
+    assert_eq!(preflight["build_id"]["fix"], "link it with one");
 }
 
 #[test]

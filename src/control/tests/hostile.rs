@@ -106,6 +106,16 @@ fn nobody_is_waited_for_without_end() {
         client.send(head);
         assert!(client.is_closed(), "{head}");
     }
+    // Between two requests as well. See `insist`.
+    let request = format!("{}\r\n", plane.head("GET", "/detrix/health"));
+    let mut between = loop {
+        let mut client = plane.connect();
+        client.send(&request);
+        if client.try_answer().is_some() {
+            break client;
+        }
+    };
+    assert!(between.is_closed());
     for path in ["/detrix/wake", "/detrix/files/read"] {
         let head = plane.head("POST", path);
         let answer = plane.insist(format!("{head}Content-Length: 9\r\n\r\n{{"));
