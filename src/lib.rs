@@ -1,12 +1,13 @@
 //! The debugger that lives inside a running Rust service.
 //!
-//! Asleep it costs one parked thread. [`wake`] opens a port for the
-//! [Debug Adapter Protocol](https://microsoft.github.io/debug-adapter-protocol/) in the process itself; clients attach,
-//! set logpoints by file and line, and get their values as `output` events while the program runs on. [`sleep`] puts
-//! everything back as it was.
+//! Asleep it costs one parked thread, which listens on a small HTTP control plane. [`wake`] opens a port for the
+//! [Debug Adapter Protocol](https://microsoft.github.io/debug-adapter-protocol/) in the process itself and registers with
+//! the Detrix daemon; clients attach, set logpoints by file and line, and get their values as `output` events while the
+//! program runs on. [`sleep`] puts everything back as it was.
 //!
 //! ```no_run
 //! fn main() -> Result<(), detrix::Error> {
+//!     // Without a daemon: whoever wants to debug attaches.
 //!     detrix::init(detrix::Config { register: false, ..detrix::Config::default() })?;
 //!     let port = detrix::wake()?.debug_port;
 //!     println!("attach a debug client to 127.0.0.1:{port}");
@@ -15,8 +16,9 @@
 //! }
 //! ```
 //!
-//! Every function may be called from any thread, also from inside of an async runtime; it blocks the caller for
-//! milliseconds at the most. Linux on x86-64 only: elsewhere [`init`] works, and [`wake`] returns
+//! Every function may be called from any thread, also from inside of an async runtime. [`wake`] waits for the daemon as
+//! long as the timeouts of [`Config`] allow, [`sleep`] also for a second at the most until clients have read what was
+//! recorded; everything else takes milliseconds. Linux on x86-64 only: elsewhere [`init`] works, and [`wake`] returns
 //! [`Error::Unsupported`].
 
 mod build_macros;

@@ -11,6 +11,7 @@ mod resolve;
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use dap::SourceMap;
 use tokio::sync::Notify;
@@ -45,6 +46,13 @@ pub fn load_symbols() -> Result<Symbols> {
     Ok(symbols)
 }
 
+/// What went wrong since the start that nobody had asked about: why all logpoints are gone.
+pub type Trouble = Arc<Mutex<Option<String>>>;
+
+/// What is said to whoever wants to hold a thread that must not be held.
+const SAFE_MODE: &str = "this process is in safe mode (safe_mode, DETRIX_SAFE_MODE), which refuses breakpoints that would \
+                         stop a thread; give it a log message";
+
 /// See the module's documentation. Dropping it restores the program's code.
 pub struct Debugger {
     symbols: Symbols,
@@ -52,6 +60,10 @@ pub struct Debugger {
     sessions: HashMap<SessionId, Session>,
     probes: Probes,
     last_id: i64,
+    /// Whether nothing may hold a thread.
+    safe_mode: bool,
+    /// What went wrong last, for whoever asks on whatever thread.
+    trouble: Trouble,
     /// Told when breakpoints changed, and with them what the pump has to wait for.
     changed: Rc<Notify>,
 }
@@ -76,8 +88,15 @@ impl Debugger {
             sessions: HashMap::new(),
             probes: Probes::default(),
             last_id: 0,
+            safe_mode: config.safe_mode,
+            trouble: Trouble::default(),
             changed: Rc::default(),
         })
+    }
+
+    /// What went wrong last, now and later.
+    pub fn trouble(&self) -> Trouble {
+        self.trouble.clone()
     }
 
     /// Resolves the breakpoints that are `pending`, places their probes while it removes those of `remove`, and writes
@@ -167,7 +186,11 @@ impl Debugger {
                     Ok(file) => file.line(line).map_err(|error| error.to_string()),
                     Err(error) => Err(error.to_string()),
                 };
-                let resolved = resolve::resolve(&self.symbols, find, &breakpoint.wanted, wrong);
+                let wanted = &breakpoint.wanted;
+                let resolved = match wanted.log_message {
+                    None if self.safe_mode => Err(SAFE_MODE.to_owned()),
+                    _ => resolve::resolve(&self.symbols, find, wanted, wrong),
+                };
                 (index, resolved)
             })
             .collect()

@@ -1,6 +1,7 @@
 //! What clients are told without having asked: that a logpoint pauses and logs again, that hits were lost, that all
 //! logpoints are gone.
 
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::Debugger;
@@ -106,6 +107,10 @@ impl Debugger {
             reason,
             "all logpoints are gone; the program's code is as it was"
         );
+        // Another thread can only have been reading it.
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        *trouble = Some(format!("all logpoints are gone: {reason}"));
+        drop(trouble);
         for probe in probes {
             self.probes.remove(*probe);
         }

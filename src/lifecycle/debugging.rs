@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
@@ -10,12 +11,13 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
 
-use super::super::forked::ClosedInChildren;
-use super::Presence;
+use super::forked::ClosedInChildren;
+use super::state::Presence;
 use crate::config::Config;
 use crate::debugger::{self, Debugger};
 use crate::error::{Error, Result};
 use crate::server::access::Allow;
+pub use crate::server::access::is_own_user;
 use crate::server::{self, Clients, Leaving};
 use crate::symbols::Symbols;
 
@@ -100,12 +102,17 @@ impl Debugging {
         self.port
     }
 
-    /// Counts who is attached.
+    /// Tells how things stand, on any thread.
     pub fn presence(&self) -> impl Fn() -> Presence + Send + use<> {
         let clients = self.clients.clone();
+        let trouble = self.debugger.borrow().trouble();
         move || Presence {
             clients: clients.count(),
             daemons: clients.daemons(),
+            trouble: trouble
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
         }
     }
 

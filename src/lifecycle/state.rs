@@ -17,17 +17,19 @@ pub struct Known {
     pub token: Option<Token>,
     /// The daemon's own word where it is reached.
     pub advertise_url: Option<String>,
-    /// Tells who is attached, while the debug port is open.
+    /// Tells how things stand while the debug port is open.
     pub presence: Option<Box<dyn Fn() -> Presence + Send>>,
 }
 
-/// Who is attached.
-#[derive(Clone, Copy, Debug, Default)]
+/// How things stand while awake.
+#[derive(Clone, Debug, Default)]
 pub struct Presence {
     /// All debug clients.
     pub clients: usize,
     /// Those of them that are the Detrix daemon.
     pub daemons: usize,
+    /// What went wrong since the wake.
+    pub trouble: Option<String>,
 }
 
 impl Known {
@@ -69,6 +71,7 @@ impl State {
         let presence = known.presence.as_ref().map(|ask| ask()).unwrap_or_default();
         let mut status = known.status.clone();
         status.debug_clients = u32::try_from(presence.clients).unwrap_or(u32::MAX);
+        status.last_error = presence.trouble.or(status.last_error);
         if status.connection_id.is_some() {
             status.daemon_link = match presence.daemons {
                 0 => DaemonLink::Disconnected,

@@ -43,15 +43,6 @@ impl Allow {
         Ok(allow)
     }
 
-    /// Whether anybody may connect by another interface than loopback.
-    pub fn allows_remote(&self) -> bool {
-        let local = |network: &Network| match network.address {
-            IpAddr::V4(address) => address.is_loopback() && network.prefix >= 8,
-            IpAddr::V6(address) => address.is_loopback() && network.prefix == 128,
-        };
-        !self.networks.iter().all(local)
-    }
-
     pub(super) fn has_network_of(&self, address: IpAddr) -> bool {
         self.networks
             .iter()
@@ -175,21 +166,6 @@ mod tests {
         assert!(allow.has_user(1000) && allow.has_user(0));
         assert!(!allow.has_user(1001));
         assert!(!allow.has_network_of("0.0.0.0".parse().unwrap()));
-    }
-
-    #[test]
-    fn remote_is_what_is_not_loopback() {
-        for entries in [
-            &["uid:5"][..],
-            &[],
-            &["127.0.0.0/8", "::1/128"],
-            &["127.0.0.1"],
-        ] {
-            assert!(!allow(entries).unwrap().allows_remote(), "{entries:?}");
-        }
-        for entry in ["10.0.0.0/8", "0.0.0.0/0", "126.0.0.0/7", "::/0", "::/127"] {
-            assert!(allow(&["::1", entry]).unwrap().allows_remote(), "{entry}");
-        }
     }
 
     #[test]
