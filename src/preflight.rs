@@ -102,7 +102,7 @@ mod supported {
     }
 
     /// And whether lines can be found.
-    fn debug_info(found: &Result<Overview, SymbolError>) -> (Check, bool) {
+    pub fn debug_info(found: &Result<Overview, SymbolError>) -> (Check, bool) {
         match found {
             Ok(found) => match &found.missing {
                 None => {
@@ -130,7 +130,7 @@ mod supported {
         Check::failed(format!("{module}: {}", missing.problem()), missing.fix())
     }
 
-    fn ptrace(tried: Result<(), EngineError>) -> Check {
+    pub fn ptrace(tried: Result<(), EngineError>) -> Check {
         match tried {
             Ok(()) => Check::passed("permitted, as a trial has shown".to_owned()),
             Err(EngineError::Refused { reason, fix }) => {
@@ -141,7 +141,7 @@ mod supported {
         }
     }
 
-    fn build_id(found: Option<String>) -> Check {
+    pub fn build_id(found: Option<String>) -> Check {
         match found {
             Some(id) => Check::passed(id),
             None => Check::failed(
@@ -149,5 +149,81 @@ mod supported {
                 "link it with `-Clink-arg=-Wl,--build-id`".to_owned(),
             ),
         }
+    }
+}
+
+#[cfg(all(
+    test,
+    target_os = "linux",
+    target_arch = "x86_64",
+    not(detrix_unsupported)
+))]
+mod tests {
+    use super::supported::*;
+    use crate::engine::EngineError;
+    use crate::symbols::error::{MissingInfo, SymbolError};
+    use crate::symbols::overview::Overview;
+
+    fn overview(missing: Option<MissingInfo>) -> Overview {
+        Overview {
+            executable: "/app".to_owned(),
+            units: 7,
+            compiler: None,
+            missing,
+            libraries: 5,
+            described_libraries: 2,
+        }
+    }
+
+    #[test]
+    fn debug_info_is_told_with_where_and_how_complete() {
+        let (check, has_lines) = debug_info(&Ok(overview(None)));
+        assert!(check.ok && has_lines && check.fix.is_none());
+        for part in ["/app", "7 compilation units", "2 of 5 libraries"] {
+            assert!(check.detail.contains(part), "{check:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_comes_with_its_fix() {
+        let missing = MissingInfo::Stripped;
+        let replaced = SymbolError::Missing {
+            module: "/app".to_owned(),
+            reason: MissingInfo::Replaced,
+        };
+        for (found, lines, problem, fix) in [
+            (
+                Ok(overview(Some(missing))),
+                false,
+                "/app: it has no debug",
+                "strip = false",
+            ),
+            (
+                Ok(overview(Some(MissingInfo::LinesOnly))),
+                true,
+                "line tables",
+                "debug = true",
+            ),
+            (
+                Err(replaced),
+                false,
+                "/app: the file was replaced",
+                "restart",
+            ),
+        ] {
+            let (check, has_lines) = debug_info(&found);
+            assert_eq!((check.ok, has_lines), (false, lines), "{check:?}");
+            assert!(check.detail.contains(problem), "{check:?}");
+            assert!(check.fix.as_ref().unwrap().contains(fix), "{check:?}");
+        }
+        let refused = EngineError::Refused {
+            reason: "no".to_owned(),
+            fix: "allow it",
+        };
+        let check = ptrace(Err(refused));
+        assert_eq!((check.ok, check.fix.as_deref()), (false, Some("allow it")));
+        assert!(check.detail.ends_with("traced: no"), "{check:?}");
+        assert!(build_id(None).fix.unwrap().contains("--build-id"));
+        assert_eq!(build_id(Some("c0ffee".to_owned())).detail, "c0ffee");
     }
 }

@@ -164,6 +164,19 @@ fn row_24_text_is_restored_before_the_answer_to_disconnect() {
 }
 
 #[test]
+fn a_sleep_delivers_what_was_recorded_before_it() {
+    const HITS: u64 = 1000;
+    let (mut program, mut session, file) = orders();
+    session.logpoint(&file, mark(&file, "price"), "{order.id}");
+    program.run(&format!("go {HITS}"));
+    program.run("sleep");
+    let texts = session.texts(usize::try_from(HITS).expect("a thousand"));
+    assert!(texts.into_iter().eq((0..HITS).map(|id| id.to_string())));
+    session.expect_event("terminated");
+    program.quit();
+}
+
+#[test]
 fn a_line_without_code_slides_within_its_function() {
     let (mut program, mut session, file) = orders();
     let placed = session.logpoint(&file, mark(&file, "comment"), "slid {order.id}");

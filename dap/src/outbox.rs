@@ -55,6 +55,11 @@ impl Outbox {
         }
     }
 
+    /// Keeps more or fewer bytes of events from now on; what waits already stays.
+    pub fn set_max_event_bytes(&mut self, max_event_bytes: usize) {
+        self.max_event_bytes = max_event_bytes;
+    }
+
     /// Has the number of dropped events told by another event than `output`, to a client that takes all output for the
     /// program's.
     pub fn set_drop_report(&mut self, report: fn(u64) -> Event) {
@@ -320,6 +325,19 @@ mod tests {
         );
         assert_eq!(messages[2]["body"]["breakpoint"]["message"], "4 lost");
         assert_eq!((outbox.unsent(), outbox.is_empty()), (0, true));
+    }
+
+    #[test]
+    fn a_higher_bound_holds_from_then_on() {
+        let mut outbox = Outbox::new(100);
+        initialize(&mut outbox);
+        let long = output(&"x".repeat(60));
+        outbox.push_event(&long);
+        outbox.push_event(&long);
+        outbox.set_max_event_bytes(1000);
+        outbox.push_event(&long);
+        let messages = take(&mut outbox, 100_000);
+        assert_eq!(messages.len(), 4, "one of three was dropped and told");
     }
 
     #[test]

@@ -61,6 +61,7 @@ pub async fn keep<S: Service>(
     }
     request.extensions_mut().insert(Caller {
         peer: ends.peer,
+        local: ends.local,
         admitted,
     });
     next.run(request).await

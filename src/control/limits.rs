@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{error, fmt, io};
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -63,6 +63,10 @@ impl fmt::Display for BodyError {
 ///
 /// Where it takes more than it may, or the client does not send it.
 pub async fn read(body: Body) -> Result<Bytes, BodyError> {
+    // One that is announced to be too long is not waited for.
+    if body.size_hint().lower() > BODY as u64 {
+        return Err(BodyError::TooLong);
+    }
     let whole = Limited::new(body, BODY).collect();
     match tokio::time::timeout(BODY_TIME, whole).await {
         Err(_) => Err(BodyError::TooSlow),

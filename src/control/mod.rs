@@ -72,6 +72,8 @@ pub trait Service: Clone + Send + Sync + 'static {
 pub struct Caller {
     /// From where.
     pub peer: SocketAddr,
+    /// Our end of the connection.
+    pub local: SocketAddr,
     /// Why it was let in.
     pub admitted: Admitted,
 }

@@ -18,13 +18,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{oneshot, watch};
 
 use super::{Caller, Service, serve};
 use crate::error::Error;
 use crate::responses::{
-    ClientState, DaemonLink, DiscoverResponse, InfoResponse, SleepResponse, SleepResponseStatus,
-    StatusResponse, WakeResponse, WakeResponseStatus,
+    Check, ClientState, DaemonLink, DiscoverResponse, InfoResponse, Preflight, SleepResponse,
+    SleepResponseStatus, StatusResponse, WakeResponse, WakeResponseStatus,
 };
 
 /// How long a client waits for an answer before it fails.
@@ -44,8 +44,8 @@ struct Settings {
     fails: Mutex<Option<Error>>,
     /// The wakes so far.
     wakes: Mutex<Vec<(Option<String>, Caller)>>,
-    /// A wake takes one of these first.
-    permits: Semaphore,
+    /// Wakes wait until this is true.
+    open: watch::Sender<bool>,
     /// Told when a wake begins.
     begun: Mutex<Option<mpsc::Sender<()>>>,
 }
@@ -64,7 +64,7 @@ impl Fake {
             root: root.map(Path::to_owned),
             fails: Mutex::default(),
             wakes: Mutex::default(),
-            permits: Semaphore::new(Semaphore::MAX_PERMITS),
+            open: watch::Sender::new(true),
             begun: Mutex::default(),
         }))
     }
@@ -83,14 +83,14 @@ impl Fake {
 
     /// Holds all wakes from now on; tells when one begins.
     fn hold(&self) -> mpsc::Receiver<()> {
-        self.0.permits.forget_permits(Semaphore::MAX_PERMITS);
+        self.0.open.send_replace(false);
         let (begun, begins) = mpsc::channel();
         *lock(&self.0.begun) = Some(begun);
         begins
     }
 
     fn release(&self) {
-        self.0.permits.add_permits(Semaphore::MAX_PERMITS);
+        self.0.open.send_replace(true);
     }
 
     fn result<T>(&self, value: T) -> crate::Result<T> {
@@ -131,7 +131,25 @@ impl Service for Fake {
     }
 
     async fn info(&self) -> InfoResponse {
-        InfoResponse::of_this_process("fake".to_owned(), Some("c0ffee".to_owned()), None)
+        let check = |fix: Option<&str>| Check {
+            ok: fix.is_none(),
+            detail: "looked at".to_owned(),
+            fix: fix.map(str::to_owned),
+        };
+        InfoResponse {
+            name: "fake".to_owned(),
+            pid: std::process::id(),
+            rust_version: Some("1.88.0".to_owned()),
+            version: Some(crate::VERSION.to_owned()),
+            build_commit: Some("c0ffee".to_owned()),
+            build_tag: None,
+            preflight: Some(Preflight {
+                ready: true,
+                debug_info: check(None),
+                ptrace: check(None),
+                build_id: check(Some("link it with one")),
+            }),
+        }
     }
 
     async fn discover(&self) -> DiscoverResponse {
@@ -150,8 +168,8 @@ impl Service for Fake {
         if let Some(begun) = &*lock(&self.0.begun) {
             let _ = begun.send(());
         }
-        let permit = self.0.permits.acquire().await.unwrap();
-        permit.forget();
+        let mut open = self.0.open.subscribe();
+        open.wait_for(|open| *open).await.unwrap();
         lock(&self.0.wakes).push((daemon_url, caller));
         self.result(WakeResponse {
             connection_id: "id".to_owned(),
@@ -248,6 +266,18 @@ impl Plane {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Client(BufReader::new(stream))
+    }
+
+    /// Asks until there is an answer: where the clock hurries, a connection may be closed before its request is there.
+    fn insist(&self, request: impl AsRef<[u8]>) -> Answer {
+        for _ in 0..10_000 {
+            let mut client = self.connect();
+            client.send(&request);
+            if let Some(answer) = client.try_answer() {
+                return answer;
+            }
+        }
+        panic!("no answer");
     }
 
     /// A head of a request, with the right `Host`, and without its last, empty line.

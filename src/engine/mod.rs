@@ -379,11 +379,13 @@ impl Engine {
             Some(tracer) => tracer,
             None => {
                 self.privileges = Privileges::current();
+                let alone = trial::alone();
                 let tracer =
                     Tracer::spawn(&self.shared, Purpose::Serve).map_err(EngineError::Resources)?;
                 if tracer.channel.progress() != Progress::Ready {
                     return Err(error::refusal(&tracer.join()));
                 }
+                drop(alone);
                 self.looks = 0;
                 self.next_look = Instant::now() + LOOKS[0];
                 self.tracer.insert(tracer)

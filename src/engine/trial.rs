@@ -1,6 +1,6 @@
 //! Whether the system lets this process be traced: tried out, because too many things may forbid it to ask them all.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::channel::{Progress, Purpose};
 use super::error::{self, EngineError, field};
@@ -8,12 +8,24 @@ use super::keeper::Tracer;
 use super::shared::Shared;
 use super::{privileges, sys, trap};
 
+/// Yama lets one task at a time trace a process, the last one that was asked for, and a trial may be made on any thread:
+/// hold this while a tracer is made, or a trial runs.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Has a tracer seize its own keeper and leave.
 ///
 /// # Errors
 ///
 /// When tracing is refused, with what to change.
 pub fn run(shared: &Arc<Shared>) -> Result<(), EngineError> {
+    let _alone = alone();
+    run_alone(shared)
+}
+
+fn run_alone(shared: &Arc<Shared>) -> Result<(), EngineError> {
     let trial = Tracer::spawn(shared, Purpose::Trial)
         .map_err(EngineError::Resources)?
         .join();
@@ -25,14 +37,12 @@ pub fn run(shared: &Arc<Shared>) -> Result<(), EngineError> {
 
 /// Tries what [`Engine::start`](super::Engine::start) tries, and leaves nothing behind. Takes about a millisecond.
 ///
-/// Not at the same time as an engine makes its tracer, on another thread: Yama lets one task trace at a time, and the
-/// end of this trial takes back its permission.
-///
 /// # Errors
 ///
 /// As [`Engine::start`](super::Engine::start).
 pub fn try_tracing() -> Result<(), EngineError> {
     privileges::check_shadow_stack()?;
+    let _alone = alone();
     if is_traced_by_ourselves() {
         return Ok(());
     }
@@ -41,7 +51,7 @@ pub fn try_tracing() -> Result<(), EngineError> {
     if let Ok(action) = sys::signal_action(libc::SIGTRAP) {
         shared.trap_action.store(&action);
     }
-    run(&shared)
+    run_alone(&shared)
 }
 
 /// Whether a tracer of an [`Engine`](super::Engine) is at work: a child of ours traces us, and our handler is in place.

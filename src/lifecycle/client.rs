@@ -5,24 +5,15 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use super::orders::Order;
-use super::state::{Presence, State};
+use super::debugging::{Debugging, Warm};
+use super::orders::{Order, Where};
+use super::state::State;
 use crate::config::{Config, StartState};
 use crate::daemon::{BuildInfo, Daemon, Registration, Token, Url};
 use crate::error::{Error, Result};
 use crate::responses::{
     ClientState, DaemonLink, SleepResponse, SleepResponseStatus, WakeResponse, WakeResponseStatus,
 };
-
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
-#[path = "debugging.rs"]
-mod debugging;
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported))))]
-#[path = "unsupported.rs"]
-mod debugging;
-
-pub use debugging::keep_signals_away;
-use debugging::{Debugging, Warm};
 
 /// See the module's documentation.
 pub struct Client {
@@ -101,7 +92,7 @@ impl Client {
 
     async fn carry_out(&mut self, order: Order) {
         match order {
-            Order::Wake(daemon_url, answer) => answer.give(self.wake(daemon_url).await),
+            Order::Wake(place, answer) => answer.give(self.wake(place).await),
             Order::Sleep(answer) => answer.give(self.sleep().await),
         }
     }
@@ -114,12 +105,12 @@ impl Client {
         }
     }
 
-    async fn wake(&mut self, daemon_url: Option<String>) -> Result<WakeResponse> {
+    async fn wake(&mut self, place: Where) -> Result<WakeResponse> {
         if let Some(awake) = &self.awake {
             return Ok(awake.response(WakeResponseStatus::AlreadyAwake));
         }
         self.state.known().status.state = ClientState::Waking;
-        match self.start(daemon_url).await {
+        match self.start(place).await {
             Ok(awake) => {
                 let response = awake.response(WakeResponseStatus::Awake);
                 let known = &mut *self.state.known();
@@ -148,11 +139,11 @@ impl Client {
     ///    does not answer.
     /// 3. Open the debug port. From here on clients are served.
     /// 4. Register: the daemon attaches before it answers.
-    async fn start(&mut self, daemon_url: Option<String>) -> Result<Awake> {
+    async fn start(&mut self, place: Where) -> Result<Awake> {
         let token = Token::discover(&self.config);
         self.state.known().token.clone_from(&token);
         self.config.check_debug_address()?;
-        let daemon = self.daemon(daemon_url, token)?;
+        let daemon = self.daemon(place, token)?;
         let health = match &daemon {
             Some(daemon) => Some(
                 self.unless_ending(daemon.health(self.config.health_check_timeout))
@@ -196,17 +187,23 @@ impl Client {
 
     /// The daemon to register with, if any. An address that was asked for is used even where the configuration asks for
     /// no registration.
-    fn daemon(&self, daemon_url: Option<String>, token: Option<Token>) -> Result<Option<Daemon>> {
-        let url = match daemon_url.filter(|url| !url.is_empty()) {
-            Some(url) => url,
-            None if self.config.register => self.config.daemon_url.clone(),
+    fn daemon(&self, place: Where, token: Option<Token>) -> Result<Option<Daemon>> {
+        let configured = &self.config.daemon_url;
+        let url = match place.daemon_url.filter(|url| !url.is_empty()) {
+            Some(url) => Url::parse(&url)?,
+            None if self.config.register => Url::parse(configured)?,
             None => return Ok(None),
         };
-        Ok(Some(Daemon::new(
-            Url::parse(&url)?,
-            &self.config.tls,
-            token,
-        )))
+        let trusted = place.trusted || Url::parse(configured).is_ok_and(|known| known == url);
+        if token.is_some() && !trusted {
+            tracing::warn!(
+                target: "detrix::audit",
+                %url,
+                "the token is not sent to this daemon, which another user of this machine chose"
+            );
+        }
+        let token = token.filter(|_| trusted);
+        Ok(Some(Daemon::new(url, &self.config.tls, token)))
     }
 
     async fn register(

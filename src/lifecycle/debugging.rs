@@ -11,12 +11,13 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
 
-use super::super::forked::ClosedInChildren;
-use super::Presence;
+use super::forked::ClosedInChildren;
+use super::state::Presence;
 use crate::config::Config;
 use crate::debugger::{self, Debugger};
 use crate::error::{Error, Result};
 use crate::server::access::Allow;
+pub use crate::server::access::is_own_user;
 use crate::server::{self, Clients, Leaving};
 use crate::symbols::Symbols;
 

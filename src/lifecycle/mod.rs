@@ -5,6 +5,11 @@
 //! other, by [`client`]. What needs no order is in [`state`].
 
 mod client;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
+mod debugging;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported))))]
+#[path = "unsupported.rs"]
+mod debugging;
 mod forked;
 mod installed;
 mod orders;
@@ -25,7 +30,7 @@ use crate::responses::{SleepResponse, SleepResponseStatus, StatusResponse, WakeR
 use client::Client;
 use forked::ClosedInChildren;
 use installed::{Handle, Installed, installed};
-use orders::{Answer, Order, Orders};
+use orders::{Answer, Order, Orders, Where};
 use state::State;
 
 /// Starts detrix, asleep (or warm, as [`Config::start_state`] says), with its control plane listening. Environment
@@ -130,7 +135,11 @@ fn wake_at(daemon_url: Option<String>) -> Result<WakeResponse> {
         ));
     }
     tracing::info!(target: "detrix::audit", by = "the application", "wake");
-    ask(|answer| Order::Wake(daemon_url, answer))?
+    let place = Where {
+        daemon_url,
+        trusted: true,
+    };
+    ask(|answer| Order::Wake(place, answer))?
 }
 
 fn ask<T: Send + 'static>(order: impl FnOnce(Answer<T>) -> Order) -> Result<T> {
@@ -163,7 +172,7 @@ fn start(config: Config) -> Result<Handle> {
     let thread = thread::Builder::new().name("detrix".to_owned()).spawn({
         let (state, orders) = (state.clone(), orders.clone());
         move || {
-            client::keep_signals_away();
+            debugging::keep_signals_away();
             // Here, not in `init`: an async runtime must not be dropped inside of another one, should anything fail.
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()

@@ -9,10 +9,19 @@ use crate::responses::{SleepResponse, WakeResponse};
 
 /// What detrix's thread is told. Orders are carried out one after the other.
 pub enum Order {
-    /// Wake, and register with the daemon at this address instead of the configured one.
-    Wake(Option<String>, Answer<Result<WakeResponse>>),
+    /// Wake.
+    Wake(Where, Answer<Result<WakeResponse>>),
     /// Sleep.
     Sleep(Answer<SleepResponse>),
+}
+
+/// The daemon to register with.
+pub struct Where {
+    /// Its address, instead of the configured one.
+    pub daemon_url: Option<String>,
+    /// Whether who asked may choose who gets the token: a program of another user, which the control plane lets in
+    /// because it is local, could have it sent to itself.
+    pub trusted: bool,
 }
 
 /// The way back of an answer; whoever asked may be gone.

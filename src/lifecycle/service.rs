@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::orders::{Order, Orders};
+use super::debugging;
+use super::orders::{Order, Orders, Where};
 use super::state::State;
 use crate::config::Config;
-use crate::control::{self, Caller};
+use crate::control::{self, Admitted, Caller};
 use crate::daemon::{BuildInfo, Daemon, Url, control_plane_url};
 use crate::error::Result;
 use crate::responses::{
@@ -94,8 +95,13 @@ impl control::Service for Service {
         }
     }
 
-    async fn wake(&self, daemon_url: Option<String>, _: Caller) -> Result<WakeResponse> {
-        let order = |answer| Order::Wake(daemon_url, answer);
+    async fn wake(&self, daemon_url: Option<String>, caller: Caller) -> Result<WakeResponse> {
+        let place = Where {
+            daemon_url,
+            trusted: caller.admitted == Admitted::Token
+                || debugging::is_own_user(caller.peer, caller.local),
+        };
+        let order = |answer| Order::Wake(place, answer);
         self.0.orders.request(order).await?
     }
 

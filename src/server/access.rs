@@ -48,6 +48,12 @@ pub enum Refusal {
     Unknown(String),
 }
 
+/// Whether the other end of a connection over loopback belongs to the user that this process runs as, or to root: both
+/// can read whatever this process knows anyway.
+pub fn is_own_user(peer: SocketAddr, local: SocketAddr) -> bool {
+    matches!(Allow::default().permits(peer, local), Ok(Some(_)))
+}
+
 impl Allow {
     /// Whether the client at `peer` may use its connection to our end, `local`; gives its user, where that was what
     /// counted.

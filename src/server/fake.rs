@@ -38,6 +38,8 @@ type Action = Box<dyn FnOnce(&mut FakeBackend) + Send>;
 pub struct FakeBackend {
     calls: mpsc::Sender<Call>,
     pub outlets: BTreeMap<SessionId, Outlet>,
+    /// How many hits are reported when a session is closed.
+    pub last_hits: usize,
     ids: BTreeMap<(SessionId, String, u64), i64>,
 }
 
@@ -102,9 +104,10 @@ impl Backend for FakeBackend {
 
     fn close(&mut self, session: SessionId) {
         let outlet = self.outlets.remove(&session);
-        outlet
-            .expect("closed once, after it was opened")
-            .log(&hit(&[Part::Text("the last hit")]));
+        let outlet = outlet.expect("closed once, after it was opened");
+        for _ in 0..self.last_hits {
+            outlet.log(&hit(&[Part::Text("the last hit")]));
+        }
         self.record(Call::Close(session));
     }
 }
@@ -158,6 +161,7 @@ impl FakeServer {
             let backend = Rc::new(RefCell::new(FakeBackend {
                 calls: calls_sender,
                 outlets: BTreeMap::new(),
+                last_hits: 1,
                 ids: BTreeMap::new(),
             }));
             let mut builder = tokio::runtime::Builder::new_current_thread();

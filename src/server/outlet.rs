@@ -16,6 +16,9 @@ use super::pace::{Due, Origin, Waiting};
 /// How many bytes of `output` events may wait for a client that does not read: some thousand lines.
 const MAX_EVENT_BYTES: usize = 1 << 20;
 
+/// And how many when the session ends: what was recorded until then comes at once.
+const MAX_LAST_EVENT_BYTES: usize = 8 << 20;
+
 /// How many bytes go into one write, unless a single message is longer.
 const BATCH_BYTES: usize = 64 << 10;
 
@@ -97,6 +100,15 @@ impl Outlet {
             reason: "changed".to_owned(),
             breakpoint: self.breakpoint(placed, None),
         })
+    }
+
+    /// Makes room for what comes at the end.
+    pub(super) fn expect_the_rest(&self) {
+        let mut outbox = self.0.outbox.borrow_mut();
+        outbox.set_max_event_bytes(MAX_LAST_EVENT_BYTES);
+        if let Some(waiting) = &mut *self.0.daemon.borrow_mut() {
+            waiting.set_max_bytes(MAX_LAST_EVENT_BYTES);
+        }
     }
 
     /// Takes no more notices: the session is closed. What is there already can still be written.

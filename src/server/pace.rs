@@ -105,6 +105,11 @@ impl<T> Waiting<T> {
         }
     }
 
+    /// Keeps up to so many bytes from now on.
+    pub fn set_max_bytes(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
+    }
+
     /// Puts an event of so many bytes in, or counts it as dropped.
     pub fn push(&mut self, event: T, bytes: usize, origin: impl FnOnce() -> Origin) {
         if self.bytes > 0 && self.bytes.saturating_add(bytes) > self.max_bytes {
@@ -223,11 +228,16 @@ mod tests {
     }
 
     #[test]
-    fn one_event_always_fits() {
+    fn one_event_always_fits_and_more_where_there_is_room() {
         let start = Instant::now();
         let mut waiting = Waiting::new(1, start);
         waiting.push(5, 1000, || origin(1));
-        assert_eq!(waiting.pop(start), Some(Due::Event(5)));
+        waiting.set_max_bytes(2000);
+        waiting.push(6, 1000, || origin(1));
+        waiting.push(7, 1000, || origin(1));
+        assert_eq!(waiting.count(), 3);
+        assert_eq!(waiting.pop(start), Some(Due::Dropped(origin(1), 1)));
+        assert_eq!(events(&mut waiting, start), [5, 6]);
     }
 
     proptest! {

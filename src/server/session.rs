@@ -133,6 +133,7 @@ impl<B: Backend> Session<B> {
     pub fn close(&mut self) {
         let before = std::mem::replace(&mut self.stage, Stage::Over);
         if matches!(before, Stage::Initialized(_) | Stage::Attached) {
+            self.outlet.expect_the_rest();
             self.backend.borrow_mut().close(self.id);
         }
         if let Some(presence) = self.presence.take() {

@@ -65,9 +65,7 @@ fn every_documented_answer_is_given_and_no_other() {
         });
         check(&hurried, path, "POST", |plane, path, method| {
             let head = plane.head(method, path);
-            plane
-                .connect()
-                .ask(format!("{head}Content-Length: 9\r\n\r\n"))
+            plane.insist(format!("{head}Content-Length: 9\r\n\r\n"))
         });
     }
     for path in [wake, sleep] {

@@ -166,6 +166,27 @@ fn the_walk_finds_what_the_kernel_finds() {
 }
 
 #[test]
+fn a_system_without_openat2_reads_the_same() {
+    let scratch = workspace();
+    let space = scratch.0.join("space");
+    for errno in [libc::ENOSYS, libc::EPERM] {
+        let plane = Plane::on(
+            "127.0.0.1:0",
+            Fake::with(Some(&space), &[]),
+            false,
+            move |serve| {
+                let refuse = libc::SECCOMP_RET_ERRNO | errno as u32;
+                detrix_test_support::filter(libc::SYS_openat2, refuse);
+                serve();
+            },
+        );
+        assert_eq!(read(&plane, json!({"path": "round"})), ok("fn main() {}\n"));
+        assert_eq!(read(&plane, json!({"path": "out"})), outside());
+        assert_eq!(read(&plane, json!({"path": "nothing"})), missing());
+    }
+}
+
+#[test]
 fn a_request_may_narrow_the_root_and_never_widen_it() {
     let scratch = workspace();
     let space = scratch.0.join("space");

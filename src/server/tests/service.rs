@@ -145,6 +145,19 @@ fn at_the_end_all_that_was_recorded_is_written() {
 }
 
 #[test]
+fn at_the_end_there_is_room_for_what_comes_at_once() {
+    // More than waits for a client at other times, and less than the sockets hold.
+    const EVENTS: usize = 8000;
+    let server = FakeServer::start();
+    let mut client = server.target.attach();
+    server.act(|backend| backend.last_hits = EVENTS);
+    assert_eq!(server.stop(), Drained { undelivered: 0 });
+    let messages = std::iter::from_fn(|| client.next_message(WAIT).ok());
+    let outputs = messages.filter(|message| message["body"]["output"] == "the last hit\n");
+    assert_eq!(outputs.count(), EVENTS);
+}
+
+#[test]
 fn at_the_end_what_a_client_does_not_read_is_counted() {
     let server = FakeServer::start();
     let mut client = server.target.attach();

@@ -11,6 +11,7 @@ mod process;
 pub mod rows;
 mod running;
 pub mod schema;
+mod seccomp;
 mod session;
 mod transcript;
 
@@ -18,5 +19,6 @@ pub use fixture::{Profile, drop_in, fixture, mark, plugin, root, source, try_mar
 pub use measure::{Table, median, pin};
 pub use process::Process;
 pub use running::{PATIENCE, Running};
+pub use seccomp::filter;
 pub use session::{Output, Placed, Session};
 pub use transcript::{Received, watch, watch_and_keep};
