@@ -250,5 +250,6 @@ macro_rules! from_reference {
 }
 
 from_reference! {
-    StatusResponse WakeResponse SleepResponse DiscoverResponse InfoResponse ClientState WakeResponseStatus SleepResponseStatus
+    StatusResponse WakeResponse SleepResponse DiscoverResponse InfoResponse
+    ClientState WakeResponseStatus SleepResponseStatus DaemonLink
 }

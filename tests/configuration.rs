@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 
 use detrix::{ClientState, Config, Error};
-use detrix_test_support::{Profile, Running, fixture};
+use detrix_test_support::{Profile, Running, Session, fixture, mark, source};
+use serde_json::json;
 
 /// A program that has called nothing of detrix yet.
 fn program(variables: &[(&str, &str)]) -> Running {
@@ -74,6 +75,35 @@ fn a_debug_port_beyond_this_machine_is_refused_by_wake_unless_it_is_meant() {
         program.run("init");
         let port = program.wake();
         assert!(program.process().listening_ports().contains(&port));
+        program.quit();
+    }
+}
+
+#[test]
+fn safe_mode_refuses_what_would_hold_a_thread_and_says_so() {
+    let file = source("bin/lifecycle.rs");
+    let line = mark(&file, "step");
+    for (safe_mode, named) in [("1", true), ("0", false)] {
+        let mut program = program(&[("DETRIX_SAFE_MODE", safe_mode)]);
+        program.run("init");
+        let mut session = Session::attach(program.wake());
+        let answer = session.request(
+            "setBreakpoints",
+            json!({
+                "source": {"path": file},
+                "breakpoints": [{"line": line}, {"line": line, "logMessage": "index={index}"}],
+            }),
+        );
+        let [stop, logpoint] = [0, 1].map(|index| &answer["breakpoints"][index]);
+        assert_eq!(
+            (&stop["verified"], &logpoint["verified"]),
+            (&json!(false), &json!(true)),
+            "{answer}"
+        );
+        let why = stop["message"].as_str().expect("it says why");
+        assert_eq!(why.contains("DETRIX_SAFE_MODE"), named, "{why}");
+        program.run("go 1");
+        assert_eq!(session.output().text, "index=0");
         program.quit();
     }
 }

@@ -106,10 +106,12 @@ where
     T: for<'a> TryFrom<&'a str, Error = UnknownName>,
     T: for<'a> TryFrom<&'a String, Error = UnknownName>,
     T: TryFrom<String, Error = UnknownName>,
+    T: for<'a> From<&'a T>,
 {
     for &(value, name) in names {
         assert_eq!(value.to_string(), name);
         assert_eq!(format!("{value:>20}").len(), 20, "it can be aligned");
+        assert_eq!(T::from(&value), value);
         assert_eq!(name.parse::<T>(), Ok(value));
         assert_eq!(T::try_from(name), Ok(value));
         assert_eq!(T::try_from(&name.to_owned()), Ok(value));

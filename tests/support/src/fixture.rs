@@ -60,7 +60,12 @@ pub fn plugin(profile: Profile) -> PathBuf {
 /// The program of `fixtures/drop_in`, compiled with `profile`.
 #[must_use]
 pub fn drop_in(profile: Profile) -> PathBuf {
-    build(&["-p", "detrix-drop-in"], profile)
+    // Together with the fixtures: with the features of their dependencies, detrix is not compiled once more.
+    let packages = ["-p", "detrix-fixtures", "-p", "detrix-drop-in"];
+    build(
+        &[&packages[..], &["--bin", "detrix-drop-in"]].concat(),
+        profile,
+    )
 }
 
 /// The root of the repository.
