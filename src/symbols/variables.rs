@@ -305,6 +305,7 @@ impl<'a> Reader<'_, 'a> {
                 ty,
                 location,
                 argument,
+                line,
                 depth,
             },
         )))
