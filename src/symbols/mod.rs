@@ -20,6 +20,7 @@ pub mod place;
 pub mod scope;
 mod shapes;
 mod stack;
+mod trace;
 pub mod types;
 mod unwind;
 mod variables;

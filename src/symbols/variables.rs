@@ -11,6 +11,7 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use gimli::{AttributeValue, Dwarf, Unit, UnitOffset, constants as dw};
 
@@ -21,7 +22,8 @@ use super::module::{Module, Slice};
 use super::place::{Formula, Location, Missing, Piece, Source, Term};
 use super::scope::{Scope, Variable};
 use super::shapes;
-use super::stack::{Object, Stack};
+use super::stack::{self, Object};
+use super::trace::{Base, Point, Trace, Value};
 use super::types::TypeRef;
 use super::unwind;
 
@@ -61,7 +63,7 @@ pub fn scope_at(
         expressions,
         address: file_address,
         function: functions::ranges(&dwarf, &unit, &entry)?,
-        stack: OnceCell::new(),
+        trace: OnceCell::new(),
     };
 
     let blocks = reader.blocks(function)?;
@@ -96,8 +98,8 @@ struct Reader<'u, 'a> {
     address: u64,
     /// The code of the whole function, its entry first.
     function: Vec<Range<u64>>,
-    /// What the function does to its stack; read when the first variable is there.
-    stack: OnceCell<Option<Stack>>,
+    /// What the function's instructions do; read when the first variable is in memory that may be stale.
+    trace: OnceCell<Arc<Option<Trace>>>,
 }
 
 /// A scope that contains the address.
@@ -435,18 +437,69 @@ impl<'a> Reader<'_, 'a> {
         size: u64,
         scope: &[Range<u64>],
     ) -> Vec<Range<u64>> {
-        let read = || Stack::read(self.module, &self.function, self.address);
-        let Some(stack) = self.stack.get_or_init(read) else {
+        let Some((trace, at)) = self.trace() else {
             return Vec::new();
         };
-        let Some(start) = stack.resolve(register, offset) else {
+        let place = trace
+            .register(at, register)
+            .and_then(|value| value.plus(offset));
+        let Some(Value {
+            base: Base::Frame,
+            offset: start,
+        }) = place
+        else {
             return Vec::new();
         };
         // The caller passed it.
         if start >= 0 {
             return std::iter::once(0..size).collect();
         }
-        stack.valid(&Object { start, size, scope })
+        let object = Object {
+            base: Base::Frame,
+            start,
+            size,
+            scope,
+            coroutine: None,
+        };
+        stack::valid(trace, at, &object, &|callee| self.returns_in_memory(callee))
+    }
+
+    /// The function's instructions, and the address among them.
+    fn trace(&self) -> Option<(&Trace, Point)> {
+        let read = || self.module.trace(&self.function);
+        let trace = self.trace.get_or_init(read).as_ref().as_ref()?;
+        Some((trace, trace.point(self.address)?))
+    }
+
+    /// Whether a function returns its result in memory that the caller gives: what does not fit into two registers.
+    fn returns_in_memory(&self, function: u64) -> Option<bool> {
+        let unit = self.module.unit_of_address(self.dwarf, function)?;
+        let unit = self.module.unit(self.dwarf, unit).ok()?;
+        let functions = self.module.functions(self.dwarf, &unit).ok()?;
+        let (entry, _) = functions
+            .at(function)
+            .filter(|(_, range)| range.start == function)?;
+        let mut next = unit.header.offset().0.checked_add(entry.0)? as u64;
+        for _ in 0..functions::MAX_REFERENCES {
+            let (unit, offset) = self.module.unit_and_entry(self.dwarf, next).ok()?;
+            let entry = unit.entry(offset).ok()?;
+            if let Some(value) = entry.attr_value(dw::DW_AT_type) {
+                let entry = functions::section_offset(&unit, value)?;
+                let ty = TypeRef {
+                    module: self.index,
+                    entry,
+                };
+                return Some(shapes::load(self.modules, ty).ok()?.size > 16);
+            }
+            let reference = entry
+                .attr_value(dw::DW_AT_abstract_origin)
+                .or_else(|| entry.attr_value(dw::DW_AT_specification));
+            match reference {
+                Some(value) => next = functions::section_offset(&unit, value)?,
+                None => return Some(false),
+            }
+        }
+        None
     }
 
     /// Whether places on the stack are relative to a register: rsp always, rbp where the function keeps it so.
