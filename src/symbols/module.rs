@@ -17,6 +17,7 @@ use object::{Object as _, ObjectSection as _};
 
 use super::error::{MissingInfo, SymbolError};
 use super::functions::{self, UnitFunctions};
+use super::lines;
 use super::loaded::Loaded;
 use super::trace::Trace;
 
@@ -49,6 +50,7 @@ pub struct Module {
     functions: Recent<u64, UnitFunctions>,
     optimized: Recent<u64, bool>,
     traces: Recent<u64, Option<Trace>>,
+    lines: Recent<u64, Vec<(u64, u64, u64)>>,
 }
 
 struct Section {
@@ -137,6 +139,7 @@ impl Module {
             functions: Recent::new(KEPT_UNITS),
             optimized: Recent::new(KEPT_UNITS),
             traces: Recent::new(KEPT_TRACES),
+            lines: Recent::new(KEPT_TRACES),
         })
     }
 
@@ -437,6 +440,22 @@ impl Module {
             Ok(trace) => trace,
             Err(never) => match never {},
         }
+    }
+
+    /// File's index and line at an address of a function of a unit; `None` where the compiler knows none.
+    pub fn line_at<'a>(
+        &'a self,
+        dwarf: &Dwarf<Slice<'a>>,
+        unit: &Unit<Slice<'a>>,
+        function: &[Range<u64>],
+        address: u64,
+    ) -> Option<(u64, u64)> {
+        let entry = function.first()?.start;
+        let read = || lines::of_function(self, dwarf, unit, function);
+        let lines = self.lines.get_or_try(entry, read).ok()?;
+        let after = lines.partition_point(|(start, ..)| *start <= address);
+        let &(_, file, line) = lines.get(after.checked_sub(1)?)?;
+        (line != 0).then_some((file, line))
     }
 
     /// This module's error for a question that needs what is missing.

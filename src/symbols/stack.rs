@@ -51,6 +51,8 @@ pub struct Coroutine<'s> {
     pub state: i64,
     /// The states in which the object is saved.
     pub saved: &'s BTreeSet<u64>,
+    /// Whether the bytes are another object's at times: then what reads them may mean that.
+    pub shared: bool,
 }
 
 /// Whether a function returns its result in memory, by its address; `None` where that is not known.
@@ -92,9 +94,10 @@ pub fn valid(
     };
     let after = view.after(at.block, &view.futures(&past));
     let needed = view.future(block, *before, after, at.address).needed;
-    let written = match object.coroutine {
-        Some(_) if object.base != Base::Frame => object.all(),
-        _ => block.pass(object, *before, at.address, |_, _| {}).written,
+    let written = if object.is_on_stack() {
+        block.pass(object, *before, at.address, |_, _| {}).written
+    } else {
+        object.all()
     };
     object.runs(Bytes(written.0 & needed.0))
 }
@@ -125,9 +128,10 @@ impl<'a> View<'a> {
         let mut kinds = (0..flow.len()).flat_map(|block| trace.events(block));
         let is_kept =
             kinds.any(|event| matches!(event.kind, Kind::Keep(at) if object.contains(at)));
-        let mixed = match object.coroutine {
-            Some(_) => trace.mixed(object.base),
-            None => BTreeSet::new(),
+        let mixed = if object.is_on_stack() {
+            BTreeSet::new()
+        } else {
+            trace.mixed(object.base)
         };
         let concerns = |event: &&Event| match event.kind {
             Kind::Write { to, .. } if mixed.contains(&to.base) => true,
@@ -137,7 +141,7 @@ impl<'a> View<'a> {
             }
             Kind::ReadIn(at) | Kind::Keep(at) | Kind::Pass { value: at, .. } => object.contains(at),
             Kind::Call => is_kept,
-            Kind::Return => object.coroutine.is_some(),
+            Kind::Return => !object.is_on_stack(),
         };
         let block = |index| {
             let range = flow.range(index).unwrap_or_default();
@@ -273,21 +277,23 @@ impl<'a> View<'a> {
                 Kind::Write { to, stored, .. } if object.is_state(to) => now.stored(object, stored),
                 Kind::Write { to, .. } if self.mixed.contains(&to.base) => now = Future::default(),
                 Kind::Write { to, size, .. } => now.without(object.touched(to, size)),
-                Kind::Read(at, size) => now.needed.0 |= object.touched(at, size).0,
                 Kind::Pass {
                     first: true,
                     callee,
                     ..
                 } => match callee.and_then(|callee| (self.in_memory)(callee)) {
-                    Some(false) => now.needed = object.all(),
-                    None if object.coroutine.is_none() => now.needed = object.all(),
+                    Some(false) => now.read(object, object.all()),
+                    None if object.is_on_stack() => now.read(object, object.all()),
                     Some(true) | None => now = Future::default(),
                 },
-                Kind::ReadIn(_) | Kind::Pass { .. } => now.needed = object.all(),
+                Kind::Read(at, size) => now.read(object, object.touched(at, size)),
+                Kind::ReadIn(_) | Kind::Pass { .. } => now.read(object, object.all()),
                 Kind::Call if kept => now.needed = object.all(),
                 // Of a frame nothing is left then.
-                Kind::Return if object.base != Base::Frame => now.returned = object.all(),
-                Kind::Call | Kind::Keep(_) | Kind::Return => {}
+                Kind::Return if object.is_on_stack() => {}
+                Kind::Return if object.coroutine.is_some() => now.returned = object.all(),
+                Kind::Return => now.needed = object.all(),
+                Kind::Call | Kind::Keep(_) => {}
             }
         }
         if block.inside.start <= from {
@@ -299,6 +305,13 @@ impl<'a> View<'a> {
 }
 
 impl Future {
+    /// What comes before a read of some bytes.
+    fn read(&mut self, object: &Object<'_>, bytes: Bytes) {
+        if !object.coroutine.is_some_and(|coroutine| coroutine.shared) {
+            self.needed.0 |= bytes.0;
+        }
+    }
+
     /// What comes before a write of some bytes.
     fn without(&mut self, bytes: Bytes) {
         self.needed.0 &= !bytes.0;
@@ -367,6 +380,10 @@ impl Object<'_> {
             .filter(|part| part.start < part.end)
             .reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
             .unwrap_or_default()
+    }
+
+    fn is_on_stack(&self) -> bool {
+        self.base == Base::Frame
     }
 
     fn contains(&self, at: Value) -> bool {

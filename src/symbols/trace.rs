@@ -203,6 +203,31 @@ impl Trace {
 
     /// What a register holds at a point, by its number in DWARF.
     pub fn register(&self, at: Point, register: u8) -> Option<Value> {
+        self.state(at)?
+            .registers
+            .get(usize::from(register))
+            .copied()?
+    }
+
+    /// What a slot of the frame holds at a point, by its offset from the canonical frame address.
+    pub fn slot(&self, at: Point, offset: i64) -> Option<Value> {
+        self.state(at)?.slots.get(&offset).copied()
+    }
+
+    /// Whether the function reads some bytes anywhere.
+    pub fn reads(&self, from: Value, size: u64) -> bool {
+        let end = from.offset.saturating_add_unsigned(size);
+        self.events.iter().flatten().any(|event| match event.kind {
+            Kind::Read(at, size) => {
+                at.base == from.base
+                    && at.offset <= from.offset
+                    && end <= at.offset.saturating_add_unsigned(size)
+            }
+            _ => false,
+        })
+    }
+
+    fn state(&self, at: Point) -> Option<State> {
         let mut state = self.entries.get(at.block)?.clone()?;
         let mut factory = InstructionInfoFactory::new();
         let mut sources = BTreeMap::new();
@@ -212,7 +237,7 @@ impl Trace {
             }
             step(instruction, &mut state, &mut factory, &mut sources);
         }
-        state.registers.get(usize::from(register)).copied()?
+        Some(state)
     }
 
     /// What a register holds at the end of a block.
