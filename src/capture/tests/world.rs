@@ -312,6 +312,7 @@ impl World {
             ty,
             location,
             argument: false,
+            line: 0,
             depth: 0,
         });
     }
