@@ -10,6 +10,8 @@ mod resolve;
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use dap::SourceMap;
 use tokio::sync::Notify;
@@ -86,6 +88,7 @@ impl Debugger {
                 Err(why) => breakpoint.refuse(why),
                 Ok(resolved) => {
                     breakpoint.found(&resolved);
+                    let counter = Arc::new(AtomicU64::new(0));
                     for (place, compiled) in resolved.places {
                         let program = compiled.program.clone();
                         let probe = self.probes.add(session, path, resolved.line, compiled);
@@ -94,6 +97,7 @@ impl Debugger {
                             address: place.address,
                             text: place.text,
                             program,
+                            counter: Arc::clone(&counter),
                         });
                         owners.push((index, probe));
                     }

@@ -1,21 +1,31 @@
-//! Compiles the expressions of a logpoint for one address.
+//! Compiles a logpoint for one address.
 //!
-//! 1. Each expression is parsed and walked down to a place with a type; pointers on the way are loaded at the hit.
-//! 2. The bytes of that value are captured.
-//! 3. What rendering needs beyond them (targets of references, text, elements) is captured by [`chase`](super::chase).
-//! 4. The program is checked.
+//! 1. What decides whether a hit counts (its condition, its number) comes first: [`decide`].
+//! 2. Each expression of the message is parsed, and gets types: [`typing`](super::typing).
+//! 3. Each of its operands is found by [`paths`]; pointers on the way are loaded at the hit.
+//! 4. The bytes of that value are captured, and what rendering needs beyond them (targets of references, text, elements)
+//!    by [`chase`](super::chase).
+//! 5. The program is checked.
 
-use super::builder::{self, Builder};
-use super::error::{CompileError, hint};
-use super::expr::{Expr, Literal};
+mod decide;
+mod lower;
+mod paths;
+
+use super::builder::Builder;
+use super::error::CompileError;
+use super::expr::{Expr, Special};
+use super::format::Format;
+use super::hits::HitRule;
 use super::place::{Place, Stop, capture_pieces};
-use super::program::{Op, Program, Slot};
+use super::program::{EXPRESSIONS, Op, Program};
 use super::template::{Segment, Template};
+use super::typed::{Node, Operand, Want};
 use super::types::{Loader, Types};
+use super::typing;
 use super::views::{self, View};
-use crate::symbols::place::{Missing, Source};
-use crate::symbols::scope::{Scope, Variable};
-use crate::symbols::types::{Member, Type, TypeError, TypeKind, TypeRef, TypeSource};
+use crate::symbols::place::Missing;
+use crate::symbols::scope::Scope;
+use crate::symbols::types::{Type, TypeError, TypeRef, TypeSource};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -55,6 +65,28 @@ impl Limits {
     }
 }
 
+/// What a logpoint is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Logpoint<'a> {
+    /// What it says.
+    pub message: &'a Template,
+    /// Only where this is true.
+    pub condition: Option<&'a str>,
+    /// Only at these hits, of those whose condition is true.
+    pub hits: Option<HitRule>,
+}
+
+impl<'a> Logpoint<'a> {
+    /// To say it at each hit.
+    pub fn new(message: &'a Template) -> Self {
+        Self {
+            message,
+            condition: None,
+            hits: None,
+        }
+    }
+}
+
 /// A compiled logpoint at one address: what to do at a hit, and what is needed to show its record. It keeps nothing of
 /// the debug information but the types that occur in it.
 #[derive(Clone, Debug)]
@@ -65,6 +97,8 @@ pub struct Compiled {
     pub errors: Vec<(usize, CompileError)>,
     pub(super) segments: Vec<Segment>,
     pub(super) outcomes: Vec<Outcome>,
+    /// The source of the condition; its entry is the first one of a record.
+    pub(super) condition: Option<String>,
     pub(super) types: Types,
     pub(super) limits: Limits,
 }
@@ -72,64 +106,98 @@ pub struct Compiled {
 /// What became of an expression.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
-    /// Its value is in the record and has this type.
-    Value(TypeRef),
-    /// It is always this.
-    Constant(Literal),
-    /// It has a value, but not at this address.
-    Unavailable(Missing),
+    /// It has a value.
+    Value(Shown),
     /// See [`Compiled::errors`].
     Error(CompileError),
 }
 
+/// An expression's value, in terms of a record.
+#[derive(Clone, Debug)]
+pub(super) struct Shown {
+    /// What is computed.
+    pub(super) node: Node,
+    /// What tells that the value may be changing.
+    pub(super) held: Vec<Node>,
+    /// Its operands.
+    pub(super) readings: Vec<Reading>,
+    /// The entries of what belongs to the hit.
+    pub(super) specials: Vec<(Special, u8)>,
+    /// How it is shown.
+    pub(super) format: Format,
+    /// Elements of a sequence that are shown.
+    pub(super) elements: usize,
+}
+
+/// Where an operand is.
+#[derive(Clone, Debug)]
+pub(super) enum Reading {
+    /// In the record's entry of that index: a value of the type.
+    Entry { index: u8, ty: TypeRef },
+    /// In the record's entry of that index: elements, whose number the entry has as well.
+    Run {
+        index: u8,
+        element: TypeRef,
+        stride: u64,
+    },
+    /// Nowhere at this address.
+    Unavailable(Missing),
+}
+
 impl Compiled {
-    /// The expressions whose value the compiler did not keep at this address, by index, and why.
+    /// The expressions that use what the compiler did not keep at this address, by index, and why.
     pub fn unavailable(&self) -> impl Iterator<Item = (usize, Missing)> {
-        self.outcomes
-            .iter()
-            .enumerate()
-            .filter_map(|(index, outcome)| match outcome {
-                Outcome::Unavailable(why) => Some((index, *why)),
-                _ => None,
-            })
+        let outcomes = self.outcomes.iter().enumerate();
+        outcomes.filter_map(|(index, outcome)| match outcome {
+            Outcome::Value(shown) => {
+                let missing = shown.readings.iter().find_map(|reading| match reading {
+                    Reading::Unavailable(why) => Some(*why),
+                    _ => None,
+                });
+                missing.map(|why| (index, why))
+            }
+            Outcome::Error(_) => None,
+        })
     }
 }
 
-/// Compiles a log message for the address that `scope` describes.
+/// Compiles a logpoint for the address that `scope` describes.
 ///
-/// An expression that makes no sense does not keep the others from working: see [`Compiled::errors`].
+/// An expression of the message that makes no sense does not keep the others from working: see [`Compiled::errors`].
 ///
 /// # Errors
 ///
-/// [`CompileError::Check`] where the program does not pass the static check, which is a mistake of this compiler.
+/// * Those of the condition, which has to have a value here.
+/// * [`CompileError::Check`] where the program does not pass the static check, which is a mistake of this compiler.
 pub fn compile(
-    template: &Template,
+    logpoint: &Logpoint<'_>,
     scope: &Scope,
     types: &dyn TypeSource,
     limits: &Limits,
 ) -> Result<Compiled, CompileError> {
     let limits = limits.clamped();
-    let sources: Vec<&str> = template.expressions().collect();
-    let count = u8::try_from(sources.len()).map_err(|_| CompileError::TooComplex)?;
+    let sources: Vec<&str> = logpoint.message.expressions().collect();
     let mut compiler = Compiler::new(scope, types, limits);
+    compiler.decide(logpoint)?;
     let mut errors = Vec::new();
     let mut outcomes = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         compiler.soft_limit(sources.len() - index);
-        let outcome = compiler.expression(index as u8, source);
+        let outcome = compiler.expression(source);
         if let Outcome::Error(error) = &outcome {
             errors.push((index, error.clone()));
         }
         outcomes.push(outcome);
     }
-    let parts = compiler.builder.finish(count, limits.record);
+    let parts = compiler.builder.finish(compiler.entries, limits.record);
     let program = Program::new(parts).map_err(CompileError::Check)?;
     let types = compiler.loader.into_types();
     Ok(Compiled {
         program,
         errors,
-        segments: template.segments.clone(),
+        segments: logpoint.message.segments.clone(),
         outcomes,
+        condition: logpoint.condition.map(str::to_owned),
         types,
         limits,
     })
@@ -143,6 +211,8 @@ pub(super) struct Compiler<'s> {
     pub(super) loader: Loader<'s>,
     pub(super) limits: Limits,
     scope: &'s Scope,
+    /// Entries of the record so far.
+    entries: u8,
     /// No more is chased beyond so many operations.
     pub(super) soft: usize,
     /// Types that lead to no pointer within a depth.
@@ -155,12 +225,6 @@ pub(super) struct Compiler<'s> {
     pub(super) visits: usize,
 }
 
-/// What an expression names.
-enum Value<'s> {
-    At(Place<'s>, TypeRef),
-    Constant(Literal),
-}
-
 impl<'s> Compiler<'s> {
     fn new(scope: &'s Scope, types: &'s dyn TypeSource, limits: Limits) -> Self {
         Self {
@@ -168,6 +232,7 @@ impl<'s> Compiler<'s> {
             loader: Loader::new(types),
             limits,
             scope,
+            entries: 0,
             soft: 0,
             barren: HashSet::new(),
             lost: 0,
@@ -181,309 +246,125 @@ impl<'s> Compiler<'s> {
         self.soft = used + SOFT_OPS.saturating_sub(used) / remaining.max(1);
     }
 
-    fn expression(&mut self, index: u8, source: &str) -> Outcome {
-        let mark = self.builder.mark();
+    fn expression(&mut self, source: &str) -> Outcome {
+        let (mark, entries, limits) = (self.builder.mark(), self.entries, self.limits);
+        let shown = self.shown(source);
+        self.limits = limits;
+        match shown {
+            Ok(shown) => Outcome::Value(shown),
+            Err(error) => {
+                self.builder.rewind(mark);
+                self.entries = entries;
+                Outcome::Error(error)
+            }
+        }
+    }
+
+    fn shown(&mut self, source: &str) -> Result<Shown, CompileError> {
+        let (source, format) = Format::split(source)?;
+        let expr = Expr::parse(source)?;
+        let typed = typing::shown(&expr, &format, self.scope, &mut self.loader)?;
+        if let Some(elements) = format.elements() {
+            self.limits.elements = elements;
+            self.limits = self.limits.clamped();
+        }
+        let readings: Result<Vec<_>, _> = typed
+            .operands
+            .iter()
+            .map(|operand| self.reading(operand))
+            .collect();
+        let specials: Result<Vec<_>, _> = specials(&typed.node)
+            .into_iter()
+            .map(|special| Ok::<_, CompileError>((special, self.special(special)?)))
+            .collect();
+        Ok(Shown {
+            node: typed.node,
+            held: typed.held,
+            readings: readings?,
+            specials: specials?,
+            format,
+            elements: self.limits.elements,
+        })
+    }
+
+    /// Begins a part of the program that has an entry of the record.
+    fn begin(&mut self) -> Result<(usize, u8), CompileError> {
+        let index = self.entries;
+        if usize::from(index) >= EXPRESSIONS {
+            return Err(CompileError::TooComplex);
+        }
+        self.entries += 1;
         let start = self.builder.push(Op::Expression { index, end: 0 });
-        let outcome = match Expr::parse(source)
-            .map_err(Stop::Error)
-            .and_then(|expr| self.value(&expr))
-        {
-            Ok(Value::At(place, ty)) => self.capture_root(&place, ty).map(|()| Outcome::Value(ty)),
-            Ok(Value::Constant(literal)) => Ok(Outcome::Constant(literal)),
-            Err(stop) => Err(stop),
-        };
-        match outcome {
-            Ok(outcome @ Outcome::Value(_)) => {
+        Ok((start, index))
+    }
+
+    fn reading(&mut self, operand: &Operand) -> Result<Reading, CompileError> {
+        let mark = self.builder.mark();
+        let (start, index) = self.begin()?;
+        match self.read(operand, index) {
+            Ok(reading) => {
                 self.builder.patch(start);
                 self.builder.release(mark);
-                outcome
-            }
-            Ok(outcome) => {
-                self.builder.rewind(mark);
-                outcome
+                Ok(reading)
             }
             Err(stop) => {
                 self.builder.rewind(mark);
+                self.entries = index;
                 match stop {
-                    Stop::Error(error) => Outcome::Error(error),
-                    Stop::Unavailable(why) => Outcome::Unavailable(why),
+                    Stop::Unavailable(why) => Ok(Reading::Unavailable(why)),
+                    Stop::Error(error) => Err(error),
                 }
             }
         }
     }
 
-    fn value(&mut self, expr: &Expr) -> Result<Value<'s>, Stop> {
-        match expr {
-            Expr::Literal(literal) => Ok(Value::Constant(literal.clone())),
-            Expr::Reference(inner) => self.value(inner),
-            Expr::Name(name) => self.variable(name),
-            Expr::Deref(inner) => {
-                let (place, ty) = self.place(inner, "*")?;
-                self.deref(matches!(**inner, Expr::Reference(_)), place, ty)
+    fn read(&mut self, operand: &Operand, index: u8) -> Result<Reading, Stop> {
+        let place = self.place(&operand.path)?;
+        let ty = operand.path.ty;
+        match &operand.want {
+            Want::Value => {
+                self.capture_root(&place, ty)?;
+                Ok(Reading::Entry { index, ty })
             }
-            Expr::Field(inner, field) => {
-                let (place, ty) = self.place(inner, ".")?;
-                self.field(place, ty, field)
+            Want::Number(kind) => {
+                self.capture_number(&place, kind.size())?;
+                Ok(Reading::Entry { index, ty })
             }
-            Expr::Index(inner, index) => {
-                let (place, ty) = self.place(inner, "[")?;
-                self.element(place, ty, index)
-            }
-        }
-    }
-
-    fn place(&mut self, expr: &Expr, operator: &str) -> Result<(Place<'s>, TypeRef), Stop> {
-        match self.value(expr)? {
-            Value::At(place, ty) => Ok((place, ty)),
-            Value::Constant(_) => Err(Stop::Error(CompileError::Unsupported {
-                what: format!("`{operator}` on a literal"),
-                why: "only values of the program have fields, elements and targets",
-            })),
-        }
-    }
-
-    fn variable(&mut self, name: &str) -> Result<Value<'s>, Stop> {
-        let scope = self.scope;
-        let Some(variable) = scope
-            .variables
-            .iter()
-            .find(|variable| *variable.name == *name)
-        else {
-            let hint = hint(name, scope.variables.iter().map(|variable| &*variable.name));
-            return Err(CompileError::UnknownName {
-                name: name.into(),
-                hint,
-            }
-            .into());
-        };
-        let size = self.load(variable.ty)?.size;
-        Ok(Value::At(self.variable_place(variable, size)?, variable.ty))
-    }
-
-    fn variable_place(&mut self, variable: &'s Variable, size: u64) -> Result<Place<'s>, Stop> {
-        let pieces = &variable.location.pieces;
-        if let [piece] = pieces.as_slice()
-            && piece.offset == 0
-            && piece.size.is_none_or(|length| length >= size)
-            && let Source::Memory(formula) = &piece.source
-        {
-            let base = self
-                .builder
-                .formula(formula, &[])
-                .ok_or(CompileError::TooComplex)?;
-            self.builder.push(Op::Require { slot: base });
-            return Ok(Place::Memory {
-                base,
-                offset: 0,
-                frame: builder::frame(formula),
-            });
-        }
-        Ok(Place::Pieces { pieces, offset: 0 })
-    }
-
-    fn deref(
-        &mut self,
-        of_reference: bool,
-        place: Place<'s>,
-        ty: TypeRef,
-    ) -> Result<Value<'s>, Stop> {
-        let found = self.load(ty)?;
-        match (self.view(&found), &found.kind) {
-            // `*&x` is `x`. The target of text or a sequence is shown as the pointer to it is.
-            _ if of_reference => Ok(Value::At(place, ty)),
-            (View::Text { .. } | View::Sequence { .. }, _) => Ok(Value::At(place, ty)),
-            (View::Reference { target }, _) => Ok(Value::At(self.follow(&place)?, target)),
-            (View::Address { .. }, TypeKind::Pointer { target }) => {
-                match self.load(*target)?.kind {
-                    TypeKind::Function => Err(CompileError::NotAPointer {
-                        ty: found.name.to_string(),
-                    }
-                    .into()),
-                    _ => Ok(Value::At(self.follow(&place)?, *target)),
-                }
-            }
-            _ => Err(CompileError::NotAPointer {
-                ty: found.name.to_string(),
-            }
-            .into()),
-        }
-    }
-
-    /// The place that a pointer points to.
-    fn follow(&mut self, place: &Place<'s>) -> Result<Place<'s>, Stop> {
-        let base = self.required(place, 8)?;
-        Ok(Place::pointed(base))
-    }
-
-    fn required(&mut self, place: &Place<'s>, size: u8) -> Result<Slot, Stop> {
-        let slot = place.load(&mut self.builder, size)?;
-        self.builder.push(Op::Require { slot });
-        Ok(slot)
-    }
-
-    /// Goes through references, as Rust does before a field or an index.
-    fn auto_deref(
-        &mut self,
-        mut place: Place<'s>,
-        mut ty: TypeRef,
-    ) -> Result<(Place<'s>, TypeRef, Arc<Type>), Stop> {
-        for _ in 0..MAX_HOPS {
-            let found = self.load(ty)?;
-            let View::Reference { target } = self.view(&found) else {
-                return Ok((place, ty, found));
-            };
-            place = self.follow(&place)?;
-            ty = target;
-        }
-        Err(CompileError::TooComplex.into())
-    }
-
-    fn field(&mut self, place: Place<'s>, ty: TypeRef, field: &str) -> Result<Value<'s>, Stop> {
-        let (place, _, found) = self.auto_deref(place, ty)?;
-        let tuple_field = format!("__{field}");
-        let wanted = |member: &&Member| *member.name == *field || *member.name == *tuple_field;
-        let (TypeKind::Struct { members, .. } | TypeKind::Union { members }) = &found.kind else {
-            return Err(no_field(&found, field).into());
-        };
-        match members.iter().find(wanted) {
-            Some(member) => Ok(Value::At(place.at(member.offset), member.ty)),
-            None => Err(no_field(&found, field).into()),
-        }
-    }
-
-    fn element(&mut self, place: Place<'s>, ty: TypeRef, index: &Expr) -> Result<Value<'s>, Stop> {
-        let (place, _, found) = self.auto_deref(place, ty)?;
-        match (self.view(&found), &found.kind) {
-            (
-                View::Sequence {
-                    data,
-                    length,
-                    element,
-                },
-                _,
-            ) => {
-                let stride = self.load(element)?.size;
-                let (index, signed) = self.index(index)?;
-                let length = self.required(&place.at(length), 8)?;
-                self.builder.push(Op::Bounds {
+            Want::Run(run) => {
+                self.capture_run(&place, run)?;
+                Ok(Reading::Run {
                     index,
-                    length,
-                    signed,
-                    stride,
-                });
-                let base = self.required(&place.at(data), 8)?;
-                Ok(Value::At(
-                    Place::pointed(self.scale(base, index, stride)?),
-                    element,
-                ))
+                    element: run.element,
+                    stride: run.stride,
+                })
             }
-            (View::Plain, TypeKind::Array { element, count }) => {
-                let stride = self.load(*element)?.size;
-                if let Expr::Literal(Literal::Integer(index)) = index {
-                    let within = u64::try_from(*index).ok().filter(|index| index < count);
-                    let at = within.and_then(|index| index.checked_mul(stride));
-                    let error = || CompileError::OutOfBounds {
-                        index: *index,
-                        ty: found.name.to_string(),
-                        count: *count,
-                    };
-                    return Ok(Value::At(place.at(at.ok_or_else(error)?), *element));
-                }
-                // An array whose elements are chosen while the program runs is in memory, never in registers.
-                let Place::Memory { base, offset, .. } = place else {
-                    return Err(Stop::Unavailable(Missing::Unsupported));
-                };
-                let (index, signed) = self.index(index)?;
-                let length = self
-                    .builder
-                    .constant(*count)
-                    .ok_or(CompileError::TooComplex)?;
-                self.builder.push(Op::Bounds {
-                    index,
-                    length,
-                    signed,
-                    stride,
-                });
-                let base = self.scale(base, index, stride)?;
-                Ok(Value::At(
-                    Place::Memory {
-                        base,
-                        offset,
-                        frame: None,
-                    },
-                    *element,
-                ))
-            }
-            _ => Err(CompileError::NotIndexable {
-                ty: found.name.to_string(),
-            }
-            .into()),
         }
     }
 
-    fn scale(&mut self, base: Slot, index: Slot, stride: u64) -> Result<Slot, Stop> {
-        let to = self.builder.slot().ok_or(CompileError::TooComplex)?;
-        self.builder.push(Op::Scale {
-            to,
-            base,
-            index,
-            stride,
+    /// What belongs to the hit, as an entry of its own.
+    fn special(&mut self, special: Special) -> Result<u8, CompileError> {
+        let mark = self.builder.mark();
+        let (start, index) = self.begin()?;
+        let slot = self.builder.slot().ok_or(CompileError::TooComplex)?;
+        self.builder.push(Op::Special { to: slot, special });
+        self.builder.push(Op::PlacePseudo { offset: 0 });
+        self.builder.push(Op::PieceNumber {
+            at: 0,
+            slot,
+            skip: 0,
+            size: 8,
         });
-        self.builder.push(Op::Require { slot: to });
-        Ok(to)
-    }
-
-    /// A slot with the value of an index, and whether it is signed.
-    fn index(&mut self, index: &Expr) -> Result<(Slot, bool), Stop> {
-        let (place, ty) = match self.value(index)? {
-            Value::At(place, ty) => (place, ty),
-            Value::Constant(Literal::Integer(value)) => {
-                let bits = u64::try_from(value)
-                    .ok()
-                    .or(i64::try_from(value).ok().map(i64::cast_unsigned));
-                let bits = bits.ok_or_else(|| CompileError::NotAnIndex {
-                    ty: value.to_string(),
-                })?;
-                return Ok((
-                    self.builder
-                        .constant(bits)
-                        .ok_or(CompileError::TooComplex)?,
-                    value < 0,
-                ));
-            }
-            Value::Constant(_) => {
-                return Err(CompileError::NotAnIndex {
-                    ty: "a literal".into(),
-                }
-                .into());
-            }
-        };
-        let (place, _, found) = self.auto_deref(place, ty)?;
-        let signed = found.kind == TypeKind::Signed;
-        match u8::try_from(found.size) {
-            Ok(size @ 1..=8) if signed || found.kind == TypeKind::Unsigned => {
-                let slot = self.required(&place, size)?;
-                if signed {
-                    self.builder.push(Op::SignExtend { slot, size });
-                }
-                Ok((slot, signed))
-            }
-            _ => Err(CompileError::NotAnIndex {
-                ty: found.name.to_string(),
-            }
-            .into()),
-        }
+        self.builder.patch(start);
+        self.builder.release(mark);
+        Ok(index)
     }
 
     fn capture_root(&mut self, place: &Place<'s>, ty: TypeRef) -> Result<(), Stop> {
         let size = self.load(ty)?.size;
         let place = match *place {
             Place::Pieces { pieces, offset } => {
-                let at = u32::try_from(offset).map_err(|_| CompileError::TooComplex)?;
-                self.builder.push(Op::PlacePseudo { offset: at });
-                let most = self.most();
-                capture_pieces(&mut self.builder, pieces, offset, size, most)?;
-                place.clone()
+                self.capture_from_pieces(place, size)?;
+                Place::Pieces { pieces, offset }
             }
             Place::Memory { base, offset, .. } => {
                 self.builder.push(Op::Place { base, offset });
@@ -493,6 +374,37 @@ impl<'s> Compiler<'s> {
         };
         self.visits = MAX_VISITS;
         self.chase(ty, &place, self.limits.depth, MAX_HOPS);
+        Ok(())
+    }
+
+    fn capture_from_pieces(&mut self, place: &Place<'s>, size: u64) -> Result<(), Stop> {
+        if let Place::Pieces { pieces, offset } = *place {
+            let at = u32::try_from(offset).map_err(|_| CompileError::TooComplex)?;
+            self.builder.push(Op::PlacePseudo { offset: at });
+            let most = self.most();
+            capture_pieces(&mut self.builder, pieces, offset, size, most)?;
+        }
+        Ok(())
+    }
+
+    fn capture_number(&mut self, place: &Place<'s>, size: u8) -> Result<(), Stop> {
+        let Place::Memory {
+            base,
+            offset,
+            frame,
+        } = *place
+        else {
+            return self.capture_from_pieces(place, u64::from(size));
+        };
+        let to = self.builder.view().ok_or(CompileError::TooComplex)?;
+        self.builder.push(Op::Place { base, offset });
+        self.builder.reads(frame, offset, u64::from(size));
+        self.builder.push(Op::Capture {
+            to,
+            base,
+            offset,
+            size: u32::from(size),
+        });
         Ok(())
     }
 
@@ -517,30 +429,15 @@ pub(super) const MAX_HOPS: usize = 48;
 /// Bounds the time that a wide type takes.
 const MAX_VISITS: usize = 8192;
 
-fn no_field(ty: &Type, field: &str) -> CompileError {
-    let hint = match &ty.kind {
-        TypeKind::Struct { members, .. } | TypeKind::Union { members } => {
-            let names = members
-                .iter()
-                .map(|member| member.name.strip_prefix("__").unwrap_or(&member.name));
-            match hint(field, names) {
-                none if none.is_empty() => "; it has none".into(),
-                hint => hint,
-            }
-        }
-        TypeKind::Enum { .. } | TypeKind::Enumeration { .. } => {
-            "; an enum is shown as a whole".into()
-        }
-        TypeKind::Pointer { .. } => {
-            format!("; write `(*pointer).{field}` for a field of its target")
-        }
-        _ => String::new(),
+/// What of the hit a computation uses.
+fn specials(node: &Node) -> Vec<Special> {
+    let all = [Special::Hits, Special::Thread, Special::Time];
+    let uses = |special| {
+        let mut found = false;
+        node.walk(&mut |node| found |= *node == Node::Special(special));
+        found
     };
-    CompileError::NoField {
-        field: field.into(),
-        ty: ty.name.to_string(),
-        hint,
-    }
+    all.into_iter().filter(|special| uses(*special)).collect()
 }
 
 impl From<TypeError> for CompileError {

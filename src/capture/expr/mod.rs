@@ -1,37 +1,130 @@
 //! The expressions of a log message: Rust's, cut down to what can be read without running the program.
+//!
+//! What is parsed here makes sense as Rust; whether it does in a scope is for [`typing`](super::typing) to say.
+
+mod parse;
+mod pattern;
+#[cfg(test)]
+mod tests;
 
 use super::error::CompileError;
+use super::number::{Binary, Kind, Unary};
 
-/// An expression that has been understood. Each names a place or a constant.
+/// An expression that has been understood.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
     /// A variable.
     Name(String),
+    /// A path with `::`, as its segments without arguments.
+    Path(Vec<String>),
+    /// What belongs to the hit and not to the program: `$hits`.
+    Special(Special),
     /// `base.name`; a tuple's field by its number.
     Field(Box<Expr>, String),
     /// `base[index]`.
     Index(Box<Expr>, Box<Expr>),
+    /// `base[start..end]`.
+    Slice(Box<Expr>, Bounds),
     /// `*base`.
     Deref(Box<Expr>),
     /// `&base`.
     Reference(Box<Expr>),
     /// A literal.
     Literal(Literal),
+    /// `!a`, `-a`.
+    Unary(Unary, Box<Expr>),
+    /// An operator between two values; not `&&` and `||`.
+    Binary(Binary, Box<Expr>, Box<Expr>),
+    /// `a && b`.
+    And(Box<Expr>, Box<Expr>),
+    /// `a || b`.
+    Or(Box<Expr>, Box<Expr>),
+    /// `a as u8`.
+    Cast(Box<Expr>, Kind),
+    /// `base.name(arguments)`.
+    Method(Box<Expr>, String, Vec<Expr>),
+    /// `Some(a)`: something that looks like a call, by its path's segments.
+    Call(Vec<String>, Vec<Expr>),
+    /// `matches!(a, pattern if guard)`.
+    Matches(Box<Expr>, Pattern, Option<Box<Expr>>),
+    /// `format!("...", ...)`.
+    Format(Vec<FormatPart>),
+    /// `Name { field: value }`, of which a field is read.
+    Struct(Vec<(String, Expr)>),
+}
+
+/// What belongs to a hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Special {
+    /// The number of this hit of the logpoint, from 1; counts those whose condition is true.
+    Hits,
+    /// The kernel's number of the thread.
+    Thread,
+    /// When it was.
+    Time,
+}
+
+/// The ends of a range.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bounds {
+    /// The first index; 0 where there is none.
+    pub start: Option<Box<Expr>>,
+    /// The last index; the length where there is none.
+    pub end: Option<Box<Expr>>,
+    /// Whether the last index is within.
+    pub inclusive: bool,
 }
 
 /// A constant in an expression.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Literal {
-    /// Without its suffix.
-    Integer(i128),
-    /// Without its suffix.
-    Float(f64),
+    /// With the type of its suffix.
+    Integer(i128, Option<Kind>),
+    /// Its digits, with the type of its suffix.
+    Float(String, Option<Kind>),
     /// `true` or `false`.
     Bool(bool),
     /// A character.
     Char(char),
     /// A string.
     Text(String),
+}
+
+/// A pattern of `matches!`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pattern {
+    /// `_`, `..`.
+    Any,
+    /// A constant.
+    Literal(Literal),
+    /// `first..=last`, `first..last`, with open ends.
+    Range(Option<Literal>, Option<Literal>, bool),
+    /// `None`, `Side::Buy`: a path without data.
+    Path(Vec<String>),
+    /// `Some(a, ..)`: the path, the patterns of the first fields, how many fields there are at least.
+    Tuple(Vec<String>, TuplePattern),
+    /// `Order { id: 1, .. }`.
+    Struct(Vec<String>, Vec<(String, Pattern)>),
+    /// `a | b`.
+    Or(Vec<Pattern>),
+}
+
+/// The patterns of a tuple's fields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TuplePattern {
+    /// Those before `..`, or all.
+    pub first: Vec<Pattern>,
+    /// Those after `..`; `None` where there is no `..`.
+    pub last: Option<Vec<Pattern>>,
+}
+
+/// A part of `format!`'s text.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FormatPart {
+    /// As it is.
+    Text(String),
+    /// A value, and what follows its `:`; `{}` and not `{:?}` where that does not end in `?`.
+    Value(Expr, String),
 }
 
 impl Expr {
@@ -42,305 +135,58 @@ impl Expr {
     /// [`CompileError::Syntax`] where it is no Rust expression, [`CompileError::Unsupported`] where it is one that
     /// this debugger does not evaluate.
     pub fn parse(source: &str) -> Result<Self, CompileError> {
-        if source.matches(NESTING).count() > MAX_NESTING {
-            return Err(CompileError::TooComplex);
-        }
-        let parsed: syn::Expr = syn::parse_str(source).map_err(|error| CompileError::Syntax {
-            text: source.into(),
-            reason: error.to_string(),
-        })?;
-        convert(&parsed)
+        parse::parse(source)
     }
 }
 
-/// What can make the parser recurse, but for keywords, of which no harmful number fits.
-const NESTING: [char; 10] = ['(', '[', '{', '<', '=', '|', '*', '&', '!', '-'];
-
-/// How often that may be there. A level takes the parser up to 35 KB of stack without optimization, and a stack
-/// overflow would end the program.
-const MAX_NESTING: usize = 40;
-
-/// Recurses no deeper than the parser did.
-fn convert(expr: &syn::Expr) -> Result<Expr, CompileError> {
-    let inner = |expr: &syn::Expr| convert(expr).map(Box::new);
-    match expr {
-        syn::Expr::Paren(paren) => convert(&paren.expr),
-        syn::Expr::Group(group) => convert(&group.expr),
-        syn::Expr::Path(path) => match path.path.get_ident() {
-            Some(ident) if path.qself.is_none() => Ok(Expr::Name(plain(ident))),
-            _ => Err(unsupported(
-                "paths with `::`",
-                "only variables that are visible at the line have a value here",
-            )),
-        },
-        syn::Expr::Field(field) => match &field.member {
-            syn::Member::Named(name) => Ok(Expr::Field(inner(&field.base)?, plain(name))),
-            syn::Member::Unnamed(index) => {
-                Ok(Expr::Field(inner(&field.base)?, index.index.to_string()))
-            }
-        },
-        syn::Expr::Index(index) => Ok(Expr::Index(inner(&index.expr)?, inner(&index.index)?)),
-        syn::Expr::Reference(reference) => Ok(Expr::Reference(inner(&reference.expr)?)),
-        syn::Expr::Unary(unary) => match unary.op {
-            syn::UnOp::Deref(_) => Ok(Expr::Deref(inner(&unary.expr)?)),
-            syn::UnOp::Neg(_) => match convert(&unary.expr)? {
-                Expr::Literal(Literal::Integer(value)) => {
-                    Ok(Expr::Literal(Literal::Integer(value.wrapping_neg())))
-                }
-                Expr::Literal(Literal::Float(value)) => Ok(Expr::Literal(Literal::Float(-value))),
-                _ => Err(unsupported("arithmetic", WRITE_PLACE)),
-            },
-            _ => Err(unsupported("logic", WRITE_PLACE)),
-        },
-        syn::Expr::Lit(literal) => literal_of(&literal.lit).map(Expr::Literal),
-        other => Err(refusal(other)),
-    }
-}
-
-const WRITE_PLACE: &str = "write a place: a variable, its fields, elements and what it points to";
-const RUNS_CODE: &str = "it would run code of the program";
-
-fn refusal(expr: &syn::Expr) -> CompileError {
-    use syn::Expr::*;
-    match expr {
-        MethodCall(call) => CompileError::Unsupported {
-            what: format!("the method `{}`", call.method),
-            why: RUNS_CODE,
-        },
-        Call(_) => unsupported("a function call", RUNS_CODE),
-        Macro(_) => unsupported("a macro", RUNS_CODE),
-        Closure(_) => unsupported("a closure", RUNS_CODE),
-        Await(_) | Async(_) => unsupported("async code", RUNS_CODE),
-        Assign(_) => unsupported("an assignment", "a log message must not change the program"),
-        Binary(binary) if is_assignment(&binary.op) => {
-            unsupported("an assignment", "a log message must not change the program")
-        }
-        Binary(_) => unsupported("an operator between two values", WRITE_PLACE),
-        Cast(_) => unsupported("`as`", WRITE_PLACE),
-        Range(_) => unsupported(
-            "a range",
-            "write one index; a whole sequence is shown by its name",
-        ),
-        Struct(_) | Tuple(_) | Array(_) | Repeat(_) => unsupported("building a value", WRITE_PLACE),
-        _ => CompileError::Unsupported {
-            what: "this kind of expression".into(),
-            why: WRITE_PLACE,
-        },
-    }
-}
-
-fn is_assignment(op: &syn::BinOp) -> bool {
-    use syn::BinOp::*;
-    !matches!(
-        op,
-        Add(_)
-            | Sub(_)
-            | Mul(_)
-            | Div(_)
-            | Rem(_)
-            | And(_)
-            | Or(_)
-            | BitXor(_)
-            | BitAnd(_)
-            | BitOr(_)
-            | Shl(_)
-            | Shr(_)
-            | Eq(_)
-            | Lt(_)
-            | Le(_)
-            | Ne(_)
-            | Ge(_)
-            | Gt(_)
-    )
-}
-
-fn unsupported(what: &str, why: &'static str) -> CompileError {
-    CompileError::Unsupported {
-        what: what.into(),
-        why,
-    }
-}
-
-fn literal_of(literal: &syn::Lit) -> Result<Literal, CompileError> {
-    match literal {
-        syn::Lit::Int(value) => {
-            value
-                .base10_parse()
-                .map(Literal::Integer)
-                .map_err(|error| CompileError::Syntax {
-                    text: value.to_string(),
-                    reason: error.to_string(),
-                })
-        }
-        syn::Lit::Float(value) => {
-            value
-                .base10_parse()
-                .map(Literal::Float)
-                .map_err(|error| CompileError::Syntax {
-                    text: value.to_string(),
-                    reason: error.to_string(),
-                })
-        }
-        syn::Lit::Bool(value) => Ok(Literal::Bool(value.value)),
-        syn::Lit::Char(value) => Ok(Literal::Char(value.value())),
-        syn::Lit::Str(value) => Ok(Literal::Text(value.value())),
-        _ => Err(unsupported("a literal of this kind", WRITE_PLACE)),
-    }
-}
-
-/// The name as debug information has it: `r#type` is `type` there.
-fn plain(ident: &syn::Ident) -> String {
-    let name = ident.to_string();
-    name.strip_prefix("r#").map(str::to_owned).unwrap_or(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::capture::template::MAX_EXPRESSION;
-
-    fn name(name: &str) -> Box<Expr> {
-        Box::new(Expr::Name(name.into()))
-    }
-
-    #[test]
-    fn places() {
-        let field = |base, name: &str| Expr::Field(base, name.into());
-        for (source, expected) in [
-            ("a", *name("a")),
-            ("(self)", *name("self")),
-            ("r#type", *name("type")),
-            ("a.b", field(name("a"), "b")),
-            ("a.0.1", field(Box::new(field(name("a"), "0")), "1")),
-            ("*a.b", Expr::Deref(Box::new(field(name("a"), "b")))),
-            ("&mut a", Expr::Reference(name("a"))),
-            ("a[i]", Expr::Index(name("a"), name("i"))),
-            (
-                "a[-1]",
-                Expr::Index(name("a"), Box::new(Expr::Literal(Literal::Integer(-1)))),
-            ),
-            ("1_000u64", Expr::Literal(Literal::Integer(1000))),
-            ("0x10", Expr::Literal(Literal::Integer(16))),
-            ("-2.5", Expr::Literal(Literal::Float(-2.5))),
-            ("'x'", Expr::Literal(Literal::Char('x'))),
-            ("\"x\"", Expr::Literal(Literal::Text("x".into()))),
-        ] {
-            assert_eq!(Expr::parse(source), Ok(expected), "{source}");
-        }
-    }
-
-    #[test]
-    fn refusals_say_what_and_why() {
-        for (source, expected) in [
-            (
-                "v.len()",
-                "the method `len` is not supported: it would run code of the program",
-            ),
-            (
-                "f(1)",
-                "a function call is not supported: it would run code of the program",
-            ),
-            (
-                "a = 1",
-                "an assignment is not supported: a log message must not change the program",
-            ),
-            (
-                "a += 1",
-                "an assignment is not supported: a log message must not change the program",
-            ),
-            (
-                "v[1..2]",
-                "a range is not supported: write one index; a whole sequence is shown by its name",
-            ),
-        ] {
-            assert_eq!(Expr::parse(source).unwrap_err().to_string(), expected);
-        }
-        for source in [
-            "a + b",
-            "a as u8",
-            "!a",
-            "-a",
-            "a::b",
-            "(a, b)",
-            "[a]",
-            "if a {b} else {c}",
-            "return",
-            "b\"x\"",
-        ] {
-            assert!(
-                matches!(Expr::parse(source), Err(CompileError::Unsupported { .. })),
-                "{source}"
-            );
-        }
-        for source in [
-            "a b",
-            "a.",
-            "1 +",
-            "a[",
-            "999999999999999999999999999999999999999999",
-        ] {
-            assert!(
-                matches!(Expr::parse(source), Err(CompileError::Syntax { .. })),
-                "{source}"
-            );
-        }
-    }
-
-    /// A client may send anything; no nesting must overflow the stack of a small thread.
-    #[test]
-    fn deep_nesting_fits_a_thread_of_two_megabytes() {
-        let deep = [
-            ("*", ""),
-            ("&", ""),
-            ("!", ""),
-            ("-", ""),
-            ("(", ")"),
-            ("[", "]"),
-            ("{", "}"),
-            ("a=", ""),
-            ("||", ""),
-            ("|a|", ""),
-            ("return ", ""),
-            ("break ", ""),
-            ("a<", ""),
-            ("a::<", ">"),
-            ("<", ">::a"),
-            ("a as &", ""),
-            ("a as (", ")"),
-            ("a as fn(", ")"),
-            ("a as [", "]"),
-            ("a as dyn A<", ">"),
-            ("if a {", "}"),
-            ("if let (", ")=a{}"),
-            ("loop{", "}"),
-            ("match a{_=>", "}"),
-            ("f(", ")"),
-            ("a.b(", ")"),
-            ("m!(", ")"),
-            ("async{", "}"),
-            ("unsafe{", "}"),
-            ("a..", ""),
-            ("a+", ""),
-        ];
-        let parse = move || {
-            for (open, close) in deep {
-                let fitting = MAX_EXPRESSION / (open.len() + close.len());
-                for count in [fitting, MAX_NESTING, MAX_NESTING / 2, MAX_NESTING / 3] {
-                    let count = count.min(fitting);
-                    let _ = Expr::parse(&open.repeat(count));
-                    let _ = Expr::parse(&format!("{}a{}", open.repeat(count), close.repeat(count)));
-                }
-            }
+/// Source text, `where_quoted` telling for each character whether it stands in a string or character literal.
+pub(super) fn quoted(source: &str) -> Vec<(char, bool)> {
+    let chars: Vec<char> = source.chars().collect();
+    let mut marked: Vec<(char, bool)> = Vec::with_capacity(chars.len());
+    let mut at = 0;
+    while let Some(&c) = chars.get(at) {
+        let rest = chars.get(at..).unwrap_or_default();
+        let length = match c {
+            '"' => string_length(rest),
+            '\'' => char_length(rest),
+            _ => 0,
         };
-        std::thread::Builder::new()
-            .stack_size(2 << 20)
-            .spawn(parse)
-            .unwrap()
-            .join()
-            .unwrap();
-        assert_eq!(
-            Expr::parse(&format!("{}a", "*".repeat(MAX_NESTING + 1))),
-            Err(CompileError::TooComplex)
-        );
+        match length {
+            0 => {
+                marked.push((c, false));
+                at += 1;
+            }
+            length => {
+                marked.extend(rest.iter().take(length).map(|c| (*c, true)));
+                at += length;
+            }
+        }
+    }
+    marked
+}
+
+/// How long the string literal at the start of `rest` is; to the end, where it is not closed.
+fn string_length(rest: &[char]) -> usize {
+    let mut at = 1;
+    while let Some(c) = rest.get(at) {
+        match c {
+            '"' => return at + 1,
+            '\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    rest.len()
+}
+
+/// How long the character literal at the start of `rest` is; 0 for a lifetime.
+fn char_length(rest: &[char]) -> usize {
+    match (rest.get(1), rest.get(2)) {
+        (Some('\\'), Some(_)) => rest
+            .iter()
+            .skip(3)
+            .position(|c| *c == '\'')
+            .map_or(rest.len(), |end| end + 4),
+        (Some(_), Some('\'')) => 3,
+        _ => 0,
     }
 }
