@@ -17,6 +17,8 @@ pub mod error;
 pub mod evaluate;
 pub mod expr;
 pub mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod hits;
 pub mod interp;
 pub mod number;
