@@ -43,6 +43,13 @@ mod server;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod symbols;
 
+/// What the fuzz targets call; there only when they are built.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::capture::fuzz::interpreter;
+}
+
 pub use config::{Config, StartState, TlsConfig};
 pub use error::{Error, ErrorKind, Result};
 pub use lifecycle::{init, shutdown, sleep, status, wake, wake_with_url};

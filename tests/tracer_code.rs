@@ -9,8 +9,25 @@ use detrix_test_support::{Profile, fixture};
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
 use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget};
 
-/// What the compiler itself calls for copies, comparisons and 128-bit division; without a lock, and without thread-local storage.
-const PLAIN: [&str; 6] = ["memcpy", "memmove", "memset", "memcmp", "bcmp", "__udivti3"];
+/// What the compiler itself calls for copies, comparisons, and arithmetic of 128 bits; without a lock, and without thread-local
+/// storage.
+const PLAIN: [&str; 15] = [
+    "memcpy",
+    "memmove",
+    "memset",
+    "memcmp",
+    "bcmp",
+    "__udivti3",
+    "__umodti3",
+    "__divti3",
+    "__modti3",
+    "__fixdfti",
+    "__fixunsdfti",
+    "__floattidf",
+    "__floattisf",
+    "__floatuntidf",
+    "__floatuntisf",
+];
 
 /// What the compiler puts where a panic would leave an `extern "C"` function. Nothing leads there but a panic, and there
 /// is none when all else that is found is plain.

@@ -10,6 +10,12 @@ pub struct Capabilities {
     /// `configurationDone` is served.
     #[serde(skip_serializing_if = "is_false")]
     pub supports_configuration_done_request: bool,
+    /// A breakpoint's `condition` is honoured.
+    #[serde(skip_serializing_if = "is_false")]
+    pub supports_conditional_breakpoints: bool,
+    /// A breakpoint's `hitCondition` is honoured.
+    #[serde(skip_serializing_if = "is_false")]
+    pub supports_hit_conditional_breakpoints: bool,
     /// A breakpoint's `logMessage` is honoured.
     #[serde(skip_serializing_if = "is_false")]
     pub supports_log_points: bool,

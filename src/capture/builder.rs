@@ -1,6 +1,6 @@
 //! Puts a capture program together.
 
-use super::program::{Op, Part, Parts, Prefetch, SLOTS, Slot, VIEWS, View, WINDOW};
+use super::program::{Calc, Op, Part, Parts, Prefetch, SLOTS, Slot, VIEWS, View, WINDOW};
 use crate::symbols::place::{Binary, Formula, Term};
 
 /// A program under construction.
@@ -73,7 +73,8 @@ impl Builder {
     pub fn patch(&mut self, at: usize) {
         let here = self.here();
         if let Some(
-            Op::Expression { end: to, .. }
+            Op::Condition { end: to }
+            | Op::Expression { end: to, .. }
             | Op::Match { otherwise: to, .. }
             | Op::Jump { to }
             | Op::Loop { end: to, .. },
@@ -114,6 +115,11 @@ impl Builder {
         let to = self.slot()?;
         self.push(Op::Constant { to, value });
         Some(to)
+    }
+
+    /// The steps of a computation.
+    pub fn steps(&mut self, steps: &[Calc]) -> Option<Part> {
+        append(&mut self.parts.steps, steps.iter().copied())
     }
 
     /// A constant's bytes.

@@ -19,6 +19,12 @@ const MAX_EXTENT_VISITS: usize = 256;
 /// Elements of an array in registers that are looked at.
 const MAX_UNROLLED: u64 = 8;
 
+/// For types that are needed although nothing is captured of them.
+const NOWHERE: Place<'static> = Place::Pieces {
+    pieces: &[],
+    offset: 0,
+};
+
 impl<'s> Compiler<'s> {
     /// Captures what a value at a captured place leads to, within the limits.
     pub(super) fn chase(&mut self, ty: TypeRef, place: &Place<'s>, depth: usize, hops: usize) {
@@ -148,26 +154,34 @@ impl<'s> Compiler<'s> {
         depth: usize,
         hops: usize,
     ) -> Option<()> {
+        if self.load(element).ok()?.size == 0 {
+            self.chase(element, &NOWHERE, depth, hops);
+            return Some(());
+        }
+        let base = data.load(&mut self.builder, 8).ok()?;
+        let count = length.load(&mut self.builder, 8).ok()?;
+        self.counted(base, count, element, depth, hops)
+    }
+
+    /// Captures `count` elements at `base`, and what they lead to.
+    pub(super) fn counted(
+        &mut self,
+        base: Slot,
+        count: Slot,
+        element: TypeRef,
+        depth: usize,
+        hops: usize,
+    ) -> Option<()> {
         let stride = self.load(element).ok()?.size;
         let limit = self.elements(stride);
         let stride = u32::try_from(stride).ok()?;
         if stride == 0 {
-            self.chase(
-                element,
-                &Place::Pieces {
-                    pieces: &[],
-                    offset: 0,
-                },
-                depth,
-                hops,
-            );
+            self.chase(element, &NOWHERE, depth, hops);
             return Some(());
         }
         stride
             .checked_mul(limit)
             .filter(|bytes| *bytes <= self.most())?;
-        let base = data.load(&mut self.builder, 8).ok()?;
-        let count = length.load(&mut self.builder, 8).ok()?;
         let to = self.builder.view()?;
         self.builder.push(Op::CaptureCounted {
             to,

@@ -4,8 +4,8 @@
 //! exist, never jumps backwards or into a loop, and has a known worst case.
 
 use super::program::{
-    EXPRESSIONS, LOOPS, OPS, Op, Part, Parts, Prefetch, READ_COST, SLOTS, STACK, Slot, VIEWS, View,
-    WINDOW,
+    Calc, EXPRESSIONS, LOOPS, NUMBERS, OPS, Op, Part, Parts, Prefetch, READ_COST, SLOTS, STACK,
+    Slot, VIEWS, View, WINDOW, Words,
 };
 use super::record;
 use crate::symbols::place::{Register, Term, Unary};
@@ -70,6 +70,7 @@ pub fn check(parts: &Parts) -> Result<u64, CheckError> {
     let mut checker = Checker {
         parts,
         next_expression: 0,
+        deciding: 0,
         blocks: Vec::new(),
         targets: Vec::new(),
     };
@@ -82,6 +83,8 @@ pub fn check(parts: &Parts) -> Result<u64, CheckError> {
 struct Checker<'a> {
     parts: &'a Parts,
     next_expression: u8,
+    /// Where the condition ends.
+    deciding: usize,
     /// The expression and the loops that the current operation stands in: end, and how often the block runs.
     blocks: Vec<(usize, u64)>,
     /// Where the jumps so far go.
@@ -95,12 +98,25 @@ impl Checker<'_> {
             self.blocks.pop();
         }
         let turns = self.blocks.last().map(|(_, turns)| *turns);
-        if turns.is_none() && !matches!(op, Op::Expression { .. }) {
+        if turns.is_none() && !matches!(op, Op::Expression { .. } | Op::Condition { .. }) {
             return Err(CheckError::Outside(at));
         }
         let turns = turns.unwrap_or(1);
         let (reads, terms) = self.operands(at, op)?;
         match *op {
+            Op::Condition { end } => {
+                if at > 0 || self.parts.expressions == 0 {
+                    return Err(CheckError::Order(at));
+                }
+                // Its entry is the first one.
+                self.next_expression = 1;
+                self.deciding = usize::from(end);
+                self.target(at, end, self.parts.ops.len())?;
+                self.blocks.push((usize::from(end), 1));
+            }
+            Op::Count | Op::Keep { .. } if at >= self.deciding => {
+                return Err(CheckError::Order(at));
+            }
             Op::Expression { index, end } => {
                 if !self.blocks.is_empty()
                     || index < self.next_expression
@@ -165,7 +181,57 @@ impl Checker<'_> {
         let mut reads = 0;
         let mut terms = 0;
         match *op {
-            Op::Expression { .. } | Op::PlacePseudo { .. } | Op::Jump { .. } => {}
+            Op::Condition { .. }
+            | Op::Count
+            | Op::Expression { .. }
+            | Op::PlacePseudo { .. }
+            | Op::Jump { .. } => {}
+            Op::Special { to, .. } => slot(to)?,
+            Op::Calculate { to, steps } => {
+                slot(to)?;
+                terms = self.calculation(at, steps)?;
+            }
+            Op::Compare {
+                to, left, right, ..
+            } => {
+                slot(to)?;
+                for words in [left, right] {
+                    match words {
+                        Words::Memory { base, length } => {
+                            slot(base)?;
+                            slot(length)?;
+                        }
+                        Words::Constant(part) => drop(table(&self.parts.bytes, part, at)?),
+                    }
+                }
+                // As long as the fuel lasts.
+                reads = 2;
+            }
+            Op::Choose {
+                slot: value,
+                ranges,
+                ..
+            } => {
+                slot(value)?;
+                terms = table(&self.parts.ranges, ranges, at)?.len() as u64;
+            }
+            Op::Slice {
+                to,
+                count,
+                base,
+                length,
+                start,
+                end,
+                ..
+            } => {
+                for operand in [to, count, base, length, start, end] {
+                    slot(operand)?;
+                }
+            }
+            Op::PlaceCounted { base, count } => {
+                slot(base)?;
+                slot(count)?;
+            }
             Op::Formula { to, terms: part } => {
                 slot(to)?;
                 (reads, terms) = self.formula(at, part)?;
@@ -191,13 +257,6 @@ impl Checker<'_> {
                 view(from)?;
                 number(size)?;
             }
-            Op::SignExtend {
-                slot: number_slot,
-                size,
-            } => {
-                slot(number_slot)?;
-                number(size)?;
-            }
             Op::Scale {
                 to, base, index, ..
             } => {
@@ -205,7 +264,7 @@ impl Checker<'_> {
                 slot(base)?;
                 slot(index)?;
             }
-            Op::Require { slot: needed } => slot(needed)?,
+            Op::Require { slot: needed } | Op::Keep { slot: needed } => slot(needed)?,
             Op::Bounds { index, length, .. } => {
                 slot(index)?;
                 slot(length)?;
@@ -315,6 +374,36 @@ impl Checker<'_> {
     }
 }
 
+impl Checker<'_> {
+    /// Checks a computation, and returns how many steps it has.
+    fn calculation(&self, at: usize, part: Part) -> Result<u64, CheckError> {
+        let steps = table(&self.parts.steps, part, at)?;
+        let slot = |Slot(slot): Slot| in_range(usize::from(slot) < SLOTS, CheckError::Slot(at));
+        let mut depth = 0usize;
+        for step in steps {
+            let (pops, pushes) = match *step {
+                Calc::Slot(from, kind) => {
+                    slot(from)?;
+                    in_range(kind.size() <= 8, CheckError::Size(at))?;
+                    (0, 1)
+                }
+                Calc::Wide(low, high, _) => {
+                    slot(low)?;
+                    slot(high)?;
+                    (0, 1)
+                }
+                Calc::Constant(_) => (0, 1),
+                Calc::Unary(..) | Calc::Cast(_) => (1, 1),
+                Calc::Binary(..) => (2, 1),
+            };
+            depth = depth.checked_sub(pops).ok_or(CheckError::Formula(at))? + pushes;
+            in_range(depth <= NUMBERS, CheckError::Formula(at))?;
+        }
+        in_range(depth == 1, CheckError::Formula(at))?;
+        Ok(steps.len() as u64)
+    }
+}
+
 fn register_part(at: usize, register: Register, skip: u8, size: u8) -> Result<(), CheckError> {
     let (known, width) = match register {
         Register::General(number) => (number <= 16, 8),
@@ -353,6 +442,7 @@ mod tests {
         check(&Parts {
             ops,
             terms,
+            steps: Vec::new(),
             bytes: vec![1, 2],
             ranges: vec![(0, 1)],
             expressions: 2,
@@ -631,8 +721,8 @@ mod tests {
             ..Parts::default()
         };
         assert_eq!(
-            check(&parts(65, 4096, 8)),
-            Err(CheckError::TooManyExpressions(65))
+            check(&parts(97, 4096, 8)),
+            Err(CheckError::TooManyExpressions(97))
         );
         assert_eq!(check(&parts(1, 4, 8)), Err(CheckError::Record(4)));
         assert_eq!(check(&parts(1, 4096, 513)), Err(CheckError::Prefetch));

@@ -28,6 +28,50 @@ pub enum CompileError {
     OutOfBounds { index: i128, ty: String, count: u64 },
     #[error("`{ty}` cannot be dereferenced")]
     NotAPointer { ty: String },
+    #[error(
+        "no method `{method}` can be read of `{ty}`: others than those that only look would run code of the program"
+    )]
+    NoMethod { method: String, ty: String },
+    #[error("no variant `{variant}` in `{ty}`{hint}")]
+    NoVariant {
+        variant: String,
+        ty: String,
+        hint: String,
+    },
+    #[error(
+        "`{operator}` of `{ty}` is not possible here: it is neither a number nor what else has it built in"
+    )]
+    NoOperator { operator: String, ty: String },
+    #[error("`{left} {operator} {right}`: both sides must have one type; cast one with `as`")]
+    Mismatched {
+        operator: String,
+        left: String,
+        right: String,
+    },
+    #[error("`{from}` cannot be cast to `{to}`")]
+    Cast { from: String, to: String },
+    #[error("`{literal}` does not fit `{ty}`")]
+    OutOfRange { literal: String, ty: String },
+    #[error("`{ty}` is not a number")]
+    NotANumber { ty: String },
+    #[error("a condition has to be `bool`, and this is `{ty}`")]
+    NotABool { ty: String },
+    #[error("{what} takes {wanted}, not {found}")]
+    Arguments {
+        what: String,
+        wanted: usize,
+        found: usize,
+    },
+    #[error("the format `{format}` is not possible: {why}")]
+    Format { format: String, why: String },
+    #[error(
+        "the condition `{condition}` cannot be decided: what it needs is optimized out at this line"
+    )]
+    Undecidable { condition: String },
+    #[error(
+        "the hit condition `{text}` is not understood; write `N`, `== N`, `!= N`, `> N`, `>= N`, `< N`, `<= N` or `% N`"
+    )]
+    HitCondition { text: String },
     #[error("the expression is too complex")]
     TooComplex,
     #[error("its type cannot be read: {0}")]

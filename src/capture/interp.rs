@@ -1,6 +1,10 @@
 //! The interpreter of capture programs.
 
-use super::arithmetic::{Stack, binary, sign_extend, unary};
+mod compute;
+mod words;
+
+use super::arithmetic::{Stack, binary, unary};
+use super::expr::Special;
 use super::program::{
     FUEL, LOOPS, Op, Part, Prefetch, Program, READ_COST, SLOTS, Slot, VIEWS, View, WINDOW, pseudo,
 };
@@ -18,20 +22,40 @@ pub trait Machine {
     /// Copies memory of the process from `address` into `out`, and returns how many bytes could be read before the
     /// first unreadable one.
     fn read(&mut self, address: u64, out: &mut [u8]) -> usize;
+
+    /// Counts a hit of the logpoint, and returns its number, from 1. Called at most once in a run.
+    fn count(&mut self) -> u64;
+
+    /// The kernel's number of the thread.
+    fn thread(&self) -> u64;
+
+    /// What time it is, in nanoseconds since 1970.
+    fn time(&self) -> u64;
 }
 
-/// Runs a program and returns how many bytes of `out` the record took: at most its length and the program's own
-/// limit; 0 where not even the head of a record fits.
+/// What a run did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ran {
+    /// Its record takes so many bytes: at most the length of `out` and the program's own limit; 0 where not even the head
+    /// of a record fits.
+    Recorded(usize),
+    /// The hit does not count: there is no record.
+    Passed,
+    /// Whether the hit counts cannot be decided; the record, of so many bytes, says why.
+    Undecided(usize),
+}
+
+/// Runs a program, which leaves its record in `out`.
 ///
 /// Allocates nothing, locks nothing, does not recurse and cannot panic, whatever the program, the memory and `out`
 /// hold; does at most [`FUEL`] and needs less than 4 KiB of stack.
-pub fn run(program: &Program, machine: &mut impl Machine, out: &mut [u8]) -> usize {
+pub fn run(program: &Program, machine: &mut impl Machine, out: &mut [u8]) -> Ran {
     let size = out.len().min(program.record_limit());
     let Some(writer) = out
         .get_mut(..size)
         .and_then(|out| Writer::new(out, program.expressions()))
     else {
-        return 0;
+        return Ran::Recorded(0);
     };
     let mut run = Run {
         program,
@@ -50,10 +74,25 @@ pub fn run(program: &Program, machine: &mut impl Machine, out: &mut [u8]) -> usi
         fuel: FUEL,
         reserve: 0,
         fault: None,
+        hits: 0,
+        deciding: false,
+        ended: None,
     };
     run.prefetch();
     run.all();
-    run.writer.used()
+    let used = run.writer.used();
+    match run.ended {
+        None => Ran::Recorded(used),
+        Some(Ended::Passed) => Ran::Passed,
+        Some(Ended::Undecided) => Ran::Undecided(used),
+    }
+}
+
+/// How the condition ended the run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Passed,
+    Undecided,
 }
 
 /// A view's bytes within the record.
@@ -103,6 +142,11 @@ struct Run<'a, M> {
     reserve: u32,
     /// The last address that a number could not be loaded from.
     fault: Option<u64>,
+    /// The number of the hit, once it is counted.
+    hits: u64,
+    /// Whether the condition is under way.
+    deciding: bool,
+    ended: Option<Ended>,
 }
 
 impl<M: Machine> Run<'_, M> {
@@ -145,12 +189,19 @@ impl<M: Machine> Run<'_, M> {
                 }
                 Then::Over => self.leave().max(next),
             };
+            if self.ended.is_some() {
+                return;
+            }
             at = self.turn(at);
         }
     }
 
     fn leave(&mut self) -> u16 {
         self.depth = 0;
+        // An expression that ends early leaves the others; a condition does not.
+        if self.deciding && self.ended.is_none() {
+            self.ended = Some(Ended::Undecided);
+        }
         self.end
     }
 
@@ -177,7 +228,36 @@ impl<M: Machine> Run<'_, M> {
 
     fn step(&mut self, op: &Op, next: u16) -> Then {
         match *op {
+            Op::Condition { end } => {
+                self.deciding = true;
+                self.end = end;
+            }
+            Op::Count => self.hits = self.machine.count(),
+            Op::Keep { slot } => match self.slot(slot) {
+                Some(1) => {}
+                Some(_) => {
+                    self.ended = Some(Ended::Passed);
+                    return Then::Over;
+                }
+                None => return self.require(slot),
+            },
+            Op::Special { to, special } => {
+                let value = match special {
+                    Special::Hits => self.hits,
+                    Special::Thread => self.machine.thread(),
+                    Special::Time => self.machine.time(),
+                };
+                self.put(to, Some(value));
+            }
+            Op::Calculate { to, steps } => return self.calculate(to, steps),
+            Op::Compare {
+                to,
+                comparison,
+                left,
+                right,
+            } => return self.compare(to, comparison, left, right),
             Op::Expression { index, end } => {
+                self.deciding = false;
                 let remaining = self.program.expressions().saturating_sub(index);
                 self.writer.share(remaining);
                 self.reserve = match self.fuel.checked_div(u32::from(remaining)) {
@@ -227,10 +307,6 @@ impl<M: Machine> Run<'_, M> {
                 let value = self.load_captured(from, offset, size);
                 self.put(to, value);
             }
-            Op::SignExtend { slot, size } => {
-                let value = self.slot(slot).map(|value| sign_extend(value, size));
-                self.put(slot, value);
-            }
             Op::Scale {
                 to,
                 base,
@@ -250,7 +326,50 @@ impl<M: Machine> Run<'_, M> {
                 length,
                 signed,
                 stride,
-            } => return self.bounds(index, length, signed, stride),
+                optional,
+            } => return self.bounds(index, length, signed, stride, optional),
+            Op::Choose {
+                slot,
+                ranges,
+                negated,
+                refusal,
+                optional,
+            } => {
+                let Some(chosen) = self.is_within(slot, ranges, negated) else {
+                    return Then::Cut;
+                };
+                if self.slot(slot).is_none() {
+                    return self.require(slot);
+                }
+                if !chosen {
+                    let code = if optional {
+                        Code::Nothing
+                    } else {
+                        Code::Refused
+                    };
+                    self.writer
+                        .set(self.expression, code, u64::from(refusal), 0);
+                    return Then::Over;
+                }
+            }
+            Op::Slice {
+                to,
+                count,
+                base,
+                length,
+                start,
+                end,
+                stride,
+            } => return self.slice((to, count), base, length, (start, end), stride),
+            Op::PlaceCounted { base, count } => {
+                let Some(address) = self.slot(base) else {
+                    return self.require(base);
+                };
+                let Some(count) = self.slot(count) else {
+                    return self.require(count);
+                };
+                self.writer.set(self.expression, Code::Ok, address, count);
+            }
             Op::Place { base, offset } => {
                 let Some(base) = self.slot(base) else {
                     return self.require(base);
@@ -332,16 +451,9 @@ impl<M: Machine> Run<'_, M> {
                 negated,
                 otherwise,
             } => {
-                let ranges = self.program.ranges(ranges);
-                if !self.spend(u32::try_from(ranges.len()).unwrap_or(u32::MAX)) {
+                let Some(chosen) = self.is_within(slot, ranges, negated) else {
                     return Then::Cut;
-                }
-                let within = |value: u64| {
-                    let mut ranges = ranges.iter();
-                    ranges.any(|(first, last)| (*first..=*last).contains(&value)) != negated
                 };
-                // An invalid number selects nothing, not even what is left over.
-                let chosen = self.slot(slot).is_some_and(within);
                 if !chosen {
                     return Then::Jump(otherwise);
                 }
@@ -457,7 +569,61 @@ impl<M: Machine> Run<'_, M> {
         Then::Over
     }
 
-    fn bounds(&mut self, index: Slot, length: Slot, signed: bool, stride: u64) -> Then {
+    /// Whether a number is in the ranges, or, `negated`, in none of them; `None` where the fuel is used up. An invalid
+    /// number selects nothing, not even what is left over.
+    fn is_within(&mut self, slot: Slot, ranges: Part, negated: bool) -> Option<bool> {
+        let ranges = self.program.ranges(ranges);
+        if !self.spend(u32::try_from(ranges.len()).unwrap_or(u32::MAX)) {
+            return None;
+        }
+        let within = |value: u64| {
+            let mut ranges = ranges.iter();
+            ranges.any(|(first, last)| (*first..=*last).contains(&value)) != negated
+        };
+        Some(self.slot(slot).is_some_and(within))
+    }
+
+    fn slice(
+        &mut self,
+        (to, count): (Slot, Slot),
+        base: Slot,
+        length: Slot,
+        (start, end): (Slot, Slot),
+        stride: u64,
+    ) -> Then {
+        let (Some(first), Some(last)) = (self.slot(start), self.slot(end)) else {
+            return self.require(start);
+        };
+        let Some(available) = self.slot(length) else {
+            return self.require(length);
+        };
+        let code = if !sensible(available, stride) {
+            Code::InvalidLength
+        } else if last > available || first > last {
+            Code::OutOfBounds
+        } else {
+            let distance = first.checked_mul(stride);
+            let address = self
+                .slot(base)
+                .zip(distance)
+                .and_then(|(base, distance)| base.checked_add(distance));
+            self.put(to, address);
+            self.put(count, last.checked_sub(first));
+            return self.require(to);
+        };
+        let wrong = if last > available { last } else { first };
+        self.writer.set(self.expression, code, wrong, available);
+        Then::Over
+    }
+
+    fn bounds(
+        &mut self,
+        index: Slot,
+        length: Slot,
+        signed: bool,
+        stride: u64,
+        optional: bool,
+    ) -> Then {
         let Some(at) = self.slot(index) else {
             return self.require(index);
         };
@@ -466,6 +632,8 @@ impl<M: Machine> Run<'_, M> {
         };
         let code = if !sensible(count, stride) {
             Code::InvalidLength
+        } else if at >= count && optional {
+            Code::Nothing
         } else if signed && at.cast_signed() < 0 {
             Code::Negative
         } else if at >= count {

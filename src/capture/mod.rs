@@ -4,8 +4,9 @@
 //! tracer: it copies the bytes that the expressions need into a [`record`]. Decoding and rendering happen later, on
 //! detrix's own thread, from the record alone.
 //!
-//! In the order of a logpoint's life: [`template`], [`expr`], [`compile`] (with [`place`], [`chase`], [`builder`]),
-//! [`program`], [`check`], [`interp`] (with [`arithmetic`]), [`record`], [`render`] (with [`views`]).
+//! In the order of a logpoint's life: [`template`], [`format`](mod@format), [`expr`], [`typing`] (which gives [`typed`]),
+//! [`compile`] (with [`hits`], [`place`], [`chase`], [`builder`]), [`program`], [`check`], [`interp`] (with [`arithmetic`] and
+//! [`number`]), [`record`], [`evaluate`], [`render`] (with [`views`] and [`pretty`]).
 
 pub mod arithmetic;
 pub mod builder;
@@ -13,14 +14,23 @@ pub mod chase;
 pub mod check;
 pub mod compile;
 pub mod error;
+pub mod evaluate;
 pub mod expr;
+pub mod format;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+pub mod hits;
 pub mod interp;
+pub mod number;
 pub mod place;
+pub mod pretty;
 pub mod program;
 pub mod record;
 pub mod render;
 pub mod template;
+pub mod typed;
 pub mod types;
+pub mod typing;
 pub mod views;
 
 #[cfg(test)]

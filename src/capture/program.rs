@@ -6,6 +6,9 @@
 //! Jumps go forward only; the one way back is [`Op::Loop`], whose turns are counted.
 
 use super::check::{self, CheckError};
+use super::expr::Special;
+use super::number::{Binary, Kind, Mode, Number, Unary};
+use super::typed::Comparison;
 use crate::symbols::place::{Register, Term};
 
 /// Numbers that a program can hold.
@@ -16,10 +19,14 @@ pub const VIEWS: usize = 64;
 pub const LOOPS: usize = 4;
 /// Numbers on the stack of a formula.
 pub const STACK: usize = 16;
+/// Numbers on the stack of a computation.
+pub const NUMBERS: usize = 16;
 /// Operations of a program.
 pub const OPS: usize = 4096;
-/// Expressions of a program.
-pub const EXPRESSIONS: usize = super::template::MAX_EXPRESSIONS;
+/// Expressions of a program: the operands of all expressions of a message, and its condition.
+pub const EXPRESSIONS: usize = 96;
+/// Bytes in which any program can begin a record, and decide whether the hit counts.
+pub const HEAD: usize = super::record::head(EXPRESSIONS as u8);
 /// Bytes of the stack frame that are read at once.
 pub const WINDOW: usize = 512;
 /// What a run may spend: an operation costs 1, a read of memory [`READ_COST`]. About 0.2 ms in all.
@@ -61,6 +68,13 @@ pub struct Part {
 /// An operation. Positions are indices of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
+    /// Begins what decides whether the hit counts, and ends before `end`. Its entry is the first one; what ends it early
+    /// ends the run.
+    Condition { end: u16 },
+    /// Counts the hit.
+    Count,
+    /// Ends the run, without a record, unless the number is 1.
+    Keep { slot: Slot },
     /// Begins an expression, which gets its share of the record and of the fuel, and ends before `end`.
     Expression { index: u8, end: u16 },
     /// Computes a formula, given by its terms.
@@ -86,8 +100,17 @@ pub enum Op {
         offset: u32,
         size: u8,
     },
-    /// Repeats the sign of a number of `size` bytes.
-    SignExtend { slot: Slot, size: u8 },
+    /// Takes what belongs to the hit.
+    Special { to: Slot, special: Special },
+    /// Computes as Rust does. Ends the expression where that has no result.
+    Calculate { to: Slot, steps: Part },
+    /// Compares two texts; 1 where it holds, else 0.
+    Compare {
+        to: Slot,
+        comparison: Comparison,
+        left: Words,
+        right: Words,
+    },
     /// Adds `index * stride` to `base`; invalid on overflow.
     Scale {
         to: Slot,
@@ -97,16 +120,39 @@ pub enum Op {
     },
     /// Ends the expression as unreadable unless the number is valid.
     Require { slot: Slot },
-    /// Ends the expression as out of bounds unless `index < length`, and as invalid where `length` elements of
-    /// `stride` bytes cannot exist.
+    /// Ends the expression as out of bounds unless `index < length` (as nothing, where it is `optional`), and as invalid
+    /// where `length` elements of `stride` bytes cannot exist.
     Bounds {
         index: Slot,
         length: Slot,
         signed: bool,
         stride: u64,
+        optional: bool,
+    },
+    /// Ends the expression unless the number is in one of the ranges (`negated`: in none): as nothing, where it is
+    /// `optional`, else with what the `refusal` stands for.
+    Choose {
+        slot: Slot,
+        ranges: Part,
+        negated: bool,
+        refusal: u8,
+        optional: bool,
+    },
+    /// Takes the elements from `start` to before `end` of `length` ones of `stride` bytes. Ends the expression as out of
+    /// bounds where there are no such.
+    Slice {
+        to: Slot,
+        count: Slot,
+        base: Slot,
+        length: Slot,
+        start: Slot,
+        end: Slot,
+        stride: u64,
     },
     /// The expression's value is at `base + offset`.
     Place { base: Slot, offset: i64 },
+    /// The expression's value is `count` elements at `base`.
+    PlaceCounted { base: Slot, count: Slot },
     /// The expression's value is at its pseudo-address plus `offset`.
     PlacePseudo { offset: u32 },
     /// Captures memory.
@@ -175,6 +221,37 @@ pub enum Op {
     Constant { to: Slot, value: u64 },
 }
 
+/// A step of a computation, in postfix order; it leaves exactly one number on the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calc {
+    /// Pushes a number of at most 64 bits.
+    Slot(Slot, Kind),
+    /// Pushes a number of 128 bits, its low half first.
+    Wide(Slot, Slot, Kind),
+    /// Pushes a constant.
+    Constant(Number),
+    /// Replaces the top.
+    Unary(Unary, Mode),
+    /// Replaces the two topmost.
+    Binary(Binary, Mode),
+    /// Casts the top.
+    Cast(Kind),
+}
+
+/// A text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Words {
+    /// So many bytes of memory.
+    Memory {
+        /// Where.
+        base: Slot,
+        /// How many.
+        length: Slot,
+    },
+    /// Constant bytes.
+    Constant(Part),
+}
+
 /// The part of a thread's stack frame that several operations need: read at once, before the first of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefetch {
@@ -193,6 +270,8 @@ pub struct Parts {
     pub ops: Vec<Op>,
     /// Terms of all formulas.
     pub terms: Vec<Term>,
+    /// Steps of all computations.
+    pub steps: Vec<Calc>,
     /// Constant bytes.
     pub bytes: Vec<u8>,
     /// Ranges of numbers, both ends included.
@@ -231,6 +310,11 @@ impl Program {
     /// The terms of a formula.
     pub fn terms(&self, part: Part) -> &[Term] {
         slice(&self.parts.terms, part)
+    }
+
+    /// The steps of a computation.
+    pub fn steps(&self, part: Part) -> &[Calc] {
+        slice(&self.parts.steps, part)
     }
 
     /// Constant bytes.

@@ -35,6 +35,14 @@ pub enum Code {
     InvalidLength = 5,
     /// The place could not be computed.
     Incomputable = 6,
+    /// There is nothing, where there may be nothing.
+    Nothing = 7,
+    /// It was unwrapped, and was something else; the first number says what.
+    Refused = 8,
+    /// A computation does not fit its type.
+    Overflow = 9,
+    /// Something was divided by zero.
+    DivisionByZero = 10,
 }
 
 /// Bytes that the head of a record takes.
@@ -219,6 +227,10 @@ impl<'a> Record<'a> {
                 4 => Code::Negative,
                 5 => Code::InvalidLength,
                 6 => Code::Incomputable,
+                7 => Code::Nothing,
+                8 => Code::Refused,
+                9 => Code::Overflow,
+                10 => Code::DivisionByZero,
                 _ => Code::Absent,
             },
             numbers: (number(1), number(9)),

@@ -11,13 +11,15 @@
 //! | `<optimized out>` | the compiler kept it nowhere at this line |
 //! | `<unreadable 0x10>` | there is no memory to read |
 //! | `<index 7 out of bounds, len 3>` | |
+//! | `<unwrap of None>` | |
+//! | `<arithmetic overflow>`, `<division by zero>` | the program would panic |
+//! | `<locked>` after a value | somebody held the lock, and may have been changing it |
 //! | `<invalid bool 3>` | no value of the type has these bytes |
 //! | `<error: …>` | the expression makes no sense here |
 
 use super::compile::{Compiled, MAX_HOPS, Outcome};
-use super::expr::Literal;
 use super::program::is_pseudo;
-use super::record::{Code, Entry, Record, Why};
+use super::record::{Record, Why};
 use super::template::Segment;
 use super::views::{self, View, short_name};
 use crate::symbols::place::Missing;
@@ -41,80 +43,69 @@ impl Compiled {
     /// a record of this program shows as left out or not captured.
     pub fn render_parts<'a>(&'a self, record: &[u8], mut part: impl FnMut(Part<'a>)) {
         let record = Record::parse(record);
-        let mut outcomes = self.outcomes.iter().enumerate();
+        if let Some(undecided) = self.undecided(&record) {
+            return part(Part::Value(undecided));
+        }
+        let mut outcomes = self.outcomes.iter();
         for segment in &self.segments {
             match segment {
                 Segment::Text(text) => part(Part::Text(text)),
                 Segment::Expression(_) => {
-                    if let Some((index, outcome)) = outcomes.next() {
-                        part(Part::Value(self.expression(&record, index, outcome)));
-                    }
+                    part(Part::Value(match outcomes.next() {
+                        Some(Outcome::Value(shown)) => self.shown(&record, shown),
+                        Some(Outcome::Error(error)) => format!("<error: {error}>"),
+                        None => String::new(),
+                    }));
                 }
             }
         }
     }
 
-    fn expression(&self, record: &Record<'_>, index: usize, outcome: &Outcome) -> String {
-        let ty = match outcome {
-            Outcome::Value(ty) => *ty,
-            Outcome::Constant(literal) => return constant(literal),
-            Outcome::Unavailable(why) => return missing(*why).into(),
-            Outcome::Error(error) => return format!("<error: {error}>"),
+    /// The text of a value of a type at an address, with at most so many elements of each sequence; `whole` where it is an
+    /// expression's whole value.
+    pub(super) fn render_value(
+        &self,
+        record: &Record<'_>,
+        (ty, address): (TypeRef, u64),
+        elements: usize,
+        whole: bool,
+    ) -> String {
+        let mut renderer = Renderer::new(self, record, elements);
+        let level = Level {
+            depth: self.limits.depth,
+            hops: MAX_HOPS,
+            whole,
         };
-        let Entry {
-            code,
-            numbers: (first, second),
-            cut,
-        } = record.entry(index);
-        match code {
-            Code::Ok => {
-                let mut renderer = Renderer {
-                    compiled: self,
-                    record,
-                    out: String::new(),
-                };
-                renderer.value(
-                    ty,
-                    first,
-                    Level {
-                        depth: self.limits.depth,
-                        hops: MAX_HOPS,
-                        whole: true,
-                    },
-                );
-                renderer.out
-            }
-            Code::Unreadable => format!("<unreadable {first:#x}>"),
-            Code::OutOfBounds => format!("<index {first} out of bounds, len {second}>"),
-            Code::Negative => format!(
-                "<index {} out of bounds, len {second}>",
-                first.cast_signed()
-            ),
-            Code::InvalidLength => format!("<invalid length {second}>"),
-            Code::Incomputable => "<unavailable: its place could not be computed>".into(),
-            Code::Absent if cut => "<not captured: no room>".into(),
-            Code::Absent => "<not captured>".into(),
-        }
+        renderer.value(ty, address, level);
+        renderer.out
+    }
+
+    /// The text of elements that begin at an address.
+    pub(super) fn render_elements(
+        &self,
+        record: &Record<'_>,
+        element: TypeRef,
+        (address, count): (u64, u64),
+        elements: usize,
+    ) -> String {
+        let mut renderer = Renderer::new(self, record, elements);
+        let level = Level {
+            depth: self.limits.depth,
+            hops: MAX_HOPS,
+            whole: false,
+        };
+        renderer.elements(address, count, element, level);
+        renderer.out
     }
 }
 
-fn missing(why: Missing) -> &'static str {
+pub(super) fn missing(why: Missing) -> &'static str {
     match why {
         Missing::OptimizedOut => "<optimized out>",
         Missing::EntryValue => "<optimized out: only the caller had it>",
         Missing::Unsupported => {
             "<unavailable: its place is described in a way that is not understood>"
         }
-    }
-}
-
-fn constant(literal: &Literal) -> String {
-    match literal {
-        Literal::Integer(value) => value.to_string(),
-        Literal::Float(value) => format!("{value:?}"),
-        Literal::Bool(value) => value.to_string(),
-        Literal::Char(value) => format!("{value:?}"),
-        Literal::Text(value) => json(value),
     }
 }
 
@@ -146,10 +137,21 @@ impl Level {
 struct Renderer<'a> {
     compiled: &'a Compiled,
     record: &'a Record<'a>,
+    /// Elements of a sequence that are shown.
+    limit: u64,
     out: String,
 }
 
-impl Renderer<'_> {
+impl<'a> Renderer<'a> {
+    fn new(compiled: &'a Compiled, record: &'a Record<'a>, elements: usize) -> Self {
+        Self {
+            compiled,
+            record,
+            limit: elements as u64,
+            out: String::new(),
+        }
+    }
+
     fn value(&mut self, ty: TypeRef, address: u64, level: Level) {
         let found = self.compiled.types.get(ty);
         let (Some(ty), Some(hops), false) = (found, level.hops.checked_sub(1), self.full()) else {
@@ -385,7 +387,7 @@ impl Renderer<'_> {
             .map_or(0, |element| element.size);
         self.put('[');
         let mut shown = 0;
-        while shown < count && shown < self.compiled.limits.elements as u64 && !self.full() {
+        while shown < count && shown < self.limit && !self.full() {
             let at = address.wrapping_add(shown.wrapping_mul(stride));
             let there = if stride == 0 {
                 Ok(())

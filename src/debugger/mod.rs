@@ -11,6 +11,7 @@ mod resolve;
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use dap::SourceMap;
@@ -124,6 +125,7 @@ impl Debugger {
                 Err(why) => breakpoint.refuse(why),
                 Ok(resolved) => {
                     breakpoint.found(&resolved);
+                    let counter = Arc::new(AtomicU64::new(0));
                     for (place, compiled) in resolved.places {
                         let program = compiled.program.clone();
                         let about = &breakpoint.placed;
@@ -135,6 +137,7 @@ impl Debugger {
                             address: place.address,
                             text: place.text,
                             program,
+                            counter: Arc::clone(&counter),
                         });
                         owners.push((index, probe));
                     }

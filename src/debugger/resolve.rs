@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::capture::compile::{Compiled, Limits, compile};
+use crate::capture::compile::{Compiled, Limits, Logpoint, compile};
+use crate::capture::hits::HitRule;
 use crate::capture::template::Template;
 use crate::server::backend::{Wanted, WrongExpressions};
 use crate::symbols::Symbols;
@@ -44,18 +45,22 @@ pub fn resolve(
             "breakpoints that stop are not supported yet; give it a log message".to_owned(),
         );
     };
-    if wanted.condition.is_some() || wanted.hit_condition.is_some() {
-        return Err(
-            "conditions and hit conditions are not supported yet; set the logpoint without"
-                .to_owned(),
-        );
-    }
     let template = Template::parse(message).map_err(|error| error.to_string())?;
+    let logpoint = Logpoint {
+        condition: wanted.condition.as_deref(),
+        hits: wanted
+            .hit_condition
+            .as_deref()
+            .map(HitRule::parse)
+            .transpose()
+            .map_err(|error| error.to_string())?,
+        ..Logpoint::new(&template)
+    };
     let found = find(wanted.line)?;
     let mut places = Vec::new();
     let mut refusals = BTreeSet::new();
     for address in &found.addresses {
-        match place(symbols, &template, address) {
+        match place(symbols, &logpoint, address) {
             Ok(place) => places.push(place),
             Err(why) => drop(refusals.insert(why)),
         }
@@ -87,7 +92,7 @@ pub fn resolve(
 
 fn place(
     symbols: &Symbols,
-    template: &Template,
+    logpoint: &Logpoint<'_>,
     at: &LineAddress,
 ) -> Result<(Place, Arc<Compiled>), String> {
     let address = at.address;
@@ -109,7 +114,7 @@ fn place(
     scope
         .variables
         .retain(|variable| variable.depth >= at.depth);
-    let compiled = compile(template, &scope, symbols, &Limits::default())
+    let compiled = compile(logpoint, &scope, symbols, &Limits::default())
         .map_err(|error| error.to_string())?;
     Ok((Place { address, text }, Arc::new(compiled)))
 }

@@ -1,14 +1,15 @@
 //! What happens between a thread's stop at a site and its going on.
 
 use core::mem::offset_of;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::budget;
 use super::channel::Channel;
 use super::sites::{Probe, Site, State};
 use super::sys::{self, CpuSet, SignalAction};
 use super::text::{INT3, Text};
-use crate::capture::interp::{self, Machine};
+use crate::capture::interp::{self, Machine, Ran};
+use crate::capture::program;
 use crate::symbols::place::Register;
 
 const PC: usize = offset_of!(libc::user_regs_struct, rip);
@@ -82,13 +83,14 @@ impl<'a> Hits<'a> {
         if thread.is_some_and(|thread| thread.take_repeat(site.address, stack)) {
             return;
         }
-        let mut stopped = Stopped {
-            memory: self.memory,
-            tid,
-            registers,
-        };
         // SAFETY: this is the tracer, which has not answered the bell since.
         for probe in unsafe { site.probes() } {
+            let mut stopped = Stopped {
+                memory: self.memory,
+                tid,
+                registers,
+                counter: &probe.counter,
+            };
             self.run(probe, &mut stopped, time);
         }
     }
@@ -102,12 +104,20 @@ impl<'a> Hits<'a> {
                 .ring
                 .reserve(probe.program.record_limit())
         } {
-            Some(mut room) => {
-                let len = interp::run(&probe.program, stopped, room.bytes());
-                room.commit(len, probe.id, stopped.tid, time);
-            }
+            Some(mut room) => match interp::run(&probe.program, stopped, room.bytes()) {
+                Ran::Recorded(len) => room.commit(len, probe.id, stopped.tid, time),
+                Ran::Undecided(len) if probe.tells_undecided() => {
+                    room.commit(len, probe.id, stopped.tid, time);
+                }
+                Ran::Undecided(_) | Ran::Passed => {}
+            },
+            // A hit that does not count is not missed, and one that does is counted all the same.
             None => {
-                probe.dropped.fetch_add(1, Ordering::Relaxed);
+                if let Ran::Recorded(_) =
+                    interp::run(&probe.program, stopped, &mut [0; program::HEAD])
+                {
+                    probe.dropped.fetch_add(1, Ordering::Relaxed);
+                }
             }
         }
     }
@@ -311,6 +321,8 @@ struct Stopped<'a> {
     memory: i32,
     tid: i32,
     registers: &'a mut Registers,
+    /// Of the hits of the logpoint.
+    counter: &'a AtomicU64,
 }
 
 impl Machine for Stopped<'_> {
@@ -346,6 +358,18 @@ impl Machine for Stopped<'_> {
 
     fn read(&mut self, address: u64, out: &mut [u8]) -> usize {
         sys::read_memory(self.memory, address, out)
+    }
+
+    fn count(&mut self) -> u64 {
+        self.counter.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    fn thread(&self) -> u64 {
+        u64::try_from(self.tid).unwrap_or(0)
+    }
+
+    fn time(&self) -> u64 {
+        sys::wall_time()
     }
 }
 

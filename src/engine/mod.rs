@@ -33,7 +33,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use error::{EngineError, PlaceError};
@@ -78,6 +78,8 @@ pub struct Placement {
     pub text: Range<u64>,
     /// What to record.
     pub program: Program,
+    /// Counts hits where the program says so; shared by all probes of one logpoint.
+    pub counter: Arc<AtomicU64>,
 }
 
 /// What happened on its own account.
@@ -252,7 +254,12 @@ impl Engine {
                 self.shared.slots.assign(slot, site);
             }
         }
-        let probe = Arc::new(Probe::new(placement.probe, address, placement.program));
+        let probe = Arc::new(Probe::new(
+            placement.probe,
+            address,
+            placement.program,
+            placement.counter,
+        ));
         self.probes.insert(probe.id, probe);
         Ok(address)
     }

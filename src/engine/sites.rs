@@ -24,18 +24,30 @@ pub struct Probe {
     pub hits: AtomicU64,
     /// Hits whose record found the ring full.
     pub dropped: AtomicU64,
+    /// The hits of the whole logpoint, at all of its addresses, that its program counted.
+    pub counter: Arc<AtomicU64>,
+    undecided: AtomicU64,
 }
 
 impl Probe {
     /// A probe without hits.
-    pub fn new(id: u32, address: u64, program: Program) -> Self {
+    pub fn new(id: u32, address: u64, program: Program, counter: Arc<AtomicU64>) -> Self {
         Self {
             id,
             address,
             program,
             hits: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            counter,
+            undecided: AtomicU64::new(0),
         }
+    }
+
+    /// Counts a hit whose condition could not be decided; whether that is to be told again. The first one is, and then
+    /// ever fewer: the reason is mostly the same.
+    pub fn tells_undecided(&self) -> bool {
+        let before = self.undecided.fetch_add(1, Ordering::Relaxed);
+        before.wrapping_add(1).is_power_of_two()
     }
 }
 

@@ -523,6 +523,15 @@ pub unsafe fn set_signal_action(signal: i32, action: &SignalAction) -> Result<()
 
 /// Nanoseconds of the monotonic clock.
 pub fn now() -> u64 {
+    clock(libc::CLOCK_MONOTONIC)
+}
+
+/// Nanoseconds since 1970.
+pub fn wall_time() -> u64 {
+    clock(libc::CLOCK_REALTIME)
+}
+
+fn clock(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
@@ -531,7 +540,7 @@ pub fn now() -> u64 {
     let _ = unsafe {
         syscall(
             libc::SYS_clock_gettime,
-            libc::CLOCK_MONOTONIC as usize,
+            clock as usize,
             &mut time as *mut _ as usize,
             0,
             0,

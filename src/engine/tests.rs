@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 mod refusals;
 
 use super::*;
-use crate::capture::compile::{Limits, compile};
+use crate::capture::compile::{Limits, Logpoint, compile};
 use crate::capture::template::Template;
 use crate::symbols::scope::Scope;
 use crate::symbols::types::{Type, TypeError, TypeRef, TypeSource};
@@ -37,6 +37,7 @@ fn placement(probe: u32) -> Placement {
         address: address(),
         text: address()..address() + 64,
         program: program(),
+        counter: Arc::default(),
     }
 }
 
@@ -49,7 +50,8 @@ fn program() -> Program {
         }
     }
     let template = Template::parse("hit").unwrap();
-    compile(&template, &Scope::default(), &NoTypes, &Limits::default())
+    let logpoint = Logpoint::new(&template);
+    compile(&logpoint, &Scope::default(), &NoTypes, &Limits::default())
         .unwrap()
         .program
 }

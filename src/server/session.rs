@@ -21,6 +21,8 @@ use super::outlet::Outlet;
 /// What this adapter can do.
 const CAPABILITIES: Capabilities = Capabilities {
     supports_configuration_done_request: true,
+    supports_conditional_breakpoints: true,
+    supports_hit_conditional_breakpoints: true,
     supports_log_points: true,
     supports_cancel_request: true,
 };

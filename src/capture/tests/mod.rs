@@ -3,6 +3,7 @@
 use super::compile::Compiled;
 use super::render::Part;
 
+mod expressions;
 mod own;
 mod places;
 mod robust;

@@ -1,7 +1,7 @@
 //! Real values in this process, read through hand-written descriptions of their types, against their own `{:?}`.
 
-use super::world::{Types, VariantSketch, World, memory};
-use crate::capture::compile::{Compiled, Limits, compile};
+use super::world::{Types, VariantSketch, World, memory, used};
+use crate::capture::compile::{Compiled, Limits, Logpoint, compile};
 use crate::capture::interp::{self, Machine};
 use crate::capture::template::Template;
 use crate::symbols::place::{Formula, Register, Term};
@@ -33,6 +33,18 @@ impl Machine for Own {
         };
         usize::try_from(read).unwrap_or(0)
     }
+
+    fn count(&mut self) -> u64 {
+        0
+    }
+
+    fn thread(&self) -> u64 {
+        0
+    }
+
+    fn time(&self) -> u64 {
+        0
+    }
 }
 
 fn compiled<T>(value: &T, message: &str, describe: impl FnOnce(&mut Types) -> TypeRef) -> Compiled {
@@ -45,8 +57,9 @@ fn compiled<T>(value: &T, message: &str, describe: impl FnOnce(&mut Types) -> Ty
         record: 64 << 10,
         ..Limits::default()
     };
+    let message = Template::parse(message).unwrap();
     compile(
-        &Template::parse(message).unwrap(),
+        &Logpoint::new(&message),
         &world.scope,
         &world.types,
         &limits,
@@ -57,8 +70,8 @@ fn compiled<T>(value: &T, message: &str, describe: impl FnOnce(&mut Types) -> Ty
 fn show<T>(value: &T, message: &str, describe: impl FnOnce(&mut Types) -> TypeRef) -> String {
     let compiled = compiled(value, message, describe);
     let mut record = vec![0; 64 << 10];
-    let used = interp::run(&compiled.program, &mut Own, &mut record);
-    compiled.render(&record[..used])
+    let length = used(interp::run(&compiled.program, &mut Own, &mut record));
+    compiled.render(&record[..length])
 }
 
 fn agree<T: Debug>(value: &T, describe: impl FnOnce(&mut Types) -> TypeRef) {

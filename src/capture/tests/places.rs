@@ -383,9 +383,13 @@ fn a_formula_that_is_not_sound_fails_the_check() {
     let word = world.types.base("u64");
     world.located("x", word, memory(Formula(vec![Term::Drop])));
     let template = crate::capture::template::Template::parse("{x}").unwrap();
-    let error =
-        crate::capture::compile::compile(&template, &world.scope, &world.types, &world.limits)
-            .unwrap_err();
+    let error = crate::capture::compile::compile(
+        &crate::capture::compile::Logpoint::new(&template),
+        &world.scope,
+        &world.types,
+        &world.limits,
+    )
+    .unwrap_err();
     assert!(
         error
             .to_string()

@@ -1,13 +1,16 @@
 //! Whatever a program, memory, a record or debug information hold: no panic, no hang, no more than the bounds.
 
-use super::world::{World, memory, pieces};
-use crate::capture::compile::{Limits, compile};
+use super::world::{World, memory, pieces, used};
+use crate::capture::compile::{Limits, Logpoint, compile};
+use crate::capture::expr::Special;
 use crate::capture::interp::{Machine, run};
+use crate::capture::number::{self, Kind, Mode, Number};
 use crate::capture::program::{
-    FUEL, Op, Part, Parts, Prefetch, Program, READ_COST, Slot, View, WINDOW,
+    Calc, FUEL, Op, Part, Parts, Prefetch, Program, READ_COST, Slot, View, WINDOW, Words,
 };
 use crate::capture::record::Record;
 use crate::capture::template::Template;
+use crate::capture::typed::Comparison;
 use crate::symbols::place::{Binary, Formula, Location, Missing, Register, Source, Term, Unary};
 use crate::symbols::types::{DiscriminantRange, Member, TypeKind, TypeRef, Variant};
 use proptest::prelude::*;
@@ -48,6 +51,18 @@ impl Machine for Noise {
             };
         }
         readable
+    }
+
+    fn count(&mut self) -> u64 {
+        self.seed
+    }
+
+    fn thread(&self) -> u64 {
+        self.seed
+    }
+
+    fn time(&self) -> u64 {
+        self.seed
     }
 }
 
@@ -93,6 +108,61 @@ fn small() -> impl Strategy<Value = u8> {
     prop_oneof![9 => 1u8..9, 1 => any::<u8>()]
 }
 
+fn words() -> impl Strategy<Value = Words> {
+    prop_oneof![
+        (slot(), slot()).prop_map(|(base, length)| Words::Memory { base, length }),
+        part().prop_map(Words::Constant)
+    ]
+}
+
+fn comparison() -> impl Strategy<Value = Comparison> {
+    prop::sample::select(vec![
+        Comparison::Order(number::Binary::Eq),
+        Comparison::Order(number::Binary::Lt),
+        Comparison::StartsWith,
+        Comparison::EndsWith,
+        Comparison::Contains,
+    ])
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop::sample::select(vec![
+        Kind::unsigned(8),
+        Kind::I32,
+        Kind::USIZE,
+        Kind::unsigned(128),
+        Kind::Integer {
+            signed: true,
+            bits: 128,
+        },
+        Kind::F32,
+        Kind::F64,
+        Kind::Bool,
+        Kind::Char,
+    ])
+}
+
+fn step() -> impl Strategy<Value = Calc> {
+    use number::Binary::*;
+    let binary = prop::sample::select(vec![
+        Add, Sub, Mul, Div, Rem, And, Or, Xor, Shl, Shr, Pow, Min, Max, Eq, Ne, Lt, Le, Gt, Ge,
+    ]);
+    let mode = || prop::sample::select(vec![Mode::Checked, Mode::Wrapping, Mode::Saturating]);
+    let unary = prop::sample::select(vec![
+        number::Unary::Neg,
+        number::Unary::Not,
+        number::Unary::Abs,
+    ]);
+    prop_oneof![
+        4 => (slot(), kind()).prop_map(|(slot, kind)| Calc::Slot(slot, kind)),
+        1 => (slot(), slot(), kind()).prop_map(|(low, high, kind)| Calc::Wide(low, high, kind)),
+        2 => (kind(), any::<u128>()).prop_map(|(kind, bits)| Calc::Constant(Number::new(kind, bits))),
+        1 => (unary, mode()).prop_map(|(op, mode)| Calc::Unary(op, mode)),
+        4 => (binary, mode()).prop_map(|(op, mode)| Calc::Binary(op, mode)),
+        1 => kind().prop_map(Calc::Cast),
+    ]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let target = 0u16..40;
     prop_oneof![
@@ -116,7 +186,40 @@ fn op() -> impl Strategy<Value = Op> {
             offset,
             size
         }),
-        (slot(), small()).prop_map(|(slot, size)| Op::SignExtend { slot, size }),
+        (slot(), part()).prop_map(|(to, steps)| Op::Calculate { to, steps }),
+        (slot(), comparison(), words(), words()).prop_map(|(to, comparison, left, right)| {
+            Op::Compare {
+                to,
+                comparison,
+                left,
+                right,
+            }
+        }),
+        slot().prop_map(|to| Op::Special {
+            to,
+            special: Special::Thread
+        }),
+        (slot(), part(), any::<bool>(), any::<u8>(), any::<bool>()).prop_map(
+            |(slot, ranges, negated, refusal, optional)| Op::Choose {
+                slot,
+                ranges,
+                negated,
+                refusal,
+                optional
+            }
+        ),
+        (slot(), slot(), slot(), slot(), slot(), slot(), any::<u64>()).prop_map(
+            |(to, count, base, length, start, end, stride)| Op::Slice {
+                to,
+                count,
+                base,
+                length,
+                start,
+                end,
+                stride
+            }
+        ),
+        (slot(), slot()).prop_map(|(base, count)| Op::PlaceCounted { base, count }),
         (slot(), slot(), slot(), any::<u64>()).prop_map(|(to, base, index, stride)| Op::Scale {
             to,
             base,
@@ -124,12 +227,13 @@ fn op() -> impl Strategy<Value = Op> {
             stride
         }),
         slot().prop_map(|slot| Op::Require { slot }),
-        (slot(), slot(), any::<bool>(), any::<u64>()).prop_map(
-            |(index, length, signed, stride)| Op::Bounds {
+        (slot(), slot(), any::<bool>(), any::<u64>(), any::<bool>()).prop_map(
+            |(index, length, signed, stride, optional)| Op::Bounds {
                 index,
                 length,
                 signed,
-                stride
+                stride,
+                optional
             }
         ),
         (slot(), any::<i64>()).prop_map(|(base, offset)| Op::Place { base, offset }),
@@ -249,13 +353,15 @@ fn parts() -> impl Strategy<Value = Parts> {
     (
         prop::collection::vec(op(), 0..30),
         prop::collection::vec(term(), 0..12),
+        prop::collection::vec(step(), 0..12),
         prop::collection::vec(any::<u8>(), 0..12),
         prop::collection::vec((any::<u64>(), any::<u64>()), 0..12),
         prop::option::of((0u8..18, any::<i64>(), 0u16..600)),
     )
-        .prop_map(|(ops, terms, bytes, ranges, prefetch)| Parts {
+        .prop_map(|(ops, terms, steps, bytes, ranges, prefetch)| Parts {
             ops,
             terms,
+            steps,
             bytes,
             ranges,
             expressions: 4,
@@ -326,12 +432,12 @@ proptest! {
             let Ok(program) = Program::new(parts) else { continue };
             let mut machine = Noise::new(seed);
             let mut out = vec![0; room];
-            let used = run(&program, &mut machine, &mut out);
-            prop_assert!(used <= room.min(program.record_limit()));
+            let length = used(run(&program, &mut machine, &mut out));
+            prop_assert!(length <= room.min(program.record_limit()));
             prop_assert!(machine.reads <= FUEL / READ_COST + 1);
             // Each number read is at most 8 bytes, each block at most what the record then has room for.
             prop_assert!(machine.bytes <= WINDOW + 8 * machine.reads as usize + 600 * machine.reads as usize);
-            let _ = Record::parse(&out[..used]);
+            let _ = Record::parse(&out[..length]);
         }
     }
 }
@@ -529,35 +635,35 @@ proptest! {
         }
         let (depth, elements, bytes, record) = limits;
         let limits = Limits { depth, elements, bytes, record };
-        let template = Template::parse("{x} {y} {x.a} {*y} {y[i]} {x.a.c} {x[1]} {i.1}").unwrap();
-        let compiled = compile(&template, &world.scope, &world.types, &limits);
+        let template = Template::parse("{x} {y} {x.a} {*y} {y[i]} {x.a.c} {x[1]} {i.1} {x.len()} {x.unwrap()} {x[1..i]:x} {x.iter().sum()} {y.get(i).is_some() && i > 3} {x == i} {matches!(x, Some(1..=4) | None)} {x as u8 + 1:#?}").unwrap();
+        let compiled = compile(&Logpoint::new(&template), &world.scope, &world.types, &limits);
         prop_assert!(compiled.is_ok(), "{:?}", compiled.err());
         let compiled = compiled.unwrap();
         let mut out = vec![0xff; 24_000];
         let mut machine = Noise::new(seed);
-        let used = run(&compiled.program, &mut machine, &mut out);
-        prop_assert!(used <= record.max(2 << 10));
+        let length = used(run(&compiled.program, &mut machine, &mut out));
+        prop_assert!(length <= record.max(2 << 10));
         prop_assert!(machine.reads <= FUEL / READ_COST + 1);
-        prop_assert!(compiled.render(&out[..used]).len() < 8 * (200 << 10));
+        prop_assert!(compiled.render(&out[..length]).len() < 8 * (200 << 10));
         // A damaged record.
-        compiled.render(&out[..used / 2]);
+        compiled.render(&out[..length / 2]);
         for (at, byte) in garbage.iter().enumerate() {
             if let Some(place) = out.get_mut(usize::from(*byte) * (at + 1)) {
                 *place ^= byte;
             }
         }
-        compiled.render(&out[..used]);
+        compiled.render(&out[..length]);
         compiled.render(&garbage);
     }
 
     #[test]
-    fn any_expression_compiles_or_fails(source in "[a-z0-9.\\[\\]()*& -]{1,30}") {
+    fn any_expression_compiles_or_fails(source in "([a-z0-9.\\[\\]()*& -]|as u8|len\\(\\)|[=!<>+/%|:?#$]|unwrap|matches!|Some|_|\"|'|format!){1,30}") {
         let mut world = World::new();
         let number = world.types.base("u8");
         let array = world.types.array(number, 3);
         world.variable("a", array, &[1, 2, 3]);
         if let Ok(template) = Template::parse(&format!("{{{source}}}")) {
-            let compiled = compile(&template, &world.scope, &world.types, &world.limits).unwrap();
+            let compiled = compile(&Logpoint::new(&template), &world.scope, &world.types, &world.limits).unwrap();
             compiled.render(&[]);
         }
     }

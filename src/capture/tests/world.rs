@@ -1,7 +1,7 @@
 //! A program made by hand: its types, variables, memory and registers.
 
-use crate::capture::compile::{Compiled, Limits, compile};
-use crate::capture::interp::{self, Machine};
+use crate::capture::compile::{Compiled, Limits, Logpoint, compile};
+use crate::capture::interp::{self, Machine, Ran};
 use crate::capture::template::Template;
 use crate::symbols::place::{Formula, Location, Piece, Register, Source, Term};
 use crate::symbols::scope::{Scope, Variable};
@@ -242,6 +242,8 @@ pub struct Memory {
     regions: BTreeMap<u64, Vec<u8>>,
     registers: HashMap<Register, [u8; 16]>,
     pub reads: usize,
+    /// Hits that were counted.
+    pub counted: u64,
 }
 
 impl Memory {
@@ -272,6 +274,19 @@ impl Machine for Memory {
             }
         }
         out.len()
+    }
+
+    fn count(&mut self) -> u64 {
+        self.counted += 1;
+        self.counted
+    }
+
+    fn thread(&self) -> u64 {
+        77
+    }
+
+    fn time(&self) -> u64 {
+        1_000_000_000_000_000_123
     }
 }
 
@@ -318,8 +333,9 @@ impl World {
     }
 
     pub fn compile(&self, message: &str) -> Compiled {
+        let message = Template::parse(message).unwrap();
         compile(
-            &Template::parse(message).unwrap(),
+            &Logpoint::new(&message),
             &self.scope,
             &self.types,
             &self.limits,
@@ -327,11 +343,28 @@ impl World {
         .unwrap()
     }
 
+    /// Whether a hit with that condition counts; where that cannot be decided, why.
+    pub fn decide(&mut self, condition: &str) -> Result<bool, String> {
+        let message = Template::parse("").unwrap();
+        let logpoint = Logpoint {
+            condition: Some(condition),
+            ..Logpoint::new(&message)
+        };
+        let compiled = compile(&logpoint, &self.scope, &self.types, &self.limits)
+            .map_err(|error| error.to_string())?;
+        let mut record = vec![0xaa; self.limits.record];
+        match interp::run(&compiled.program, &mut self.memory, &mut record) {
+            Ran::Recorded(_) => Ok(true),
+            Ran::Passed => Ok(false),
+            Ran::Undecided(used) => Err(compiled.render(&record[..used])),
+        }
+    }
+
     pub fn show(&mut self, message: &str) -> String {
         let compiled = self.compile(message);
         let mut record = vec![0xaa; self.limits.record];
-        let used = interp::run(&compiled.program, &mut self.memory, &mut record);
-        compiled.render(&record[..used])
+        let ran = interp::run(&compiled.program, &mut self.memory, &mut record);
+        compiled.render(&record[..used(ran)])
     }
 
     /// A `&str`'s or slice's two words.
@@ -344,6 +377,14 @@ impl World {
     pub fn vector(&mut self, bytes: &[u8], length: u64) -> Vec<u8> {
         let address = self.heap(bytes);
         words(&[length, address, length])
+    }
+}
+
+/// Bytes of a record.
+pub fn used(ran: Ran) -> usize {
+    match ran {
+        Ran::Recorded(used) | Ran::Undecided(used) => used,
+        Ran::Passed => 0,
     }
 }
 

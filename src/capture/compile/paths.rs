@@ -1,0 +1,251 @@
+//! From paths to places: the operations that lead there at a hit.
+
+use super::Compiler;
+use crate::capture::builder;
+use crate::capture::error::CompileError;
+use crate::capture::number::{Binary, Kind, Mode, Number};
+use crate::capture::place::{Place, Stop};
+use crate::capture::program::{Calc, Op, Slot};
+use crate::capture::typed::{Layout, Node, Path, Run, Step, Typed};
+use crate::symbols::place::{Missing, Source};
+use crate::symbols::scope::Variable;
+
+/// The pointer, the number of elements, and the number of bytes of each.
+pub(super) struct Elements {
+    pub(super) base: Slot,
+    pub(super) length: Slot,
+}
+
+impl<'s> Compiler<'s> {
+    pub(super) fn place(&mut self, path: &Path) -> Result<Place<'s>, Stop> {
+        self.place_after(path, path.steps.len())
+    }
+
+    /// The place that the first `count` steps lead to.
+    pub(super) fn place_after(&mut self, path: &Path, count: usize) -> Result<Place<'s>, Stop> {
+        let scope = self.scope;
+        let variable = scope
+            .variables
+            .get(path.variable)
+            .ok_or(CompileError::TooComplex)?;
+        let size = self.load(variable.ty)?.size;
+        let mut place = self.variable_place(variable, size)?;
+        for step in path.steps.iter().take(count) {
+            place = self.step(&place, step)?;
+        }
+        Ok(place)
+    }
+
+    fn variable_place(&mut self, variable: &'s Variable, size: u64) -> Result<Place<'s>, Stop> {
+        let pieces = &variable.location.pieces;
+        if let [piece] = pieces.as_slice()
+            && piece.offset == 0
+            && piece.size.is_none_or(|length| length >= size)
+            && let Source::Memory(formula) = &piece.source
+        {
+            let base = self
+                .builder
+                .formula(formula, &[])
+                .ok_or(CompileError::TooComplex)?;
+            self.builder.push(Op::Require { slot: base });
+            return Ok(Place::Memory {
+                base,
+                offset: 0,
+                frame: builder::frame(formula),
+            });
+        }
+        Ok(Place::Pieces { pieces, offset: 0 })
+    }
+
+    fn step(&mut self, place: &Place<'s>, step: &Step) -> Result<Place<'s>, Stop> {
+        match step {
+            Step::At(distance) => Ok(place.at(*distance)),
+            Step::Follow => Ok(Place::pointed(self.required(place, 8)?)),
+            Step::Element {
+                layout,
+                stride,
+                index,
+                optional,
+            } => self.element(place, *layout, *stride, index, *optional),
+            Step::Variant {
+                discriminant: (offset, size),
+                ranges,
+                negated,
+                refusal,
+                optional,
+            } => {
+                let slot = self.required(&place.at(*offset), *size)?;
+                let ranges = self
+                    .builder
+                    .ranges(ranges.iter().copied())
+                    .ok_or(CompileError::TooComplex)?;
+                self.builder.push(Op::Choose {
+                    slot,
+                    ranges,
+                    negated: *negated,
+                    refusal: *refusal as u8,
+                    optional: *optional,
+                });
+                Ok(place.clone())
+            }
+        }
+    }
+
+    pub(super) fn required(&mut self, place: &Place<'s>, size: u8) -> Result<Slot, Stop> {
+        let slot = place.load(&mut self.builder, size)?;
+        self.builder.push(Op::Require { slot });
+        Ok(slot)
+    }
+
+    fn element(
+        &mut self,
+        place: &Place<'s>,
+        layout: Layout,
+        stride: u64,
+        index: &Typed,
+        optional: bool,
+    ) -> Result<Place<'s>, Stop> {
+        // A known element of an array needs no computation, and may be in a register.
+        if let (Layout::Array(count), Node::Number(number)) = (layout, &index.node)
+            && let Some(at) = u64::try_from(number.signed()).ok().filter(|at| *at < count)
+        {
+            let distance = at.checked_mul(stride).ok_or(CompileError::TooComplex)?;
+            return Ok(place.at(distance));
+        }
+        let (index, signed) = self.index(index)?;
+        let elements = self.elements_at(place, layout)?;
+        self.builder.push(Op::Bounds {
+            index,
+            length: elements.length,
+            signed,
+            stride,
+            optional,
+        });
+        let to = self.builder.slot().ok_or(CompileError::TooComplex)?;
+        self.builder.push(Op::Scale {
+            to,
+            base: elements.base,
+            index,
+            stride,
+        });
+        self.builder.push(Op::Require { slot: to });
+        Ok(Place::pointed(to))
+    }
+
+    /// Where a sequence's elements begin, and how many there are.
+    pub(super) fn elements_at(
+        &mut self,
+        place: &Place<'s>,
+        layout: Layout,
+    ) -> Result<Elements, Stop> {
+        match layout {
+            Layout::Pointed { data, length } => Ok(Elements {
+                length: self.required(&place.at(length), 8)?,
+                base: self.required(&place.at(data), 8)?,
+            }),
+            Layout::Array(count) => {
+                // An array whose elements are chosen while the program runs is in memory, never in registers.
+                let Place::Memory { base, offset, .. } = *place else {
+                    return Err(Stop::Unavailable(Missing::Unsupported));
+                };
+                let length = self
+                    .builder
+                    .constant(count)
+                    .ok_or(CompileError::TooComplex)?;
+                if offset == 0 {
+                    return Ok(Elements { base, length });
+                }
+                let offset = Number::new(Kind::USIZE, u128::from(offset.cast_unsigned()));
+                let steps = [
+                    Calc::Slot(base, Kind::USIZE),
+                    Calc::Constant(offset),
+                    Calc::Binary(Binary::Add, Mode::Wrapping),
+                ];
+                Ok(Elements {
+                    base: self.calculated(&steps)?,
+                    length,
+                })
+            }
+        }
+    }
+
+    /// A slot with the value of an index, and whether it is signed.
+    fn index(&mut self, index: &Typed) -> Result<(Slot, bool), Stop> {
+        let signed = match &index.node {
+            Node::Number(number) => number.signed() < 0,
+            node => {
+                kind(node).is_none_or(|kind| matches!(kind, Kind::Integer { signed: true, .. }))
+            }
+        };
+        let wide = Kind::Integer { signed, bits: 64 };
+        let slot = self.lowered(index, &Node::Cast(Box::new(index.node.clone()), wide))?;
+        Ok((slot, signed))
+    }
+
+    /// Captures elements, and where they are and how many in the entry.
+    pub(super) fn capture_run(&mut self, place: &Place<'s>, run: &Run) -> Result<(), Stop> {
+        let elements = self.elements_at(place, run.layout)?;
+        let end_of = |compiler: &mut Self, end: &Option<Box<Typed>>| {
+            let end = end.as_deref();
+            end.map(|end| compiler.index(end).map(|(slot, _)| slot))
+                .transpose()
+        };
+        let start = match end_of(self, &run.start)? {
+            Some(start) => start,
+            None => self.builder.constant(0).ok_or(CompileError::TooComplex)?,
+        };
+        let end = end_of(self, &run.end)?.unwrap_or(elements.length);
+        let to = self.builder.slot().ok_or(CompileError::TooComplex)?;
+        let count = self.builder.slot().ok_or(CompileError::TooComplex)?;
+        self.builder.push(Op::Slice {
+            to,
+            count,
+            base: elements.base,
+            length: elements.length,
+            start,
+            end,
+            stride: run.stride,
+        });
+        self.builder.push(Op::PlaceCounted { base: to, count });
+        if run.numbers {
+            let stride = u32::try_from(run.stride).map_err(|_| CompileError::TooComplex)?;
+            let limit = self.most().checked_div(stride).unwrap_or(0);
+            let view = self.builder.view().ok_or(CompileError::TooComplex)?;
+            // Room for them is there, but for all expressions together.
+            if limit > 0 {
+                self.builder.push(Op::CaptureCounted {
+                    to: view,
+                    base: to,
+                    count,
+                    stride,
+                    limit,
+                });
+            }
+            // The type is needed to show it.
+            self.load(run.element)?;
+            return Ok(());
+        }
+        self.visits = super::MAX_VISITS;
+        let depth = self.limits.depth.saturating_sub(1);
+        if self
+            .counted(to, count, run.element, depth, super::MAX_HOPS)
+            .is_none()
+        {
+            self.lost += 1;
+        }
+        Ok(())
+    }
+}
+
+/// The type of an integer that a node gives.
+fn kind(node: &Node) -> Option<Kind> {
+    match node {
+        Node::Load(_, kind) | Node::Cast(_, kind) | Node::Fold(_, _, kind) => Some(*kind),
+        Node::Number(number) => Some(number.kind),
+        Node::Special(_) => Some(Kind::unsigned(64)),
+        Node::Unary(_, _, inner) | Node::Binary(_, _, inner, _) | Node::Either(_, inner, _) => {
+            kind(inner)
+        }
+        _ => None,
+    }
+}

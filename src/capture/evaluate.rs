@@ -1,0 +1,615 @@
+//! Computes what an expression shows, from the record of a hit.
+
+use super::compile::{Compiled, Reading, Shown};
+use super::expr::Special;
+use super::format::Format;
+use super::number::{Binary, Fault, Kind, Mode, Number, binary, cast, unary};
+use super::program::{is_pseudo, pseudo};
+use super::record::{Code, Entry, Record, Why};
+use super::render::missing;
+use super::typed::{Comparison, Fold, Function, Node, Part, Refusal};
+use super::views::{self, View};
+use std::cmp::Ordering;
+
+impl Compiled {
+    /// The text of an expression.
+    pub(super) fn shown(&self, record: &Record<'_>, shown: &Shown) -> String {
+        let evaluation = Evaluation {
+            compiled: self,
+            record,
+            shown,
+        };
+        let whole = !shown.format.is_debug();
+        let text = match evaluation.value(&shown.node, whole) {
+            Ok(value) => evaluation.show(&value, &shown.format),
+            Err(trouble) => trouble.text(),
+        };
+        let mut held = shown.held.iter();
+        if held.any(|held| evaluation.number(held).is_ok_and(Number::is_true)) {
+            return format!("{text} <locked>");
+        }
+        text
+    }
+
+    /// Why the condition could not be decided, if this is a record of that.
+    pub(super) fn undecided(&self, record: &Record<'_>) -> Option<String> {
+        let condition = self.condition.as_ref()?;
+        let entry = record.entry(0);
+        (entry.code != Code::Absent || entry.cut).then(|| {
+            format!(
+                "detrix: the condition `{condition}` could not be decided: {}",
+                ended(entry).text()
+            )
+        })
+    }
+}
+
+/// A value that was computed.
+#[derive(Clone, Debug)]
+enum Value {
+    Number(Number),
+    Text(Text),
+    /// What was shown as it is.
+    Rendered(String),
+    Some(Box<Value>),
+    None,
+}
+
+/// Text, or the first part of one.
+#[derive(Clone, Debug)]
+struct Text {
+    bytes: Vec<u8>,
+    /// Bytes that it really has.
+    length: u64,
+}
+
+impl Text {
+    fn is_whole(&self) -> bool {
+        self.bytes.len() as u64 == self.length
+    }
+}
+
+/// Why there is no value.
+#[derive(Clone, Debug)]
+enum Trouble {
+    /// There is nothing, where there may be nothing.
+    Nothing,
+    /// It would have panicked.
+    Fault(Fault),
+    /// What is to be shown instead.
+    Said(String),
+}
+
+impl Trouble {
+    fn text(self) -> String {
+        match self {
+            Self::Nothing => "<unwrap of None>".into(),
+            Self::Fault(Fault::Overflow) => "<arithmetic overflow>".into(),
+            Self::Fault(Fault::DivisionByZero) => "<division by zero>".into(),
+            Self::Fault(Fault::Type) => "<unavailable: it cannot be computed>".into(),
+            Self::Said(text) => text,
+        }
+    }
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// How an expression without a value ended.
+fn ended(entry: Entry) -> Trouble {
+    let (first, second) = entry.numbers;
+    Trouble::Said(match entry.code {
+        Code::Nothing => return Trouble::Nothing,
+        Code::Overflow => return Fault::Overflow.into(),
+        Code::DivisionByZero => return Fault::DivisionByZero.into(),
+        Code::Refused => match first {
+            first if first == Refusal::Err as u64 => "<unwrap of Err(..)>",
+            first if first == Refusal::Ok as u64 => "<unwrap_err of Ok(..)>",
+            _ => "<unwrap of None>",
+        }
+        .into(),
+        Code::Unreadable => format!("<unreadable {first:#x}>"),
+        Code::OutOfBounds => format!("<index {first} out of bounds, len {second}>"),
+        Code::Negative => format!(
+            "<index {} out of bounds, len {second}>",
+            first.cast_signed()
+        ),
+        Code::InvalidLength => format!("<invalid length {second}>"),
+        Code::Incomputable => "<unavailable: its place could not be computed>".into(),
+        Code::Absent | Code::Ok if entry.cut => "<not captured: no room>".into(),
+        Code::Absent | Code::Ok => "<not captured>".into(),
+    })
+}
+
+struct Evaluation<'a> {
+    compiled: &'a Compiled,
+    record: &'a Record<'a>,
+    shown: &'a Shown,
+}
+
+impl Evaluation<'_> {
+    /// `whole`: whether it is an expression's whole value, and not a part of one.
+    fn value(&self, node: &Node, whole: bool) -> Result<Value, Trouble> {
+        Ok(match node {
+            Node::Value(operand) => Value::Rendered(self.rendered(*operand, whole)?),
+            Node::Text(_) | Node::Words(_) | Node::Format(_) => Value::Text(self.text(node)?),
+            Node::Optional(operand, inner) => match self.present(*operand)? {
+                true => Value::Some(Box::new(self.value(inner, false)?)),
+                false => Value::None,
+            },
+            Node::Either(operand, inner, default) => match self.present(*operand)? {
+                true => self.value(inner, whole)?,
+                false => self.value(default, whole)?,
+            },
+            Node::Checked(inner) => match self.number(inner) {
+                Ok(number) => Value::Some(Box::new(Value::Number(number))),
+                Err(Trouble::Fault(Fault::Overflow | Fault::DivisionByZero) | Trouble::Nothing) => {
+                    Value::None
+                }
+                Err(trouble) => return Err(trouble),
+            },
+            Node::Special(Special::Time) => Value::Rendered(time(self.number(node)?.bits())),
+            _ => Value::Number(self.number(node)?),
+        })
+    }
+
+    fn number(&self, node: &Node) -> Result<Number, Trouble> {
+        let truth = |node: &Node| self.number(node).map(Number::is_true);
+        Ok(match node {
+            Node::Number(number) => *number,
+            Node::Load(operand, kind) => self.load(*operand, *kind)?,
+            Node::Special(special) => self.special(*special)?,
+            Node::Unary(op, mode, inner) => unary(*op, *mode, self.number(inner)?)?,
+            Node::Binary(op, mode, left, right) => {
+                binary(*op, *mode, self.number(left)?, self.number(right)?)?
+            }
+            Node::Remainder(left, right) => {
+                let (left, right) = (self.number(left)?, self.number(right)?);
+                match left.kind {
+                    Kind::F32 => Number::single(left.single_float() % right.single_float()),
+                    _ => Number::double(left.float() % right.float()),
+                }
+            }
+            Node::Cast(inner, kind) => cast(self.number(inner)?, *kind)?,
+            Node::And(left, right) => Number::boolean(truth(left)? && truth(right)?),
+            Node::Or(left, right) => Number::boolean(truth(left)? || truth(right)?),
+            Node::Within(inner, ranges, negated) => {
+                let bits = self.number(inner)?.bits();
+                let mut ranges = ranges.iter();
+                let within = ranges.any(|(first, last)| (*first..=*last).contains(&bits));
+                Number::boolean(within != *negated)
+            }
+            Node::Compare(comparison, left, right) => {
+                let (left, right) = (self.text(left)?, self.text(right)?);
+                let holds = compared(*comparison, &left, &right);
+                Number::boolean(holds.ok_or_else(|| {
+                    Trouble::Said("<not captured: the text is too long to compare>".into())
+                })?)
+            }
+            Node::Present(operand) => Number::boolean(self.present(*operand)?),
+            Node::Either(operand, inner, default) => match self.present(*operand)? {
+                true => self.number(inner)?,
+                false => self.number(default)?,
+            },
+            Node::Fits(inner) => match self.number(inner) {
+                Ok(_) => Number::boolean(true),
+                Err(Trouble::Fault(Fault::Overflow | Fault::DivisionByZero) | Trouble::Nothing) => {
+                    Number::boolean(false)
+                }
+                Err(trouble) => return Err(trouble),
+            },
+            Node::Function(function, inner) => apply(*function, self.number(inner)?),
+            Node::Fold(fold, operand, kind) => self.fold(*fold, *operand, *kind)?,
+            Node::Checked(inner) => self.number(inner)?,
+            Node::Value(_)
+            | Node::Text(_)
+            | Node::Words(_)
+            | Node::Optional(..)
+            | Node::Format(_) => return Err(Fault::Type.into()),
+        })
+    }
+
+    fn reading(&self, operand: usize) -> Result<&Reading, Trouble> {
+        match self.shown.readings.get(operand) {
+            Some(Reading::Unavailable(why)) => Err(Trouble::Said(missing(*why).into())),
+            Some(reading) => Ok(reading),
+            None => Err(Fault::Type.into()),
+        }
+    }
+
+    /// Where an operand's value begins, and how many there are.
+    fn found(&self, index: u8) -> Result<(u64, u64), Trouble> {
+        let entry = self.record.entry(usize::from(index));
+        match entry.code {
+            Code::Ok => Ok(entry.numbers),
+            _ => Err(ended(entry)),
+        }
+    }
+
+    fn present(&self, operand: usize) -> Result<bool, Trouble> {
+        let index = match self.reading(operand)? {
+            Reading::Entry { index, .. } | Reading::Run { index, .. } => *index,
+            Reading::Unavailable(_) => return Err(Fault::Type.into()),
+        };
+        match self.found(index) {
+            Ok(_) => Ok(true),
+            Err(Trouble::Nothing) => Ok(false),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn rendered(&self, operand: usize, whole: bool) -> Result<String, Trouble> {
+        let (compiled, elements) = (self.compiled, self.shown.elements);
+        Ok(match self.reading(operand)? {
+            Reading::Entry { index, ty } => {
+                let (address, _) = self.found(*index)?;
+                compiled.render_value(self.record, (*ty, address), elements, whole)
+            }
+            Reading::Run { index, element, .. } => {
+                let (address, count) = self.found(*index)?;
+                compiled.render_elements(self.record, *element, (address, count), elements)
+            }
+            Reading::Unavailable(_) => return Err(Fault::Type.into()),
+        })
+    }
+
+    fn load(&self, operand: usize, kind: Kind) -> Result<Number, Trouble> {
+        let Reading::Entry { index, .. } = self.reading(operand)? else {
+            return Err(Fault::Type.into());
+        };
+        let (address, _) = self.found(*index)?;
+        self.number_at(address, kind)
+    }
+
+    fn special(&self, special: Special) -> Result<Number, Trouble> {
+        let mut specials = self.shown.specials.iter();
+        let (_, index) = specials
+            .find(|(known, _)| *known == special)
+            .ok_or(Fault::Type)?;
+        self.found(*index)?;
+        self.number_at(pseudo(*index), Kind::unsigned(64))
+    }
+
+    fn number_at(&self, address: u64, kind: Kind) -> Result<Number, Trouble> {
+        let mut bytes = [0; 16];
+        let wanted = bytes
+            .get_mut(..usize::from(kind.size()))
+            .ok_or(Fault::Type)?;
+        self.read(address, wanted)?;
+        let number = Number::new(kind, u128::from_le_bytes(bytes));
+        if number.is_valid() {
+            Ok(number)
+        } else {
+            Err(Trouble::Said(Format::display().number(number)))
+        }
+    }
+
+    fn read(&self, address: u64, out: &mut [u8]) -> Result<(), Trouble> {
+        let read = self.record.read(address, out);
+        read.map_err(|why| Trouble::Said(why_missing(why, address)))
+    }
+
+    fn fold(&self, fold: Fold, operand: usize, kind: Kind) -> Result<Number, Trouble> {
+        let Reading::Run { index, stride, .. } = self.reading(operand)? else {
+            return Err(Fault::Type.into());
+        };
+        let (address, count) = self.found(*index)?;
+        let mut result = match (fold, kind) {
+            // What the standard library begins with.
+            (Fold::Sum, Kind::F32) => Some(Number::single(-0.0)),
+            (Fold::Sum, Kind::F64) => Some(Number::double(-0.0)),
+            (Fold::Sum, _) => Some(Number::new(kind, 0)),
+            (Fold::Product, Kind::F32) => Some(Number::single(1.0)),
+            (Fold::Product, Kind::F64) => Some(Number::double(1.0)),
+            (Fold::Product, _) => Some(Number::new(kind, 1)),
+            (Fold::Contains(_), _) => Some(Number::boolean(false)),
+            (Fold::Min | Fold::Max, _) => None,
+        };
+        for at in 0..count {
+            let address = address.wrapping_add(at.wrapping_mul(*stride));
+            if self.record.read(address, &mut [0]) == Err(Why::NotCaptured) {
+                let text = format!("<not captured: {} of {count} elements>", count - at);
+                return Err(Trouble::Said(text));
+            }
+            let element = self.number_at(address, kind)?;
+            let op = match fold {
+                Fold::Sum => Binary::Add,
+                Fold::Product => Binary::Mul,
+                Fold::Min => Binary::Min,
+                Fold::Max => Binary::Max,
+                Fold::Contains(wanted) => {
+                    if binary(Binary::Eq, Mode::Checked, element, wanted)?.is_true() {
+                        return Ok(Number::boolean(true));
+                    }
+                    continue;
+                }
+            };
+            result = Some(match result {
+                Some(result) => binary(op, Mode::Checked, result, element)?,
+                None => element,
+            });
+        }
+        result.ok_or(Trouble::Nothing)
+    }
+
+    fn text(&self, node: &Node) -> Result<Text, Trouble> {
+        match node {
+            Node::Words(text) => Ok(whole(text.clone())),
+            Node::Text(operand) => self.text_of(*operand),
+            Node::Either(operand, inner, default) => match self.present(*operand)? {
+                true => self.text(inner),
+                false => self.text(default),
+            },
+            Node::Format(parts) => {
+                let mut text = String::new();
+                for part in parts {
+                    match part {
+                        Part::Words(words) => text.push_str(words),
+                        Part::Value(node, format) => {
+                            let value = self.value(node, !format.is_debug())?;
+                            text.push_str(&self.show(&value, format));
+                        }
+                    }
+                }
+                Ok(whole(text))
+            }
+            _ => Err(Fault::Type.into()),
+        }
+    }
+
+    fn text_of(&self, operand: usize) -> Result<Text, Trouble> {
+        let Reading::Entry { index, ty } = self.reading(operand)? else {
+            return Err(Fault::Type.into());
+        };
+        let (address, _) = self.found(*index)?;
+        let types = &self.compiled.types;
+        let found = types.get(*ty).ok_or(Fault::Type)?;
+        let View::Text { data, length } = views::view(&found, &mut |ty| types.get(ty)) else {
+            return Err(Fault::Type.into());
+        };
+        let word = |offset: u64| {
+            let number = self.number_at(address.wrapping_add(offset), Kind::USIZE)?;
+            Ok::<_, Trouble>(number.bits() as u64)
+        };
+        let (pointer, length) = (word(data)?, word(length)?);
+        if length > i64::MAX.cast_unsigned() {
+            return Err(Trouble::Said(format!("<invalid length {length}>")));
+        }
+        if length == 0 {
+            return Ok(whole(String::new()));
+        }
+        // A wild pointer must not lead to where the record keeps registers.
+        if is_pseudo(pointer) {
+            return Err(Trouble::Said(format!("<unreadable {pointer:#x}>")));
+        }
+        let limit = usize::try_from(length)
+            .unwrap_or(usize::MAX)
+            .min(self.compiled.limits.bytes);
+        let (bytes, rest) = self.record.read_up_to(pointer, limit);
+        match rest {
+            Err(why @ (Why::Unreadable | Why::OptimizedOut)) if bytes.is_empty() => {
+                Err(Trouble::Said(why_missing(why, pointer)))
+            }
+            _ => Ok(Text { bytes, length }),
+        }
+    }
+
+    fn show(&self, value: &Value, format: &Format) -> String {
+        match value {
+            Value::Number(number) => format.number(*number),
+            Value::Rendered(text) => format.shown(text),
+            Value::Text(text) => show_text(text, format),
+            Value::None => format.shown("None"),
+            Value::Some(inner) => {
+                let inner = match &**inner {
+                    Value::Text(text) => show_text(text, &Format::debug()),
+                    Value::Number(number) => Format::debug().number(*number),
+                    other => self.show(other, &Format::debug()),
+                };
+                format.shown(&format!("Some({inner})"))
+            }
+        }
+    }
+}
+
+fn whole(text: String) -> Text {
+    let bytes = text.into_bytes();
+    Text {
+        length: bytes.len() as u64,
+        bytes,
+    }
+}
+
+/// Text, and what is missing of it.
+fn show_text(text: &Text, format: &Format) -> String {
+    let mut bytes = text.bytes.as_slice();
+    // A character that the cut went through is left out as well.
+    if let Err(error) = std::str::from_utf8(bytes)
+        && error.error_len().is_none()
+        && !text.is_whole()
+    {
+        bytes = bytes.get(..error.valid_up_to()).unwrap_or_default();
+    }
+    let mut shown = format.text(&String::from_utf8_lossy(bytes));
+    if std::str::from_utf8(bytes).is_err() {
+        shown.push_str(" <not UTF-8>");
+    }
+    let missing = text.length.saturating_sub(bytes.len() as u64);
+    if missing > 0 {
+        shown.push_str(&format!(" .. {missing} more bytes"));
+    }
+    shown
+}
+
+/// Whether a comparison of texts holds; `None` where what was captured of them does not tell.
+fn compared(comparison: Comparison, left: &Text, right: &Text) -> Option<bool> {
+    let both = left.is_whole() && right.is_whole();
+    match comparison {
+        Comparison::Order(Binary::Eq) if left.length != right.length => Some(false),
+        Comparison::Order(Binary::Ne) if left.length != right.length => Some(true),
+        Comparison::Order(op) => {
+            let differs = left.bytes.iter().zip(&right.bytes).find(|(a, b)| a != b);
+            let order = match differs {
+                Some((a, b)) => a.cmp(b),
+                None if both => left.length.cmp(&right.length),
+                None => return None,
+            };
+            Some(match op {
+                Binary::Eq => order == Ordering::Equal,
+                Binary::Ne => order != Ordering::Equal,
+                Binary::Lt => order == Ordering::Less,
+                Binary::Le => order != Ordering::Greater,
+                Binary::Gt => order == Ordering::Greater,
+                _ => order != Ordering::Less,
+            })
+        }
+        Comparison::StartsWith if left.length < right.length => Some(false),
+        Comparison::StartsWith => {
+            let known = left.bytes.len().min(right.bytes.len());
+            if left.bytes.get(..known) != right.bytes.get(..known) {
+                return Some(false);
+            }
+            (right.is_whole() && known == right.bytes.len()).then_some(true)
+        }
+        Comparison::EndsWith if left.length < right.length => Some(false),
+        Comparison::EndsWith => both.then(|| left.bytes.ends_with(&right.bytes)),
+        Comparison::Contains if left.length < right.length => Some(false),
+        Comparison::Contains if !right.is_whole() => None,
+        Comparison::Contains => {
+            let found = memchr::memmem::find(&left.bytes, &right.bytes).is_some();
+            (found || left.is_whole()).then_some(found)
+        }
+    }
+}
+
+fn apply(function: Function, number: Number) -> Number {
+    let single = number.kind == Kind::F32;
+    let (x, y) = (number.single_float(), number.float());
+    let result = |narrow: fn(f32) -> f32, wide: fn(f64) -> f64| {
+        if single {
+            Number::single(narrow(x))
+        } else {
+            Number::double(wide(y))
+        }
+    };
+    match function {
+        Function::Sqrt => result(f32::sqrt, f64::sqrt),
+        Function::Floor => result(f32::floor, f64::floor),
+        Function::Ceil => result(f32::ceil, f64::ceil),
+        Function::Round => result(f32::round, f64::round),
+        Function::Trunc => result(f32::trunc, f64::trunc),
+        Function::Signum => result(f32::signum, f64::signum),
+        Function::IsNan => Number::boolean(y.is_nan()),
+        Function::IsFinite => Number::boolean(y.is_finite()),
+        Function::IsInfinite => Number::boolean(y.is_infinite()),
+    }
+}
+
+fn why_missing(why: Why, address: u64) -> String {
+    match why {
+        Why::NotCaptured => "<not captured>".into(),
+        Why::OptimizedOut => "<optimized out>".into(),
+        Why::Unreadable if is_pseudo(address) => "<unreadable>".into(),
+        Why::Unreadable => format!("<unreadable {address:#x}>"),
+    }
+}
+
+/// A moment, given in nanoseconds since 1970, as RFC 3339 writes it, to the microsecond.
+fn time(nanoseconds: u128) -> String {
+    let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = date(u64::try_from(days).unwrap_or(0));
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60,
+        rest / 1000
+    )
+}
+
+/// The date of a day, counted from 1970: in years that begin with March, the leap day is the last one.
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        assert_eq!(time(0), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(time(951_782_400_000_000_000), "2000-02-29T00:00:00.000000Z");
+        assert_eq!(
+            time(1_767_225_599_123_456_789),
+            "2025-12-31T23:59:59.123456Z"
+        );
+        assert_eq!(
+            time(4_107_542_400_000_000_000),
+            "2100-03-01T00:00:00.000000Z"
+        );
+    }
+
+    fn text(bytes: &str, length: u64) -> Text {
+        Text {
+            bytes: bytes.into(),
+            length,
+        }
+    }
+
+    #[test]
+    fn what_was_cut_is_not_compared_beyond_the_cut() {
+        let order = Comparison::Order;
+        let (cut, all) = (text("abc", 5), text("abcde", 5));
+        assert_eq!(compared(order(Binary::Eq), &cut, &all), None);
+        assert_eq!(
+            compared(order(Binary::Eq), &cut, &text("abc", 3)),
+            Some(false)
+        );
+        assert_eq!(
+            compared(order(Binary::Ne), &cut, &text("abx", 5)),
+            Some(true)
+        );
+        assert_eq!(compared(order(Binary::Lt), &cut, &text("b", 1)), Some(true));
+        assert_eq!(compared(order(Binary::Gt), &cut, &text("abc", 3)), None);
+        assert_eq!(
+            compared(Comparison::StartsWith, &cut, &text("ab", 2)),
+            Some(true)
+        );
+        assert_eq!(
+            compared(Comparison::StartsWith, &cut, &text("abcd", 4)),
+            None
+        );
+        assert_eq!(
+            compared(Comparison::StartsWith, &cut, &text("b", 1)),
+            Some(false)
+        );
+        assert_eq!(compared(Comparison::EndsWith, &cut, &text("c", 1)), None);
+        assert_eq!(
+            compared(Comparison::Contains, &cut, &text("bc", 2)),
+            Some(true)
+        );
+        assert_eq!(compared(Comparison::Contains, &cut, &text("cd", 2)), None);
+        assert_eq!(
+            compared(Comparison::Contains, &all, &text("cd", 2)),
+            Some(true)
+        );
+        assert_eq!(
+            compared(Comparison::Contains, &all, &text("ce", 2)),
+            Some(false)
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! Computations on numbers of Rust's types. Part of the interpreter: allocates nothing, panics never.
+
+use super::{Machine, Run, Then};
+use crate::capture::number::{Fault, Kind, Number, binary, cast, unary};
+use crate::capture::program::{Calc, NUMBERS, Part, Slot};
+use crate::capture::record::Code;
+
+/// The numbers of a computation.
+struct Numbers {
+    numbers: [Number; NUMBERS],
+    depth: usize,
+}
+
+impl Numbers {
+    fn push(&mut self, number: Number) -> Option<()> {
+        *self.numbers.get_mut(self.depth)? = number;
+        self.depth += 1;
+        Some(())
+    }
+
+    fn pop(&mut self) -> Option<Number> {
+        self.depth = self.depth.checked_sub(1)?;
+        self.numbers.get(self.depth).copied()
+    }
+}
+
+impl<M: Machine> Run<'_, M> {
+    /// Computes a number. A result of more than 64 bits, of which there is none in a program that was compiled, loses
+    /// its upper half.
+    pub(super) fn calculate(&mut self, to: Slot, steps: Part) -> Then {
+        let steps = self.program.steps(steps);
+        if !self.spend(u32::try_from(steps.len()).unwrap_or(u32::MAX)) {
+            return Then::Cut;
+        }
+        let mut numbers = Numbers {
+            numbers: [Number::new(Kind::Bool, 0); NUMBERS],
+            depth: 0,
+        };
+        for step in steps {
+            let result = match *step {
+                Calc::Slot(slot, kind) => match self.slot(slot) {
+                    Some(bits) => Ok(Number::new(kind, u128::from(bits))),
+                    None => return self.require(slot),
+                },
+                Calc::Wide(low, high, kind) => match (self.slot(low), self.slot(high)) {
+                    (Some(low), Some(high)) => {
+                        let bits = u128::from(high).wrapping_shl(64) | u128::from(low);
+                        Ok(Number::new(kind, bits))
+                    }
+                    (None, _) => return self.require(low),
+                    (_, None) => return self.require(high),
+                },
+                Calc::Constant(number) => Ok(number),
+                Calc::Unary(op, mode) => match numbers.pop() {
+                    Some(value) => unary(op, mode, value),
+                    None => Err(Fault::Type),
+                },
+                Calc::Binary(op, mode) => match (numbers.pop(), numbers.pop()) {
+                    (Some(right), Some(left)) => binary(op, mode, left, right),
+                    _ => Err(Fault::Type),
+                },
+                Calc::Cast(kind) => match numbers.pop() {
+                    Some(value) => cast(value, kind),
+                    None => Err(Fault::Type),
+                },
+            };
+            let pushed = match result {
+                Ok(number) => numbers.push(number),
+                Err(fault) => return self.faulted(fault),
+            };
+            if pushed.is_none() {
+                return self.faulted(Fault::Type);
+            }
+        }
+        let result = numbers.pop().map(|number| number.bits() as u64);
+        self.put(to, result);
+        Then::Next
+    }
+
+    fn faulted(&mut self, fault: Fault) -> Then {
+        let code = match fault {
+            Fault::Overflow => Code::Overflow,
+            Fault::DivisionByZero => Code::DivisionByZero,
+            Fault::Type => Code::Incomputable,
+        };
+        self.writer.set(self.expression, code, 0, 0);
+        Then::Over
+    }
+}

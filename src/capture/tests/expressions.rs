@@ -1,0 +1,603 @@
+//! Expressions over values in memory and registers: shown, and as conditions.
+
+use super::world::{STACK, World, pieces, words};
+use crate::symbols::place::{Missing, Register, Source};
+use crate::symbols::types::{TypeKind, TypeRef};
+
+/// Variables of many types.
+fn world() -> World {
+    let mut world = World::new();
+    let number = |world: &mut World, name: &str, ty: &str, value: i128| {
+        let found = world.types.base(ty);
+        let size = world.types.get(found).size as usize;
+        world.variable(name, found, &value.to_le_bytes()[..size]);
+    };
+    for (name, ty, value) in [
+        ("small", "u8", 250),
+        ("i", "i32", -7),
+        ("n", "u32", 41),
+        ("at", "usize", 1),
+        ("wide", "i128", i128::MIN + 1),
+        ("zero", "u64", 0),
+        ("yes", "bool", 1),
+        ("letter", "char", 'x' as i128),
+    ] {
+        number(&mut world, name, ty, value);
+    }
+    let float = world.types.base("f64");
+    world.variable("f", float, &2.75f64.to_le_bytes());
+    let negative = world.types.base("f32");
+    world.variable("g", negative, &(-0.5f32).to_le_bytes());
+    let nan = world.types.base("f64");
+    world.variable("nan", nan, &f64::NAN.to_le_bytes());
+
+    let text = world.types.text();
+    let bytes = world.fat("päron".as_bytes(), 6);
+    world.variable("s", text, &bytes);
+    let string = world.types.string();
+    let bytes = world.vector(b"BTC-USD", 7);
+    world.variable("symbol", string, &bytes);
+
+    let element = world.types.base("u16");
+    let vector = world.types.vec(element);
+    let bytes = world.vector(&[3, 0, 1, 0, 2, 0, 9, 0], 4);
+    world.variable("v", vector, &bytes);
+    world.variable("empty", vector, &words(&[0, 8, 0]));
+    let array = world.types.array(element, 3);
+    world.variable("array", array, &[7, 0, 8, 0, 9, 0]);
+
+    let option = option(&mut world, element);
+    world.variable("some", option, &[1, 0, 5, 0]);
+    world.variable("none", option, &[0, 0, 5, 0]);
+    let boxed = world.types.boxed(element);
+    let niche = world.types.niche_option(boxed);
+    let target = world.heap(&[77, 0]);
+    world.variable("niche", niche, &words(&[target]));
+    let result = result(&mut world);
+    world.variable("ok", result, &[0, 0, 0, 0, 9, 0, 0, 0]);
+    world.variable("err", result, &[1, 0, 0, 0, 255, 255, 255, 255]);
+
+    let side = world.types.add(
+        "orders::Side",
+        1,
+        TypeKind::Enumeration {
+            signed: false,
+            enumerators: vec![("Buy".into(), 0), ("Sell".into(), 5)],
+        },
+    );
+    world.variable("side", side, &[5]);
+    world.variable("other", side, &[0]);
+    let word = world.types.base("u32");
+    let shape = world.types.base("u8");
+    let event = world.types.enumeration(
+        "orders::Event",
+        8,
+        Some((0, shape)),
+        &[
+            ("Idle", &[(0, 0)], &[]),
+            ("Move", &[(1, 1)], &[("x", 4, word), ("y", 2, element)]),
+            ("Pair", &[(2, 2)], &[("__0", 2, element), ("__1", 4, word)]),
+        ],
+    );
+    world.variable("event", event, &[1, 0, 6, 0, 8, 0, 0, 0]);
+    world.variable("idle", event, &[0; 8]);
+    let order = world
+        .types
+        .structure("Order", 32, &[("id", 24, word), ("name", 0, string)]);
+    let bytes = [world.vector(b"first", 5), vec![12, 0, 0, 0, 0, 0, 0, 0]].concat();
+    world.variable("order", order, &bytes);
+    let reference = world.types.reference(order);
+    let at = STACK + 0x1000 * (world.scope.variables.len() as u64 - 1);
+    world.variable("r", reference, &words(&[at]));
+    let orders = world.types.vec(order);
+    let bytes = world.vector(&bytes, 1);
+    world.variable("orders", orders, &bytes);
+    world.located(
+        "gone",
+        word,
+        pieces(vec![(0, 4, Source::Missing(Missing::OptimizedOut))]),
+    );
+    world.located(
+        "register",
+        word,
+        pieces(vec![(
+            0,
+            4,
+            Source::Register {
+                register: Register::General(3),
+                skip: 0,
+            },
+        )]),
+    );
+    world.memory.set(Register::General(3), 1000);
+    world
+}
+
+fn option(world: &mut World, payload: TypeRef) -> TypeRef {
+    let tag = world.types.base("u16");
+    world.types.enumeration(
+        "core::option::Option<u16>",
+        4,
+        Some((0, tag)),
+        &[
+            ("None", &[(0, 0)], &[]),
+            ("Some", &[(1, 1)], &[("__0", 2, payload)]),
+        ],
+    )
+}
+
+fn result(world: &mut World) -> TypeRef {
+    let tag = world.types.base("u32");
+    let good = world.types.base("u32");
+    let bad = world.types.base("i32");
+    world.types.enumeration(
+        "core::result::Result<u32, i32>",
+        8,
+        Some((0, tag)),
+        &[
+            ("Ok", &[(0, 0)], &[("__0", 4, good)]),
+            ("Err", &[(1, 1)], &[("__0", 4, bad)]),
+        ],
+    )
+}
+
+fn all(expected: &[(&str, &str)]) {
+    let mut world = world();
+    for (expression, text) in expected {
+        assert_eq!(
+            world.show(&format!("{{{expression}}}")),
+            *text,
+            "{expression}"
+        );
+    }
+}
+
+#[test]
+fn arithmetic_is_rusts() {
+    all(&[
+        ("n + 1", "42"),
+        ("1 + n * 2 - 3", "80"),
+        ("(1 + n) * 2", "84"),
+        ("n / 2 % 7", "6"),
+        ("i / 2", "-3"),
+        ("i % 2", "-1"),
+        ("-i", "7"),
+        ("!n", "4294967254"),
+        ("!yes", "false"),
+        ("n & 0xf | 64 ^ 1", "73"),
+        ("n << 4 >> 2", "164"),
+        ("i >> 1", "-4"),
+        ("small + 5", "255"),
+        ("small + 6", "<arithmetic overflow>"),
+        ("zero - 1", "<arithmetic overflow>"),
+        ("n / zero as u32", "<division by zero>"),
+        ("n % 0", "<division by zero>"),
+        ("-wide", &i128::MAX.to_string()),
+        ("wide - 2", "<arithmetic overflow>"),
+        ("f * 2.0", "5.5"),
+        ("f % 1.0", "0.75"),
+        ("f / 0.0", "inf"),
+        ("g - 1.0", "-1.5"),
+        ("register + 1", "1001"),
+        ("1 + 2", "3"),
+        ("u8::MAX", "255"),
+        ("i64::MIN", "-9223372036854775808"),
+        ("order.id + r.id", "24"),
+        ("orders[0].id * 2", "24"),
+        ("small as i8", "-6"),
+        ("i as u8", "249"),
+        ("i as u64", "18446744073709551609"),
+        ("f as u8", "2"),
+        ("nan as i32", "0"),
+        ("300.7 as u8", "255"),
+        ("letter as u32", "120"),
+        ("65u8 as char", "'A'"),
+        ("yes as u8", "1"),
+        ("side as i32", "5"),
+    ]);
+}
+
+#[test]
+fn comparison_and_logic() {
+    all(&[
+        ("n == 41", "true"),
+        ("n != 41", "false"),
+        ("i < 0", "true"),
+        ("f >= 2.75", "true"),
+        ("nan == nan", "false"),
+        ("letter == 'x'", "true"),
+        ("yes && n > 50", "false"),
+        ("yes || n / 0 == 1", "true"),
+        ("!yes && n / 0 == 1", "false"),
+        ("yes && n / 0 == 1", "<division by zero>"),
+        ("s == \"päron\"", "true"),
+        ("symbol == \"BTC\"", "false"),
+        ("symbol < \"BTD\"", "true"),
+        ("symbol != s", "true"),
+        ("side == Side::Sell", "true"),
+        ("side == other", "false"),
+        ("orders::Side::Buy == side", "false"),
+        ("some == Some(5)", "true"),
+        ("some == None", "false"),
+        ("none == None", "true"),
+        ("event == Event::Idle", "false"),
+        ("ok == Ok(9)", "true"),
+        ("niche == Some(77)", "true"),
+        ("yes == true", "true"),
+        ("Foo { a: n, b: 2 }.a == 41", "true"),
+    ]);
+}
+
+#[test]
+fn patterns() {
+    all(&[
+        ("matches!(some, Some(_))", "true"),
+        ("matches!(some, Some(1..=4))", "false"),
+        ("matches!(some, Some(1 | 5))", "true"),
+        ("matches!(none, None)", "true"),
+        ("matches!(n, 1..=9 | 41)", "true"),
+        ("matches!(i, ..0)", "true"),
+        ("matches!(event, Event::Move { x: 8, .. })", "true"),
+        ("matches!(event, Event::Move { x: 8, y: 7 })", "false"),
+        ("matches!(event, Event::Pair(..))", "false"),
+        ("matches!(event, Event::Move { .. } if n > 40)", "true"),
+        ("matches!(side, Side::Buy | Side::Sell)", "true"),
+        ("matches!(err, Err(-1))", "true"),
+        ("matches!(symbol, \"BTC-USD\")", "true"),
+        ("matches!(letter, 'a'..='z')", "true"),
+        ("matches!(v.first(), Some(3))", "true"),
+        ("matches!(small.checked_add(9), None)", "true"),
+        ("matches!(order, Order { id: 12, .. })", "true"),
+    ]);
+}
+
+#[test]
+fn methods_are_reads() {
+    all(&[
+        ("v.len()", "4"),
+        ("v.is_empty()", "false"),
+        ("empty.is_empty()", "true"),
+        ("v.capacity()", "4"),
+        ("array.len()", "3"),
+        ("s.len()", "6"),
+        ("symbol.len() * 2", "14"),
+        ("s.is_empty()", "false"),
+        ("v.first()", "Some(3)"),
+        ("v.last()", "Some(9)"),
+        ("empty.first()", "None"),
+        ("empty.last()", "None"),
+        ("v.get(2)", "Some(2)"),
+        ("v.get(at)", "Some(1)"),
+        ("v.get(4)", "None"),
+        ("v.get(4).unwrap()", "<index 4 out of bounds, len 4>"),
+        ("v.get(9).unwrap_or(8)", "8"),
+        ("v.first().unwrap() + 1", "4"),
+        ("v.first().is_some()", "true"),
+        ("orders.first().unwrap().name", "\"first\""),
+        ("orders.first().unwrap().name.len()", "5"),
+        ("array.get(1)", "Some(8)"),
+        ("array.get(7).is_none()", "true"),
+        ("array.last().unwrap()", "9"),
+        ("some.is_some()", "true"),
+        ("none.is_none()", "true"),
+        ("some.unwrap()", "5"),
+        ("none.unwrap()", "<unwrap of None>"),
+        ("none.expect(\"x\")", "<unwrap of None>"),
+        ("none.unwrap_or(9)", "9"),
+        ("some.unwrap_or(9) + 1", "6"),
+        ("niche.unwrap()", "77"),
+        ("niche.as_ref().unwrap() + 1", "78"),
+        ("**niche.as_ref().unwrap() + 1", "78"),
+        ("*v.first().unwrap() + 1", "4"),
+        ("ok.is_ok()", "true"),
+        ("err.is_err()", "true"),
+        ("err.unwrap()", "<unwrap of Err(..)>"),
+        ("err.unwrap_err()", "-1"),
+        ("ok.unwrap_err()", "<unwrap_err of Ok(..)>"),
+        ("ok.ok()", "Some(9)"),
+        ("ok.err()", "None"),
+        ("n.clone()", "41"),
+        ("symbol.as_str()", "\"BTC-USD\""),
+        ("symbol.clone().len()", "7"),
+        ("symbol.to_string()", "\"BTC-USD\""),
+        ("n.to_string()", "\"41\""),
+        ("i.abs()", "7"),
+        ("n.min(7)", "7"),
+        ("n.max(77)", "77"),
+        ("n.pow(2)", "1681"),
+        ("small.pow(2)", "<arithmetic overflow>"),
+        ("f.sqrt()", &format!("{:?}", 2.75f64.sqrt())),
+        ("f.floor()", "2.0"),
+        ("f.ceil()", "3.0"),
+        ("f.round()", "3.0"),
+        ("g.abs()", "0.5"),
+        ("nan.is_nan()", "true"),
+        ("small.checked_add(1)", "Some(251)"),
+        ("small.checked_add(9)", "None"),
+        ("small.checked_add(9).is_none()", "true"),
+        ("small.wrapping_add(9)", "3"),
+        ("small.saturating_add(9)", "255"),
+        ("zero.wrapping_sub(1)", "18446744073709551615"),
+        ("symbol.starts_with(\"BTC\")", "true"),
+        ("symbol.starts_with('B')", "true"),
+        ("symbol.ends_with(\"EUR\")", "false"),
+        ("symbol.contains(\"-U\")", "true"),
+        ("v.iter().sum()", "15"),
+        ("v.iter().product()", "54"),
+        ("v.iter().count()", "4"),
+        ("v.iter().min()", "Some(1)"),
+        ("v.iter().max().unwrap()", "9"),
+        ("empty.iter().max()", "None"),
+        ("v.contains(&2)", "true"),
+        ("v.contains(&4)", "false"),
+        ("array.iter().sum()", "24"),
+        ("v[1..3]", "[1, 2]"),
+        ("v[1..]", "[1, 2, 9]"),
+        ("v[..=1]", "[3, 1]"),
+        ("v[..]", "[3, 1, 2, 9]"),
+        ("v[at..v.len() - 1]", "[1, 2]"),
+        ("v[2..9]", "<index 9 out of bounds, len 4>"),
+        ("v[1..3].iter().sum()", "3"),
+        ("array[1..]", "[8, 9]"),
+        ("v[at + 1]", "2"),
+        ("v[v.len() - 1]", "9"),
+        ("v[n as usize]", "<index 41 out of bounds, len 4>"),
+        ("v[i]", "<index -7 out of bounds, len 4>"),
+        ("v[empty.len() - 1]", "<arithmetic overflow>"),
+        (
+            "format!(\"{}-{:?}/{n:>4}\", symbol, s)",
+            "\"BTC-USD-\\\"päron\\\"/  41\"",
+        ),
+        ("$thread", "77"),
+        ("$time", "2001-09-09T01:46:40.000000Z"),
+    ]);
+}
+
+#[test]
+fn formats() {
+    all(&[
+        ("n:x", "29"),
+        ("n:#x", "0x29"),
+        ("n:#010b", "0b00101001"),
+        ("i:x", "fffffff9"),
+        ("f:.1", "2.8"),
+        ("f:e", "2.75e0"),
+        ("n:>5", "   41"),
+        ("symbol:>9", "  BTC-USD"),
+        ("symbol:?", "\"BTC-USD\""),
+        ("s:.2", "pä"),
+        ("v:[2]", "[3, 1, .. 2 more]"),
+        ("v:#?", "[\n    3,\n    1,\n    2,\n    9,\n]"),
+        ("some:>9", "  Some(5)"),
+        ("n + 1:x", "2a"),
+        ("order.id:x", "c"),
+        ("yes:>5", " true"),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_is_told() {
+    let mut world = world();
+    for (expression, error) in [
+        (
+            "nn + 1",
+            "no variable `nn` is visible here; did you mean `n`",
+        ),
+        (
+            "n + zero",
+            "`u32 + u64`: both sides must have one type; cast one with `as`",
+        ),
+        (
+            "n + 1.0",
+            "`u32 + f64`: both sides must have one type; cast one with `as`",
+        ),
+        ("n == \"x\"", "`==` of `String` is not possible here"),
+        ("small + 256", "`256` does not fit `u8`"),
+        ("zero == -1", "`-1` does not fit `u64`"),
+        ("order + 1", "`+` of `Order` is not possible here"),
+        ("-n", "`-` of `u32` is not possible here"),
+        ("yes + yes", "`+` of `bool` is not possible here"),
+        ("order as u8", "`Order` cannot be cast to `u8`"),
+        ("n as bool", "`u32` cannot be cast to `bool`"),
+        (
+            "n && yes",
+            "a condition has to be `bool`, and this is `u32`",
+        ),
+        ("order.total()", "no method `total` can be read of `Order`"),
+        (
+            "v.push(1)",
+            "no method `push` can be read of `alloc::vec::Vec<u16",
+        ),
+        (
+            "frobnicate(n)",
+            "the function call `frobnicate(..)` is not supported",
+        ),
+        ("side == Side::Hold", "no variant `Hold` in `orders::Side`"),
+        ("side == Kind::Buy", "`orders::Side == Kind::Buy`"),
+        (
+            "matches!(event, Event::Mov { .. })",
+            "no variant `Mov` in `orders::Event`; did you mean `Move`?",
+        ),
+        ("n:q", "the format `q` is not possible"),
+        (
+            "order:x",
+            "the format `x` is not possible: `Order` has none such",
+        ),
+        (
+            "n:.3",
+            "the format `.3` is not possible: `u32` has none such",
+        ),
+        (
+            "format!(\"{}\", order)",
+            "`{}` of `Order` is not supported: its `Display` is code of the program",
+        ),
+        (
+            "v[f]",
+            "`f64` is not an integer of at most 64 bits, so it cannot be an index",
+        ),
+        ("array[3]", "index 3 is out of bounds"),
+        ("STATIC::X", "the path `STATIC::X` is not supported"),
+        (
+            "matches!(some, Some(1, 2))",
+            "the pattern for `core::option::Option<u16>` takes 1, not 2",
+        ),
+    ] {
+        let shown = world.show(&format!("{{{expression}}}"));
+        assert!(
+            shown.starts_with(&format!("<error: {error}")),
+            "{expression}: {shown}"
+        );
+    }
+}
+
+#[test]
+fn what_is_gone_is_said_to_be() {
+    all(&[
+        ("gone + 1", "<optimized out>"),
+        ("yes || gone > 1", "true"),
+        ("!yes || gone > 1", "<optimized out>"),
+        ("order.id + gone", "<optimized out>"),
+    ]);
+    let compiled = world().compile("{n + 1} {n + gone}");
+    let unavailable: Vec<usize> = compiled.unavailable().map(|(index, _)| index).collect();
+    assert_eq!(unavailable, [1]);
+}
+
+/// Each expression that is a `bool` decides at the hit what it shows afterwards.
+#[test]
+fn conditions_decide_as_they_are_shown() {
+    let mut world = world();
+    for condition in [
+        "n == 41",
+        "n + 1 > 42",
+        "i < 0 && f > 2.5",
+        "i > 0 || symbol == \"BTC-USD\"",
+        "i > 0 && n / 0 == 1",
+        "yes || n / 0 == 1",
+        "wide < -5",
+        "wide == 4",
+        "-wide > 0",
+        "s == \"päron\"",
+        "s == \"päro\"",
+        "symbol != s",
+        "symbol == s",
+        "symbol < \"BTD\"",
+        "symbol < \"BTC\"",
+        "symbol.starts_with(\"BTC\")",
+        "symbol.ends_with(\"USD\")",
+        "symbol.ends_with(\"EUR\")",
+        "symbol.contains(\"-U\")",
+        "symbol.contains(\"-E\")",
+        "symbol.contains(\"\")",
+        "s.is_empty()",
+        "side == Side::Sell",
+        "side == other",
+        "some == Some(5)",
+        "some == Some(4)",
+        "none == None",
+        "none.is_some() && none.unwrap() > 1",
+        "none.unwrap_or(7) == 7",
+        "some.unwrap_or(7) == 7",
+        "matches!(event, Event::Move { x: 8, .. })",
+        "matches!(event, Event::Pair(..))",
+        "matches!(niche, Some(1..=80))",
+        "v.len() > 3",
+        "v.first() == Some(3)",
+        "v.get(9).is_some()",
+        "v.get(at).unwrap_or(0) == 1",
+        "v[at] + v[at + 1] == 3",
+        "empty.last().is_none()",
+        "orders[0].name == \"first\"",
+        "orders[0].id as f64 * 1.5 > 17.0",
+        "r.id == order.id",
+        "register == 1000",
+        "f as u8 == 2",
+        "!(n >= 41) == !yes",
+        "niche.unwrap() == 77",
+        "letter >= 'a' && letter <= 'z'",
+        "small.wrapping_add(9) == 3",
+        "$thread == 77",
+        "symbol.len() == 7",
+    ] {
+        let shown = world.show(&format!("{{{condition}}}"));
+        let decided = world.decide(condition);
+        assert_eq!(decided.map(|it| it.to_string()), Ok(shown), "{condition}");
+    }
+}
+
+#[test]
+fn a_condition_that_cannot_be_decided_says_why() {
+    let mut world = world();
+    for (condition, why) in [
+        ("n / 0 == 1", "<division by zero>"),
+        ("small + 9 == 1", "<arithmetic overflow>"),
+        ("none.unwrap() == 1", "<unwrap of None>"),
+        ("v[7] == 1", "<index 7 out of bounds, len 4>"),
+    ] {
+        assert_eq!(
+            world.decide(condition),
+            Err(format!(
+                "detrix: the condition `{condition}` could not be decided: {why}"
+            ))
+        );
+    }
+    for (condition, why) in [
+        (
+            "gone == 1",
+            "the condition `gone == 1` cannot be decided: what it needs is optimized out",
+        ),
+        ("n", "a condition has to be `bool`, and this is `u32`"),
+        (
+            "f.sqrt() > 1.0",
+            "a function of floats in a condition or an index is not supported",
+        ),
+        (
+            "v.iter().sum() == 4",
+            "adding up or searching elements in a condition or an index is not supported",
+        ),
+        ("nn == 1", "no variable `nn` is visible here"),
+        ("$hits > 3", "`$hits` in a condition is not supported"),
+        ("n ==", "`n ==` is not a Rust expression"),
+    ] {
+        let error = world.decide(condition).unwrap_err();
+        assert!(error.starts_with(why), "{condition}: {error}");
+    }
+}
+
+/// What is done with an expression recurses as deep as it is.
+#[test]
+fn deep_expressions_fit_a_thread_of_two_megabytes() {
+    let deep = [
+        ("n+", "n", ""),
+        ("n as u8 as ", "u8", ""),
+        ("!", "yes", ""),
+        ("-", "i", ""),
+        ("(", "n", ")"),
+        ("yes&&", "yes", ""),
+        ("yes||", "yes", ""),
+        ("format!(\"{}\",", "n", ")"),
+        ("matches!(", "n", ",_)"),
+        ("v[", "1", " as usize]"),
+        ("v[v[", "1", "]as usize]as usize"),
+        ("", "n", ".clone()"),
+        ("", "n", ".min(1)"),
+    ];
+    let compile = move || {
+        let mut world = world();
+        for (open, middle, close) in deep {
+            for count in 1..48 {
+                let expression = format!("{}{middle}{}", open.repeat(count), close.repeat(count));
+                if expression.len() < crate::capture::template::MAX_EXPRESSION {
+                    world.show(&format!("{{{expression}}}"));
+                    let _ = world.decide(&expression);
+                }
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .stack_size(2 << 20)
+        .spawn(compile)
+        .unwrap()
+        .join()
+        .unwrap();
+}

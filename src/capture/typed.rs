@@ -1,0 +1,381 @@
+//! Expressions with types: what is read of the program, and what is computed from it.
+//!
+//! An expression is a [`Node`] over *operands*. Each operand is a [`Path`] from a variable to something in memory or
+//! registers, which one part of the capture program reads. What is computed from it is computed later, when the record
+//! is shown; in conditions and indices, which decide what is read, at the hit.
+
+use super::expr::Special;
+use super::number::{Binary, Kind, Mode, Number, Unary};
+use crate::symbols::types::TypeRef;
+
+/// An expression that makes sense in a scope.
+#[derive(Clone, Debug)]
+pub struct Typed {
+    /// What is computed.
+    pub node: Node,
+    /// What it is computed from.
+    pub operands: Vec<Operand>,
+    /// Each is true where the value may be changing at that moment: a lock on the way is held.
+    pub held: Vec<Node>,
+}
+
+impl Typed {
+    /// An expression without the operands that nothing uses.
+    pub fn new(mut node: Node, operands: Vec<Operand>, mut held: Vec<Node>) -> Self {
+        let mut used = vec![false; operands.len()];
+        for node in held.iter().chain([&node]) {
+            node.walk(&mut |node| {
+                if let Some(used) = node.operand().and_then(|operand| used.get_mut(operand)) {
+                    *used = true;
+                }
+            });
+        }
+        let mut kept = 0;
+        let places: Vec<usize> = used
+            .iter()
+            .map(|used| {
+                kept += usize::from(*used);
+                kept.saturating_sub(1)
+            })
+            .collect();
+        for node in held.iter_mut().chain([&mut node]) {
+            node.renumber(&places);
+        }
+        let operands = operands.into_iter().zip(used);
+        Self {
+            node,
+            operands: operands
+                .filter_map(|(operand, used)| used.then_some(operand))
+                .collect(),
+            held,
+        }
+    }
+}
+
+/// A computation. Numbers name operands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Node {
+    /// An operand as it is.
+    Value(usize),
+    /// An operand that is a number.
+    Load(usize, Kind),
+    /// An operand that is text.
+    Text(usize),
+    /// A constant.
+    Number(Number),
+    /// A constant text.
+    Words(String),
+    /// What belongs to the hit.
+    Special(Special),
+    /// Of a number.
+    Unary(Unary, Mode, Box<Node>),
+    /// Of two numbers.
+    Binary(Binary, Mode, Box<Node>, Box<Node>),
+    /// The remainder of two floats.
+    Remainder(Box<Node>, Box<Node>),
+    /// `as`.
+    Cast(Box<Node>, Kind),
+    /// The right side counts only where the left one is true.
+    And(Box<Node>, Box<Node>),
+    /// The right side counts only where the left one is false.
+    Or(Box<Node>, Box<Node>),
+    /// Whether a number's bits are in one of the ranges, both ends included; `true` turns it round.
+    Within(Box<Node>, Vec<(u128, u128)>, bool),
+    /// A comparison of two texts.
+    Compare(Comparison, Box<Node>, Box<Node>),
+    /// Whether an operand that may be nothing is something.
+    Present(usize),
+    /// `Some` of the node where the operand is something, else `None`.
+    Optional(usize, Box<Node>),
+    /// The first node where the operand is something, else the second.
+    Either(usize, Box<Node>, Box<Node>),
+    /// `Some` of a number, or `None` where it does not fit.
+    Checked(Box<Node>),
+    /// Whether a number fits.
+    Fits(Box<Node>),
+    /// A function of a float.
+    Function(Function, Box<Node>),
+    /// All elements of an operand that is a run of them, brought down to one number.
+    Fold(Fold, usize, Kind),
+    /// Text put together.
+    Format(Vec<Part>),
+}
+
+impl Node {
+    /// Calls `visit` with this node and all within it.
+    pub fn walk(&self, visit: &mut dyn FnMut(&Self)) {
+        visit(self);
+        match self {
+            Self::Value(_)
+            | Self::Load(..)
+            | Self::Text(_)
+            | Self::Number(_)
+            | Self::Words(_)
+            | Self::Special(_)
+            | Self::Present(_)
+            | Self::Fold(..) => {}
+            Self::Unary(_, _, inner)
+            | Self::Cast(inner, _)
+            | Self::Within(inner, ..)
+            | Self::Optional(_, inner)
+            | Self::Checked(inner)
+            | Self::Fits(inner)
+            | Self::Function(_, inner) => inner.walk(visit),
+            Self::Binary(_, _, left, right)
+            | Self::Remainder(left, right)
+            | Self::And(left, right)
+            | Self::Or(left, right)
+            | Self::Compare(_, left, right)
+            | Self::Either(_, left, right) => {
+                left.walk(visit);
+                right.walk(visit);
+            }
+            Self::Format(parts) => {
+                for part in parts {
+                    if let Part::Value(node, _) = part {
+                        node.walk(visit);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The operand that this node itself names.
+    fn operand(&self) -> Option<usize> {
+        match self {
+            Self::Value(operand)
+            | Self::Load(operand, _)
+            | Self::Text(operand)
+            | Self::Present(operand)
+            | Self::Optional(operand, _)
+            | Self::Either(operand, ..)
+            | Self::Fold(_, operand, _) => Some(*operand),
+            _ => None,
+        }
+    }
+
+    /// Gives each operand the number that `places` has for it.
+    fn renumber(&mut self, places: &[usize]) {
+        match self {
+            Self::Value(operand)
+            | Self::Load(operand, _)
+            | Self::Text(operand)
+            | Self::Present(operand)
+            | Self::Optional(operand, _)
+            | Self::Either(operand, ..)
+            | Self::Fold(_, operand, _) => {
+                *operand = places.get(*operand).copied().unwrap_or(*operand);
+            }
+            _ => {}
+        }
+        match self {
+            Self::Unary(_, _, inner)
+            | Self::Cast(inner, _)
+            | Self::Within(inner, ..)
+            | Self::Optional(_, inner)
+            | Self::Checked(inner)
+            | Self::Fits(inner)
+            | Self::Function(_, inner) => inner.renumber(places),
+            Self::Binary(_, _, left, right)
+            | Self::Remainder(left, right)
+            | Self::And(left, right)
+            | Self::Or(left, right)
+            | Self::Compare(_, left, right)
+            | Self::Either(_, left, right) => {
+                left.renumber(places);
+                right.renumber(places);
+            }
+            Self::Format(parts) => {
+                for part in parts {
+                    if let Part::Value(node, _) = part {
+                        node.renumber(places);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A comparison of texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// By an operator that compares.
+    Order(Binary),
+    /// Whether the left one starts with the right one.
+    StartsWith,
+    /// Whether it ends with it.
+    EndsWith,
+    /// Whether it has it within.
+    Contains,
+}
+
+/// A function of a float.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Function {
+    Sqrt,
+    Floor,
+    Ceil,
+    Round,
+    Trunc,
+    IsNan,
+    IsFinite,
+    IsInfinite,
+    Signum,
+}
+
+/// What becomes of many numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fold {
+    /// Their sum.
+    Sum,
+    /// Their product.
+    Product,
+    /// `Some` of the least, `None` of none.
+    Min,
+    /// `Some` of the greatest, `None` of none.
+    Max,
+    /// Whether a number is among them.
+    Contains(Number),
+}
+
+/// A part of a text.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    /// As it is.
+    Words(String),
+    /// A value in a format.
+    Value(Node, super::format::Format),
+}
+
+/// What is read of the program.
+#[derive(Clone, Debug)]
+pub struct Operand {
+    /// Where it is.
+    pub path: Path,
+    /// What of it.
+    pub want: Want,
+}
+
+/// What is read at the end of a path.
+#[derive(Clone, Debug)]
+pub enum Want {
+    /// A value of the path's type, with what it leads to.
+    Value,
+    /// A number.
+    Number(Kind),
+    /// Elements.
+    Run(Run),
+}
+
+/// Elements in a row.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Where the path's end has them.
+    pub layout: Layout,
+    /// Their type.
+    pub element: TypeRef,
+    /// Bytes from one to the next.
+    pub stride: u64,
+    /// Index of the first one.
+    pub start: Option<Box<Typed>>,
+    /// Index of the one after the last one.
+    pub end: Option<Box<Typed>>,
+    /// Whether numbers are all that is wanted, and all of them.
+    pub numbers: bool,
+}
+
+/// How a sequence holds its elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Behind a pointer, with a number of them; both are offsets.
+    Pointed {
+        /// Of the pointer.
+        data: u64,
+        /// Of the number.
+        length: u64,
+    },
+    /// Within, so many.
+    Array(u64),
+}
+
+/// A way through the program's memory.
+#[derive(Clone, Debug)]
+pub struct Path {
+    /// Index of the variable in its scope.
+    pub variable: usize,
+    /// From there on.
+    pub steps: Vec<Step>,
+    /// The type of what is at its end.
+    pub ty: TypeRef,
+}
+
+/// A step of a [`Path`].
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// So many bytes further.
+    At(u64),
+    /// Where the pointer there points to.
+    Follow,
+    /// An element.
+    Element {
+        /// How the sequence holds it.
+        layout: Layout,
+        /// Bytes from one to the next.
+        stride: u64,
+        /// Which one.
+        index: Box<Typed>,
+        /// Whether there may be none.
+        optional: bool,
+    },
+    /// The data of a variant.
+    Variant {
+        /// Offset and bytes of the discriminant.
+        discriminant: (u64, u8),
+        /// Its values that choose the variant, both ends included.
+        ranges: Vec<(u64, u64)>,
+        /// Whether it is those that do not.
+        negated: bool,
+        /// What is said where it is another variant.
+        refusal: Refusal,
+        /// Whether it may be another variant.
+        optional: bool,
+    },
+}
+
+/// What was unwrapped although it is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Refusal {
+    None,
+    Err,
+    Ok,
+}
+
+impl Path {
+    /// The path that goes on by `step`.
+    #[must_use]
+    pub fn then(mut self, step: Step, ty: TypeRef) -> Self {
+        // Two distances are one.
+        match (self.steps.last_mut(), &step) {
+            (Some(Step::At(before)), Step::At(more)) => *before = before.wrapping_add(*more),
+            _ => self.steps.push(step),
+        }
+        self.ty = ty;
+        self
+    }
+
+    /// The path whose last step may lead to nothing, or must not.
+    #[must_use]
+    pub fn optional(mut self, whether: bool) -> Self {
+        let last = self.steps.iter_mut().rev().find_map(|step| match step {
+            Step::Element { optional, .. } | Step::Variant { optional, .. } => Some(optional),
+            _ => None,
+        });
+        if let Some(optional) = last {
+            *optional = whether;
+        }
+        self
+    }
+}

@@ -1,0 +1,672 @@
+//! Methods, as reads: each is what it would return, found without running it.
+
+use super::layouts;
+use super::operators::no_operator;
+use super::patterns::not;
+use super::{CHECKED, Item, Typing};
+use crate::capture::error::CompileError;
+use crate::capture::expr::Expr;
+use crate::capture::format::Format;
+use crate::capture::number::{Binary, Kind, Mode, Number, Unary};
+use crate::capture::typed::{Comparison, Fold, Function, Node, Part, Path, Refusal, Step, Want};
+use crate::capture::views::View;
+
+impl Typing<'_, '_> {
+    pub(super) fn method(
+        &mut self,
+        receiver: &Expr,
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Item, CompileError> {
+        let item = self.item(receiver)?;
+        if let Some(found) = self.same(&item, name, arguments)? {
+            return Ok(found);
+        }
+        let found = match &item {
+            Item::Place(path) | Item::Guarded(path) => {
+                self.of_place(path.clone(), name, arguments)?
+            }
+            Item::Optional(path) => self.of_optional(path.clone(), name, arguments)?,
+            Item::Checked(node, kind) => self.of_checked(node.clone(), *kind, name, arguments)?,
+            Item::Run(path, run) => match (name, arguments) {
+                ("len" | "count", []) if run.start.is_none() && run.end.is_none() => {
+                    Some(Item::Number(self.length(path, run.layout), Kind::USIZE))
+                }
+                _ => self.of_run(&item, name, arguments)?,
+            },
+            _ => None,
+        };
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        if let Some(text) = self.text(&item)?
+            && let Some(found) = self.of_text(text, name, arguments)?
+        {
+            return Ok(found);
+        }
+        let is_number = match &item {
+            Item::Number(..) | Item::Integer(_) | Item::Float(_) => true,
+            Item::Place(path) | Item::Guarded(path) => {
+                let path = self.auto_deref(path.clone())?;
+                self.kind_at(&path)?.is_some()
+            }
+            _ => false,
+        };
+        if is_number && let Some(found) = self.of_number(item.clone(), name, arguments)? {
+            return Ok(found);
+        }
+        Err(CompileError::NoMethod {
+            method: name.into(),
+            ty: self.name_of(&item),
+        })
+    }
+
+    /// Methods that give what they are called on, or look at it in another way.
+    fn same(
+        &mut self,
+        item: &Item,
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Option<Item>, CompileError> {
+        if !arguments.is_empty() && name != "expect" {
+            return Ok(None);
+        }
+        let known = match name {
+            "as_ref" | "as_mut" | "as_deref" | "as_deref_mut" | "as_str" | "as_slice"
+            | "as_mut_slice" | "as_path" | "as_os_str" | "clone" | "cloned" | "copied"
+            | "to_owned" | "to_vec" | "into" | "iter" | "by_ref" | "deref" => true,
+            // What is guarded is reached without the guard.
+            "unwrap" | "expect" => matches!(item, Item::Guarded(_)),
+            _ => false,
+        };
+        if known {
+            return Ok(Some(match item {
+                Item::Guarded(path) if matches!(name, "unwrap" | "expect") => {
+                    Item::Place(path.clone())
+                }
+                other => other.clone(),
+            }));
+        }
+        if name == "to_string" {
+            if let Some(text) = self.text(item)? {
+                return Ok(Some(Item::Text(text)));
+            }
+            if let Ok((node, _)) = self.number(item.clone()) {
+                let part = Part::Value(node, Format::display());
+                return Ok(Some(Item::Text(Node::Format(vec![part]))));
+            }
+        }
+        Ok(None)
+    }
+
+    fn of_place(
+        &mut self,
+        path: Path,
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Option<Item>, CompileError> {
+        // A method of the outermost type that has it, as Rust looks for it.
+        let mut path = path;
+        loop {
+            let found = self.load(path.ty)?;
+            if let Some(item) = self.of_value(&path, name, arguments)? {
+                return Ok(Some(item));
+            }
+            match self.followed(&path, &found)? {
+                Some(target) if path.steps.len() < crate::capture::compile::MAX_HOPS => {
+                    path = target;
+                }
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    fn of_value(
+        &mut self,
+        path: &Path,
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Option<Item>, CompileError> {
+        let found = self.load(path.ty)?;
+        match (name, arguments) {
+            (
+                "lock" | "read" | "write" | "borrow" | "borrow_mut" | "get" | "load" | "into_inner"
+                | "get_mut",
+                _,
+            ) => {
+                if let Some(item) = self.guarded(path, name, arguments)? {
+                    return Ok(Some(item));
+                }
+            }
+            (
+                "is_some" | "is_none" | "is_ok" | "is_err" | "unwrap" | "expect" | "unwrap_err"
+                | "expect_err" | "ok" | "err" | "unwrap_or",
+                _,
+            ) => {
+                if let Some(item) = self.of_sum(path, name, arguments)? {
+                    return Ok(Some(item));
+                }
+            }
+            ("capacity", []) => {
+                if let Some(found) = self.way(path, &found, layouts::CAPACITIES) {
+                    return self
+                        .number(Item::Place(found))
+                        .map(|(node, kind)| Some(Item::Number(node, kind)));
+                }
+            }
+            (
+                "as_secs" | "subsec_nanos" | "as_millis" | "as_micros" | "as_nanos" | "as_secs_f64"
+                | "as_secs_f32" | "subsec_millis" | "subsec_micros" | "is_zero",
+                [],
+            ) => {
+                if let Some(item) = self.duration(path, name)? {
+                    return Ok(Some(item));
+                }
+            }
+            _ => {}
+        }
+        self.of_sequence(path, name, arguments)
+    }
+
+    /// What a lock, a cell or an atomic holds, read without taking it.
+    fn guarded(
+        &mut self,
+        path: &Path,
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Option<Item>, CompileError> {
+        let found = self.load(path.ty)?;
+        let number = match (name, arguments.len()) {
+            // The ordering says nothing about a value that is read at a stop.
+            ("load", 1) | ("get" | "into_inner", 0) => self.way(path, &found, layouts::NUMBERS),
+            _ => None,
+        };
+        if let Some(number) = number {
+            let (node, kind) = self.number(Item::Place(number))?;
+            let node = if found.name.ends_with("AtomicBool") || found.name.ends_with("Atomic<bool>")
+            {
+                let zero = Node::Number(Number::new(kind, 0));
+                let (node, zero) = (Box::new(node), Box::new(zero));
+                return Ok(Some(Item::Number(
+                    Node::Binary(Binary::Ne, CHECKED, node, zero),
+                    Kind::Bool,
+                )));
+            } else {
+                node
+            };
+            return Ok(Some(Item::Number(node, kind)));
+        }
+        if !arguments.is_empty() {
+            return Ok(None);
+        }
+        let cell = self.way(path, &found, layouts::CELLS).map(Item::Place);
+        let item = match cell {
+            Some(cell) => Some(cell),
+            None => self.way(path, &found, layouts::GUARDED).map(Item::Guarded),
+        };
+        if item.is_some() {
+            self.note_held(path)?;
+        }
+        Ok(item)
+    }
+
+    /// Has what is shown say whether the lock was held.
+    fn note_held(&mut self, path: &Path) -> Result<(), CompileError> {
+        let found = self.load(path.ty)?;
+        let fitting = layouts::HELD
+            .iter()
+            .filter(|held| held.way.fits(&found.name));
+        for held in fitting {
+            let Some(state) = self.way(path, &found, std::slice::from_ref(&held.way)) else {
+                continue;
+            };
+            let (node, kind) = self.number(Item::Place(state))?;
+            let constant = |bits: u64| Box::new(Node::Number(Number::new(kind, u128::from(bits))));
+            let masked = Node::Binary(Binary::And, CHECKED, Box::new(node), constant(held.mask));
+            let op = if held.negated { Binary::Ne } else { Binary::Eq };
+            self.held.push(Node::Binary(
+                op,
+                CHECKED,
+                Box::new(masked),
+                constant(held.bits),
+            ));
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    /// `Option` and `Result`.
+    fn of_sum(
+        &mut self,
+        path: &Path,
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Option<Item>, CompileError> {
+        let found = self.load(path.ty)?;
+        let (good, refusal) = if found.name.starts_with("core::option::Option<") {
+            ("Some", Refusal::None)
+        } else if found.name.starts_with("core::result::Result<") {
+            ("Ok", Refusal::Err)
+        } else {
+            return Ok(None);
+        };
+        let is_result = good == "Ok";
+        let (variant, refusal) = match name {
+            "err" | "unwrap_err" | "expect_err" | "is_err" => ("Err", Refusal::Ok),
+            _ => (good, refusal),
+        };
+        let belongs = match name {
+            "is_some" | "is_none" => !is_result,
+            "is_ok" | "is_err" | "ok" | "err" | "unwrap_err" | "expect_err" => is_result,
+            _ => true,
+        };
+        if !belongs {
+            return Ok(None);
+        }
+        let Some((test, payload)) = self.payload(path, variant, refusal)? else {
+            return Ok(None);
+        };
+        Ok(match (name, arguments) {
+            ("is_some" | "is_ok" | "is_err", []) => Some(Item::Number(test, Kind::Bool)),
+            ("is_none", []) => Some(Item::Number(not(test), Kind::Bool)),
+            ("unwrap" | "unwrap_err", []) | ("expect" | "expect_err", [_]) => {
+                Some(Item::Place(payload))
+            }
+            ("ok" | "err", []) => Some(Item::Optional(payload.optional(true))),
+            ("unwrap_or", [default]) => Some(self.either(payload.optional(true), default)?),
+            _ => None,
+        })
+    }
+
+    fn of_optional(
+        &mut self,
+        path: Path,
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Option<Item>, CompileError> {
+        let present = |typing: &mut Self, path| Node::Present(typing.operand(path, Want::Value));
+        Ok(match (name, arguments) {
+            ("is_some", []) => Some(Item::Number(present(self, path), Kind::Bool)),
+            ("is_none", []) => Some(Item::Number(not(present(self, path)), Kind::Bool)),
+            ("unwrap", []) | ("expect", [_]) => Some(Item::Place(path.optional(false))),
+            ("unwrap_or", [default]) => Some(self.either(path, default)?),
+            _ => None,
+        })
+    }
+
+    /// What there is, or else a default of the same type.
+    fn either(&mut self, path: Path, default: &Expr) -> Result<Item, CompileError> {
+        let default = self.item(default)?;
+        let inner = self.auto_deref(path.clone())?;
+        let operand_is_number = self.kind_at(&inner)?;
+        if let Some(kind) = operand_is_number {
+            let operand = self.operand(inner, Want::Number(kind));
+            let (default, other) = self.settled(default, kind)?;
+            if other != kind {
+                return Err(CompileError::Mismatched {
+                    operator: "unwrap_or".into(),
+                    left: kind.name().into(),
+                    right: other.name().into(),
+                });
+            }
+            let load = Box::new(Node::Load(operand, kind));
+            return Ok(Item::Number(
+                Node::Either(operand, load, Box::new(default)),
+                kind,
+            ));
+        }
+        let inner_item = Item::Place(path.clone());
+        if let (Some(text), Some(default)) = (self.text(&inner_item)?, self.text(&default)?)
+            && let Node::Text(operand) = text
+        {
+            let text = Box::new(Node::Text(operand));
+            return Ok(Item::Text(Node::Either(operand, text, Box::new(default))));
+        }
+        Err(CompileError::Unsupported {
+            what: format!("`unwrap_or` of `{}`", self.type_name(path.ty)),
+            why: "only a number or text can stand in for what is not there",
+        })
+    }
+
+    fn of_checked(
+        &mut self,
+        node: Node,
+        kind: Kind,
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Option<Item>, CompileError> {
+        Ok(match (name, arguments) {
+            ("is_some", []) => Some(Item::Number(Node::Fits(Box::new(node)), Kind::Bool)),
+            ("is_none", []) => Some(Item::Number(not(Node::Fits(Box::new(node))), Kind::Bool)),
+            ("unwrap", []) | ("expect", [_]) => Some(Item::Number(node, kind)),
+            _ => None,
+        })
+    }
+
+    fn of_sequence(
+        &mut self,
+        path: &Path,
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Option<Item>, CompileError> {
+        let found = self.load(path.ty)?;
+        let Some((layout, element, _)) = self.sequence(path)? else {
+            return Ok(match (name, arguments) {
+                ("len" | "count", []) => self
+                    .way(path, &found, layouts::LENGTHS)
+                    .map(|length| self.number(Item::Place(length)))
+                    .transpose()?
+                    .map(|(node, kind)| Item::Number(node, kind)),
+                ("is_empty", []) => match self.way(path, &found, layouts::LENGTHS) {
+                    Some(length) => {
+                        let (node, kind) = self.number(Item::Place(length))?;
+                        Some(is_zero(node, kind))
+                    }
+                    None => None,
+                },
+                _ => None,
+            });
+        };
+        let item = match (name, arguments) {
+            ("len" | "count", []) => Item::Number(self.length(path, layout), Kind::USIZE),
+            ("is_empty", []) => is_zero(self.length(path, layout), Kind::USIZE),
+            ("first" | "last" | "next", []) => match self.end(path.clone(), name == "last")? {
+                Some(end) => Item::Optional(end),
+                None => return Ok(None),
+            },
+            ("get" | "nth", [index]) => Item::Optional(self.element(path.clone(), index, true)?),
+            ("sum" | "product" | "min" | "max", []) => {
+                let _ = element;
+                let fold = match name {
+                    "sum" => Fold::Sum,
+                    "product" => Fold::Product,
+                    "min" => Fold::Min,
+                    _ => Fold::Max,
+                };
+                match self.all(path.clone())? {
+                    Some((path, run)) => self.fold(fold, path, run)?,
+                    None => return Ok(None),
+                }
+            }
+            ("contains", [wanted]) => return self.contains(path, wanted).map(Some),
+            _ => return Ok(None),
+        };
+        Ok(Some(item))
+    }
+
+    fn contains(&mut self, path: &Path, wanted: &Expr) -> Result<Item, CompileError> {
+        let refused = || CompileError::Unsupported {
+            what: "this `contains`".into(),
+            why: "a sequence of numbers can be searched for a literal",
+        };
+        let Some((path, run)) = self.all(path.clone())? else {
+            return Err(refused());
+        };
+        let element = self.load(run.element)?;
+        let kind = super::kind_of(&element).ok_or_else(refused)?;
+        let wanted = self.item(wanted)?;
+        match self.settled(wanted, kind)? {
+            (Node::Number(number), found) if found == kind => {
+                self.fold(Fold::Contains(number), path, run)
+            }
+            _ => Err(refused()),
+        }
+    }
+
+    /// A part of a sequence: what can be added up.
+    fn of_run(
+        &mut self,
+        item: &Item,
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Option<Item>, CompileError> {
+        let (Item::Run(path, run), []) = (item, arguments) else {
+            return Ok(None);
+        };
+        let fold = match name {
+            "sum" => Fold::Sum,
+            "product" => Fold::Product,
+            "min" => Fold::Min,
+            "max" => Fold::Max,
+            _ => return Ok(None),
+        };
+        self.fold(fold, path.clone(), run.clone()).map(Some)
+    }
+
+    fn of_text(
+        &mut self,
+        text: Node,
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Option<Item>, CompileError> {
+        let comparison = match (name, arguments) {
+            ("len", []) | ("is_empty", []) => {
+                // The number of bytes is the text's own, however much of it is shown.
+                let Node::Text(operand) = text else {
+                    return Ok(None);
+                };
+                let Some(length) = self.text_length(operand)? else {
+                    return Ok(None);
+                };
+                return Ok(Some(match name {
+                    "len" => Item::Number(length, Kind::USIZE),
+                    _ => is_zero(length, Kind::USIZE),
+                }));
+            }
+            ("starts_with", [_]) => Comparison::StartsWith,
+            ("ends_with", [_]) => Comparison::EndsWith,
+            ("contains", [_]) => Comparison::Contains,
+            _ => return Ok(None),
+        };
+        let [argument] = arguments else {
+            return Ok(None);
+        };
+        let other = self.item(argument)?;
+        let other = match (&other, self.text(&other)?) {
+            (_, Some(other)) => other,
+            (Item::Number(Node::Number(number), Kind::Char), _) => {
+                let c = u32::try_from(number.bits()).ok().and_then(char::from_u32);
+                Node::Words(c.map(String::from).unwrap_or_default())
+            }
+            _ => {
+                let ty = self.name_of(&other);
+                return Err(no_operator(name, &ty));
+            }
+        };
+        let node = Node::Compare(comparison, Box::new(text), Box::new(other));
+        Ok(Some(Item::Number(node, Kind::Bool)))
+    }
+
+    fn text_length(&mut self, operand: usize) -> Result<Option<Node>, CompileError> {
+        let Some(path) = self
+            .operands
+            .get(operand)
+            .map(|operand| operand.path.clone())
+        else {
+            return Ok(None);
+        };
+        let found = self.load(path.ty)?;
+        let View::Text { length, .. } = self.view(&found) else {
+            return Ok(None);
+        };
+        let ty = path.ty;
+        let length = path.then(Step::At(length), ty);
+        let operand = self.operand(length, Want::Number(Kind::USIZE));
+        Ok(Some(Node::Load(operand, Kind::USIZE)))
+    }
+
+    fn of_number(
+        &mut self,
+        item: Item,
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Option<Item>, CompileError> {
+        if let Some(function) = function(name)
+            && arguments.is_empty()
+        {
+            let (node, kind) = self.number(item)?;
+            if !kind.is_float() {
+                return match (function, kind) {
+                    (Function::Signum, Kind::Integer { .. }) => Ok(None),
+                    _ => Err(no_operator(name, kind.name())),
+                };
+            }
+            let result = match function {
+                Function::IsNan | Function::IsFinite | Function::IsInfinite => Kind::Bool,
+                _ => kind,
+            };
+            return Ok(Some(Item::Number(
+                Node::Function(function, Box::new(node)),
+                result,
+            )));
+        }
+        if let (
+            "abs" | "wrapping_abs" | "wrapping_neg" | "checked_neg" | "checked_abs"
+            | "unsigned_abs",
+            [],
+        ) = (name, arguments)
+        {
+            return self.absolute(item, name);
+        }
+        let (mode, rest) = match name.split_once('_') {
+            Some(("checked", rest)) => (Some(Mode::Checked), rest),
+            Some(("wrapping", rest)) => (Some(Mode::Wrapping), rest),
+            Some(("saturating", rest)) => (Some(Mode::Saturating), rest),
+            _ => (None, name),
+        };
+        let op = match rest {
+            "add" => Binary::Add,
+            "sub" => Binary::Sub,
+            "mul" => Binary::Mul,
+            "div" => Binary::Div,
+            "rem" => Binary::Rem,
+            "shl" => Binary::Shl,
+            "shr" => Binary::Shr,
+            "pow" => Binary::Pow,
+            "min" if mode.is_none() => Binary::Min,
+            "max" if mode.is_none() => Binary::Max,
+            _ => return Ok(None),
+        };
+        let [argument] = arguments else {
+            return Err(CompileError::Arguments {
+                what: format!("`{name}`"),
+                wanted: 1,
+                found: arguments.len(),
+            });
+        };
+        if mode.is_none() && !matches!(op, Binary::Pow | Binary::Min | Binary::Max) {
+            return Ok(None);
+        }
+        let argument = self.item(argument)?;
+        let (x, y, kind) = self.alike(op, item, argument)?;
+        if mode.is_some() && !kind.is_integer() {
+            return Err(no_operator(name, kind.name()));
+        }
+        let found = self.combined(op, mode.unwrap_or(CHECKED), x, y, kind)?;
+        Ok(Some(match (mode, found) {
+            (Some(Mode::Checked), Item::Number(node, kind)) => Item::Checked(node, kind),
+            (_, found) => found,
+        }))
+    }
+
+    fn absolute(&mut self, item: Item, name: &str) -> Result<Option<Item>, CompileError> {
+        let (node, kind) = self.number(item)?;
+        let node = Box::new(node);
+        let signed = matches!(kind, Kind::Integer { signed: true, .. });
+        if !(signed || (kind.is_float() && name == "abs")) {
+            return Err(no_operator(name, kind.name()));
+        }
+        Ok(Some(match name {
+            "abs" => Item::Number(Node::Unary(Unary::Abs, CHECKED, node), kind),
+            "wrapping_abs" => Item::Number(Node::Unary(Unary::Abs, Mode::Wrapping, node), kind),
+            "wrapping_neg" => Item::Number(Node::Unary(Unary::Neg, Mode::Wrapping, node), kind),
+            "checked_abs" => Item::Checked(Node::Unary(Unary::Abs, CHECKED, node), kind),
+            "checked_neg" => Item::Checked(Node::Unary(Unary::Neg, CHECKED, node), kind),
+            _ => {
+                let absolute = Node::Unary(Unary::Abs, Mode::Wrapping, node);
+                let unsigned = Kind::unsigned(kind.size().saturating_mul(8));
+                Item::Number(Node::Cast(Box::new(absolute), unsigned), unsigned)
+            }
+        }))
+    }
+
+    /// What `Duration` gives, computed as it does.
+    fn duration(&mut self, path: &Path, name: &str) -> Result<Option<Item>, CompileError> {
+        let found = self.load(path.ty)?;
+        let ways = (
+            self.way(path, &found, layouts::SECONDS),
+            self.way(path, &found, layouts::NANOSECONDS),
+        );
+        let (Some(seconds), Some(nanoseconds)) = ways else {
+            return Ok(None);
+        };
+        let (seconds, u64_kind) = self.number(Item::Place(seconds))?;
+        let (nanoseconds, u32_kind) = self.number(Item::Place(nanoseconds))?;
+        let operation = |op, x, y| Node::Binary(op, CHECKED, Box::new(x), Box::new(y));
+        let constant = |kind, value: u128| Node::Number(Number::new(kind, value));
+        let whole = |per_second: u128| {
+            let wide = Kind::unsigned(128);
+            let seconds = Node::Cast(Box::new(seconds.clone()), wide);
+            let rest = operation(
+                Binary::Div,
+                nanoseconds.clone(),
+                constant(u32_kind, 1_000_000_000 / per_second),
+            );
+            let scaled = operation(Binary::Mul, seconds, constant(wide, per_second));
+            Item::Number(
+                operation(Binary::Add, scaled, Node::Cast(Box::new(rest), wide)),
+                wide,
+            )
+        };
+        let part = |unit: u128| {
+            let node = operation(Binary::Div, nanoseconds.clone(), constant(u32_kind, unit));
+            Item::Number(node, u32_kind)
+        };
+        let fraction = |kind: Kind, billion: Number| {
+            let float = |node: &Node| Node::Cast(Box::new(node.clone()), kind);
+            let rest = operation(Binary::Div, float(&nanoseconds), Node::Number(billion));
+            Item::Number(operation(Binary::Add, float(&seconds), rest), kind)
+        };
+        Ok(Some(match name {
+            "as_secs" => Item::Number(seconds.clone(), u64_kind),
+            "as_millis" => whole(1_000),
+            "as_micros" => whole(1_000_000),
+            "as_nanos" => whole(1_000_000_000),
+            "subsec_nanos" => part(1),
+            "subsec_micros" => part(1_000),
+            "subsec_millis" => part(1_000_000),
+            "as_secs_f64" => fraction(Kind::F64, Number::double(1e9)),
+            "as_secs_f32" => fraction(Kind::F32, Number::single(1e9)),
+            _ => {
+                let zero = |node: &Node, kind| {
+                    Box::new(operation(Binary::Eq, node.clone(), constant(kind, 0)))
+                };
+                let node = Node::And(zero(&seconds, u64_kind), zero(&nanoseconds, u32_kind));
+                Item::Number(node, Kind::Bool)
+            }
+        }))
+    }
+}
+
+fn is_zero(node: Node, kind: Kind) -> Item {
+    let zero = Box::new(Node::Number(Number::new(kind, 0)));
+    Item::Number(
+        Node::Binary(Binary::Eq, CHECKED, Box::new(node), zero),
+        Kind::Bool,
+    )
+}
+
+fn function(name: &str) -> Option<Function> {
+    Some(match name {
+        "sqrt" => Function::Sqrt,
+        "floor" => Function::Floor,
+        "ceil" => Function::Ceil,
+        "round" => Function::Round,
+        "trunc" => Function::Trunc,
+        "is_nan" => Function::IsNan,
+        "is_finite" => Function::IsFinite,
+        "is_infinite" => Function::IsInfinite,
+        "signum" => Function::Signum,
+        _ => return None,
+    })
+}

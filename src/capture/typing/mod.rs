@@ -1,0 +1,451 @@
+//! Gives expressions types: which names, fields and methods there are, and what each operator means.
+//!
+//! Nothing is read here, and no operation of a capture program is made. What makes no sense is told with what would.
+
+mod layouts;
+mod methods;
+mod operators;
+mod patterns;
+mod places;
+
+use super::error::CompileError;
+use super::expr::{Expr, FormatPart, Literal, Special};
+use super::format::Format;
+use super::number::{Kind, Mode, Number};
+use super::typed::{Fold, Node, Operand, Part, Path, Run, Typed, Want};
+use super::types::Loader;
+use super::views::{self, View};
+use crate::symbols::scope::Scope;
+use crate::symbols::types::{Type, TypeKind, TypeRef};
+use std::sync::Arc;
+
+/// Types an expression whose value is shown in `format`.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn shown(
+    expr: &Expr,
+    format: &Format,
+    scope: &Scope,
+    loader: &mut Loader<'_>,
+) -> Result<Typed, CompileError> {
+    let mut typing = Typing::new(scope, loader);
+    let item = typing.item(expr)?;
+    let node = typing.formatted(item, format)?;
+    Ok(typing.finish(node))
+}
+
+/// Types an expression that decides something.
+///
+/// # Errors
+///
+/// What is wrong with it; also where it is no `bool`.
+pub fn condition(
+    expr: &Expr,
+    scope: &Scope,
+    loader: &mut Loader<'_>,
+) -> Result<Typed, CompileError> {
+    let mut typing = Typing::new(scope, loader);
+    let item = typing.item(expr)?;
+    let node = typing.boolean(item)?;
+    Ok(typing.finish(node))
+}
+
+/// See the module's documentation.
+struct Typing<'a, 's> {
+    scope: &'a Scope,
+    loader: &'a mut Loader<'s>,
+    operands: Vec<Operand>,
+    held: Vec<Node>,
+}
+
+/// What an expression is.
+#[derive(Clone, Debug)]
+enum Item {
+    /// Something in the program.
+    Place(Path),
+    /// What a lock or a cell guards, of which `unwrap` gives just that.
+    Guarded(Path),
+    /// An `Option` of something in the program, which is there or not.
+    Optional(Path),
+    /// A number of a type.
+    Number(Node, Kind),
+    /// An integer literal, whose type is what it is used with.
+    Integer(i128),
+    /// A float literal, whose type is what it is used with.
+    Float(String),
+    /// Text that is put together or written down.
+    Text(Node),
+    /// `Some` of a number, or `None`.
+    Checked(Node, Kind),
+    /// Elements.
+    Run(Path, Run),
+    /// When the hit was.
+    Time,
+}
+
+impl<'a, 's> Typing<'a, 's> {
+    fn new(scope: &'a Scope, loader: &'a mut Loader<'s>) -> Self {
+        Self {
+            scope,
+            loader,
+            operands: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    fn finish(self, node: Node) -> Typed {
+        Typed::new(node, self.operands, self.held)
+    }
+
+    fn item(&mut self, expr: &Expr) -> Result<Item, CompileError> {
+        match expr {
+            Expr::Literal(literal) => literal_item(literal),
+            Expr::Reference(inner) => self.item(inner),
+            Expr::Name(name) => self.variable(name).map(Item::Place),
+            Expr::Path(segments) => self.path(segments),
+            Expr::Special(Special::Time) => Ok(Item::Time),
+            Expr::Special(special) => Ok(Item::Number(Node::Special(*special), Kind::unsigned(64))),
+            Expr::Deref(inner) => match (&**inner, self.item(inner)?) {
+                // `*&x` is `x`.
+                (Expr::Reference(_), item) => Ok(item),
+                (inner, Item::Place(path)) => match self.deref(path.clone()) {
+                    // What a method refers to is the place itself here, so there may be one `*` too many.
+                    Err(CompileError::NotAPointer { .. }) if is_of_method(inner) => {
+                        Ok(Item::Place(path))
+                    }
+                    target => target.map(Item::Place),
+                },
+                (_, Item::Guarded(path)) => Ok(Item::Place(path)),
+                (_, item @ (Item::Number(..) | Item::Text(_) | Item::Run(..))) => Ok(item),
+                (_, Item::Integer(_) | Item::Float(_)) => Err(places::on_a_literal("*")),
+                (_, item) => Err(CompileError::NotAPointer {
+                    ty: self.name_of(&item),
+                }),
+            },
+            Expr::Field(inner, field) => match (&**inner, field) {
+                (Expr::Struct(fields), field) => {
+                    let found = fields.iter().find(|(name, _)| name == field);
+                    let (_, value) = found.ok_or_else(|| CompileError::NoField {
+                        field: field.clone(),
+                        ty: "this struct".into(),
+                        hint: "; it has none of that name here".into(),
+                    })?;
+                    self.item(value)
+                }
+                _ => {
+                    let base = self.place(inner, ".")?;
+                    self.field(base, field).map(Item::Place)
+                }
+            },
+            Expr::Index(inner, index) => {
+                let base = self.place(inner, "[")?;
+                self.element(base, index, false).map(Item::Place)
+            }
+            Expr::Slice(inner, bounds) => {
+                let base = self.place(inner, "[")?;
+                let (path, run) = self.slice(base, bounds)?;
+                Ok(Item::Run(path, run))
+            }
+            Expr::Unary(op, inner) => {
+                let item = self.item(inner)?;
+                self.unary(*op, item)
+            }
+            Expr::Binary(op, left, right) => self.binary(*op, left, right),
+            Expr::And(left, right) => self.logic(left, right, Node::And),
+            Expr::Or(left, right) => self.logic(left, right, Node::Or),
+            Expr::Cast(inner, kind) => {
+                let item = self.item(inner)?;
+                self.cast(item, *kind)
+            }
+            Expr::Method(receiver, name, arguments) => self.method(receiver, name, arguments),
+            Expr::Matches(value, pattern, guard) => {
+                let item = self.item(value)?;
+                let mut node = self.pattern(&item, pattern)?;
+                if let Some(guard) = guard {
+                    let guard = self.item(guard)?;
+                    node = Node::And(Box::new(node), Box::new(self.boolean(guard)?));
+                }
+                Ok(Item::Number(node, Kind::Bool))
+            }
+            Expr::Format(parts) => self.format(parts).map(Item::Text),
+            Expr::Call(path, _) => Err(CompileError::Unsupported {
+                what: format!("the function call `{}(..)`", path.join("::")),
+                why: "it would run code of the program",
+            }),
+            Expr::Struct(_) => Err(CompileError::Unsupported {
+                what: "building a value".into(),
+                why: "only a field of it can be read, as in `Foo { a: 1 }.a`",
+            }),
+        }
+    }
+
+    /// A path with `::`: an associated constant of a number, or something that is known by its whole name.
+    fn path(&mut self, segments: &[String]) -> Result<Item, CompileError> {
+        if let [ty, constant] = segments
+            && let Some(kind) = Kind::named(ty)
+            && let Some(number) = operators::constant(kind, constant)
+        {
+            return Ok(Item::Number(Node::Number(number), number.kind));
+        }
+        Err(CompileError::Unsupported {
+            what: format!("the path `{}`", segments.join("::")),
+            why: "only variables that are visible at the line, and variants in a comparison or in `matches!`, have a \
+                  value here",
+        })
+    }
+
+    fn format(&mut self, parts: &[FormatPart]) -> Result<Node, CompileError> {
+        let mut typed = Vec::new();
+        for part in parts {
+            typed.push(match part {
+                FormatPart::Text(text) => Part::Words(text.clone()),
+                FormatPart::Value(value, spec) => {
+                    let format = Format::parse_display(spec)?;
+                    let item = self.item(value)?;
+                    let plain = matches!(
+                        item,
+                        Item::Number(..) | Item::Integer(_) | Item::Float(_) | Item::Text(_)
+                    );
+                    if format.is_display() && !plain && !self.is_primitive(&item)? {
+                        return Err(CompileError::Unsupported {
+                            what: format!("`{{}}` of `{}`", self.name_of(&item)),
+                            why: "its `Display` is code of the program; write `{:?}`",
+                        });
+                    }
+                    Part::Value(self.formatted(item, &format)?, format)
+                }
+            });
+        }
+        Ok(Node::Format(typed))
+    }
+
+    /// Whether something is a number or text, which `{}` shows without code of the program.
+    fn is_primitive(&mut self, item: &Item) -> Result<bool, CompileError> {
+        match item {
+            Item::Place(path) | Item::Guarded(path) => {
+                let path = self.auto_deref(path.clone())?;
+                let found = self.load(path.ty)?;
+                Ok(kind_of(&found).is_some() || matches!(self.view(&found), View::Text { .. }))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// What shows an item in a format; numbers as such where the format asks for them.
+    fn formatted(&mut self, item: Item, format: &Format) -> Result<Node, CompileError> {
+        let ty = self.name_of(&item);
+        let misfit = || CompileError::Format {
+            format: format.source().into(),
+            why: format!("`{ty}` has none such"),
+        };
+        if !format.wants_number() && !format.is_bare() {
+            return self.node(item);
+        }
+        if !format.wants_number()
+            && let Some(text) = self.text(&item)?
+        {
+            return Ok(text);
+        }
+        match self.number(item.clone()) {
+            Ok((node, kind)) if format.fits(kind) => Ok(node),
+            Err(CompileError::NotANumber { .. })
+                if !format.wants_number() && !format.has_precision() =>
+            {
+                self.node(item)
+            }
+            Ok(_) | Err(CompileError::NotANumber { .. }) => Err(misfit()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn node(&mut self, item: Item) -> Result<Node, CompileError> {
+        Ok(match item {
+            Item::Place(path) | Item::Guarded(path) => Node::Value(self.operand(path, Want::Value)),
+            Item::Optional(path) => {
+                let operand = self.operand(path, Want::Value);
+                Node::Optional(operand, Box::new(Node::Value(operand)))
+            }
+            Item::Number(node, _) | Item::Text(node) => node,
+            Item::Integer(_) | Item::Float(_) => self.number(item)?.0,
+            Item::Checked(node, _) => Node::Checked(Box::new(node)),
+            Item::Run(path, run) => Node::Value(self.operand(path, Want::Run(run))),
+            Item::Time => Node::Special(Special::Time),
+        })
+    }
+
+    fn operand(&mut self, path: Path, want: Want) -> usize {
+        self.operands.push(Operand { path, want });
+        self.operands.len() - 1
+    }
+
+    /// An item as a number; a literal without a type gets the one that Rust gives it.
+    fn number(&mut self, item: Item) -> Result<(Node, Kind), CompileError> {
+        match item {
+            Item::Number(node, kind) => Ok((node, kind)),
+            Item::Integer(value) => {
+                let number = Number::integer(Kind::I32, value);
+                let wide = || {
+                    Number::integer(
+                        Kind::Integer {
+                            signed: true,
+                            bits: 128,
+                        },
+                        value,
+                    )
+                };
+                let number = number.or_else(wide).ok_or(CompileError::TooComplex)?;
+                Ok((Node::Number(number), number.kind))
+            }
+            Item::Float(digits) => Ok((operators::float(&digits, Kind::F64)?, Kind::F64)),
+            Item::Place(path) | Item::Guarded(path) => {
+                let path = self.auto_deref(path)?;
+                let found = self.load(path.ty)?;
+                match kind_of(&found) {
+                    Some(kind) => Ok((
+                        Node::Load(self.operand(path, Want::Number(kind)), kind),
+                        kind,
+                    )),
+                    None => Err(CompileError::NotANumber {
+                        ty: found.name.to_string(),
+                    }),
+                }
+            }
+            other => Err(CompileError::NotANumber {
+                ty: self.name_of(&other),
+            }),
+        }
+    }
+
+    fn boolean(&mut self, item: Item) -> Result<Node, CompileError> {
+        let ty = self.name_of(&item);
+        match self.number(item) {
+            Ok((node, Kind::Bool)) => Ok(node),
+            Ok((_, kind)) => Err(CompileError::NotABool {
+                ty: kind.name().into(),
+            }),
+            Err(CompileError::NotANumber { .. }) => Err(CompileError::NotABool { ty }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An item as text; `None` where it is none.
+    fn text(&mut self, item: &Item) -> Result<Option<Node>, CompileError> {
+        match item {
+            Item::Text(node) => Ok(Some(node.clone())),
+            Item::Place(path) | Item::Guarded(path) => {
+                let path = self.auto_deref(path.clone())?;
+                let found = self.load(path.ty)?;
+                match self.view(&found) {
+                    View::Text { .. } => Ok(Some(Node::Text(self.operand(path, Want::Value)))),
+                    _ => Ok(None),
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What an item is called in an error.
+    fn name_of(&mut self, item: &Item) -> String {
+        match item {
+            Item::Place(path) | Item::Guarded(path) => self.type_name(path.ty),
+            Item::Optional(path) => format!("Option<{}>", self.type_name(path.ty)),
+            Item::Number(_, kind) => kind.name().into(),
+            Item::Checked(_, kind) => format!("Option<{}>", kind.name()),
+            Item::Integer(_) => "integer".into(),
+            Item::Float(_) => "float".into(),
+            Item::Text(_) => "String".into(),
+            Item::Run(_, run) => format!("[{}]", self.type_name(run.element)),
+            Item::Time => "$time".into(),
+        }
+    }
+
+    fn type_name(&mut self, ty: TypeRef) -> String {
+        self.load(ty).map_or_else(
+            |_| "a type that cannot be read".into(),
+            |found| found.name.to_string(),
+        )
+    }
+
+    fn load(&mut self, ty: TypeRef) -> Result<Arc<Type>, CompileError> {
+        Ok(self.loader.load(ty)?)
+    }
+
+    fn view(&mut self, ty: &Type) -> View {
+        views::view(ty, &mut |ty| self.loader.load(ty).ok())
+    }
+
+    /// A fold over the elements of a sequence of numbers.
+    fn fold(&mut self, fold: Fold, path: Path, run: Run) -> Result<Item, CompileError> {
+        let element = self.load(run.element)?;
+        let kind = kind_of(&element).ok_or_else(|| CompileError::NotANumber {
+            ty: element.name.to_string(),
+        })?;
+        let fits = match fold {
+            Fold::Sum | Fold::Product => kind.is_integer() || kind.is_float(),
+            // As in Rust, where floats have no order of all of them.
+            Fold::Min | Fold::Max => !kind.is_float(),
+            Fold::Contains(_) => true,
+        };
+        if !fits {
+            return Err(operators::no_operator("this method", kind.name()));
+        }
+        let run = Run {
+            numbers: true,
+            ..run
+        };
+        let operand = self.operand(path, Want::Run(run));
+        let node = Node::Fold(fold, operand, kind);
+        Ok(match fold {
+            Fold::Sum | Fold::Product => Item::Number(node, kind),
+            Fold::Min | Fold::Max => Item::Checked(node, kind),
+            Fold::Contains(_) => Item::Number(node, Kind::Bool),
+        })
+    }
+}
+
+/// Whether a method gives this, perhaps behind references.
+fn is_of_method(expr: &Expr) -> bool {
+    match expr {
+        Expr::Method(..) => true,
+        Expr::Deref(inner) => is_of_method(inner),
+        _ => false,
+    }
+}
+
+/// The primitive type that a type is.
+fn kind_of(ty: &Type) -> Option<Kind> {
+    let bits = u8::try_from(ty.size.checked_mul(8)?).ok()?;
+    let kind = match ty.kind {
+        TypeKind::Unsigned => Kind::unsigned(bits),
+        TypeKind::Signed => Kind::Integer { signed: true, bits },
+        TypeKind::Float if bits == 32 => Kind::F32,
+        TypeKind::Float if bits == 64 => Kind::F64,
+        TypeKind::Bool => Kind::Bool,
+        TypeKind::Char => Kind::Char,
+        _ => return None,
+    };
+    (u64::from(kind.size()) == ty.size && (1..=16).contains(&ty.size)).then_some(kind)
+}
+
+fn literal_item(literal: &Literal) -> Result<Item, CompileError> {
+    Ok(match literal {
+        Literal::Integer(value, None) => Item::Integer(*value),
+        Literal::Integer(value, Some(kind)) => {
+            let number = operators::integer(*value, *kind)?;
+            Item::Number(Node::Number(number), *kind)
+        }
+        Literal::Float(digits, None) => Item::Float(digits.clone()),
+        Literal::Float(digits, Some(kind)) => Item::Number(operators::float(digits, *kind)?, *kind),
+        Literal::Bool(value) => Item::Number(Node::Number(Number::boolean(*value)), Kind::Bool),
+        Literal::Char(value) => {
+            let number = Number::new(Kind::Char, u128::from(u32::from(*value)));
+            Item::Number(Node::Number(number), Kind::Char)
+        }
+        Literal::Text(text) => Item::Text(Node::Words(text.clone())),
+    })
+}
+
+/// A computation whose overflow is a fault, as it is in a program with overflow checks.
+const CHECKED: Mode = Mode::Checked;

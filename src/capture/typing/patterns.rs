@@ -1,0 +1,514 @@
+//! Variants: which one a value is, what is in it, and whether it matches a pattern.
+
+use super::operators::{bits, no_operator};
+use super::{CHECKED, Item, Typing, kind_of, literal_item};
+use crate::capture::error::{CompileError, hint};
+use crate::capture::expr::{Expr, Literal, Pattern, TuplePattern};
+use crate::capture::number::{Binary, Kind, Number, Unary};
+use crate::capture::typed::{Node, Path, Refusal, Step, Want};
+use crate::capture::views::short_name;
+use crate::symbols::types::{Member, Type, TypeKind, Variant};
+
+/// A variant of a value.
+pub(super) struct Chosen {
+    /// Whether the value is of this variant.
+    pub(super) test: Node,
+    /// What is in it.
+    pub(super) data: Path,
+    /// Its fields.
+    pub(super) members: Vec<Member>,
+}
+
+impl Typing<'_, '_> {
+    /// The variant of that name of a value that is an enum with data; `None` where the value is something else.
+    ///
+    /// `refusal` is what to say where it is unwrapped and is another variant.
+    pub(super) fn variant(
+        &mut self,
+        path: &Path,
+        name: &str,
+        refusal: Refusal,
+    ) -> Result<Option<Chosen>, CompileError> {
+        let found = self.load(path.ty)?;
+        let TypeKind::Enum {
+            discriminant,
+            variants,
+            ..
+        } = &found.kind
+        else {
+            return Ok(None);
+        };
+        let Some(variant) = variants.iter().find(|variant| *variant.name == *name) else {
+            return Err(no_variant(&found, name));
+        };
+        let members = match &self.load(variant.data.ty)?.kind {
+            TypeKind::Struct { members, .. } => members.clone(),
+            _ => Vec::new(),
+        };
+        let at = Step::At(variant.data.offset);
+        let Some(discriminant) = discriminant.as_ref().filter(|_| variants.len() > 1) else {
+            let yes = Node::Number(Number::boolean(variants.len() == 1));
+            return Ok(Some(Chosen {
+                test: yes,
+                data: path.clone().then(at, variant.data.ty),
+                members,
+            }));
+        };
+        let size = self.load(discriminant.ty)?.size;
+        let too_wide = || CompileError::Unsupported {
+            what: format!("asking for a variant of `{}`", found.name),
+            why: "its discriminant has more than 64 bits",
+        };
+        let bits = bits(size).filter(|bits| *bits <= 64).ok_or_else(too_wide)?;
+        let negated = variant.values.is_empty();
+        let ranges = |variant: &Variant| {
+            let values = variant.values.iter();
+            values
+                .map(|range| (range.first, range.last))
+                .collect::<Vec<_>>()
+        };
+        let ranges: Vec<(u128, u128)> = if negated {
+            variants.iter().flat_map(ranges).collect()
+        } else {
+            ranges(variant)
+        };
+        let kind = Kind::unsigned(bits);
+        let number = path
+            .clone()
+            .then(Step::At(discriminant.offset), discriminant.ty);
+        let number = Node::Load(self.operand(number, Want::Number(kind)), kind);
+        let narrow = |(first, last): &(u128, u128)| {
+            let first = u64::try_from(*first).ok()?;
+            Some((first, u64::try_from(*last).unwrap_or(u64::MAX)))
+        };
+        let step = Step::Variant {
+            discriminant: (discriminant.offset, bits / 8),
+            ranges: ranges.iter().filter_map(narrow).collect(),
+            negated,
+            refusal,
+            optional: false,
+        };
+        Ok(Some(Chosen {
+            test: Node::Within(Box::new(number), ranges, negated),
+            data: path.clone().then(step, path.ty).then(at, variant.data.ty),
+            members,
+        }))
+    }
+
+    /// The one value in a variant like `Some`.
+    pub(super) fn payload(
+        &mut self,
+        path: &Path,
+        name: &str,
+        refusal: Refusal,
+    ) -> Result<Option<(Node, Path)>, CompileError> {
+        let Some(chosen) = self.variant(path, name, refusal)? else {
+            return Ok(None);
+        };
+        match chosen.members.as_slice() {
+            [only] => Ok(Some((
+                chosen.test,
+                chosen.data.then(Step::At(only.offset), only.ty),
+            ))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a value is what a pattern describes.
+    pub(super) fn pattern(&mut self, item: &Item, pattern: &Pattern) -> Result<Node, CompileError> {
+        match (pattern, item) {
+            (Pattern::Any, _) => Ok(always()),
+            (Pattern::Or(cases), _) => {
+                let mut cases = cases.iter();
+                let mut node = match cases.next() {
+                    Some(first) => self.pattern(item, first)?,
+                    None => return Ok(always()),
+                };
+                for case in cases {
+                    let next = self.pattern(item, case)?;
+                    node = Node::Or(Box::new(node), Box::new(next));
+                }
+                Ok(node)
+            }
+            (Pattern::Literal(literal), _) => self.is_literal(Binary::Eq, item, literal),
+            (Pattern::Range(first, last, inclusive), _) => {
+                let least = first
+                    .as_ref()
+                    .map(|first| self.is_literal(Binary::Ge, item, first));
+                let op = if *inclusive { Binary::Le } else { Binary::Lt };
+                let most = last.as_ref().map(|last| self.is_literal(op, item, last));
+                Ok(match (least.transpose()?, most.transpose()?) {
+                    (Some(least), Some(most)) => both(least, most),
+                    (Some(one), None) | (None, Some(one)) => one,
+                    (None, None) => always(),
+                })
+            }
+            (_, Item::Optional(path)) => match pattern {
+                Pattern::Path(path_) if is(path_, "None") => {
+                    let operand = self.operand(path.clone(), Want::Value);
+                    Ok(not(Node::Present(operand)))
+                }
+                Pattern::Tuple(name, fields) if is(name, "Some") => {
+                    let operand = self.operand(path.clone(), Want::Value);
+                    let inner = Item::Place(path.clone().optional(false));
+                    let node = self.only_field(&inner, fields)?;
+                    Ok(both(Node::Present(operand), node))
+                }
+                _ => Err(no_option_pattern()),
+            },
+            (_, Item::Checked(node, kind)) => match pattern {
+                Pattern::Path(path) if is(path, "None") => {
+                    Ok(not(Node::Fits(Box::new(node.clone()))))
+                }
+                Pattern::Tuple(name, fields) if is(name, "Some") => {
+                    let inner = Item::Number(node.clone(), *kind);
+                    let inner = self.only_field(&inner, fields)?;
+                    Ok(both(Node::Fits(Box::new(node.clone())), inner))
+                }
+                _ => Err(no_option_pattern()),
+            },
+            (_, Item::Place(path) | Item::Guarded(path)) => {
+                let path = self.auto_deref(path.clone())?;
+                self.place_pattern(path, pattern)
+            }
+            (_, other) => Err(CompileError::Unsupported {
+                what: format!("this pattern for `{}`", self.name_of(other)),
+                why: "write a literal or a range",
+            }),
+        }
+    }
+
+    fn only_field(&mut self, inner: &Item, fields: &TuplePattern) -> Result<Node, CompileError> {
+        match (fields.first.as_slice(), &fields.last) {
+            ([only], None) => self.pattern(inner, only),
+            ([], Some(_)) => Ok(always()),
+            _ => Err(no_option_pattern()),
+        }
+    }
+
+    fn place_pattern(&mut self, path: Path, pattern: &Pattern) -> Result<Node, CompileError> {
+        let found = self.load(path.ty)?;
+        match (&found.kind, pattern) {
+            (TypeKind::Enum { .. }, Pattern::Path(name)) => {
+                let name = self.variant_name(&found, name)?;
+                Ok(match self.variant(&path, &name, Refusal::None)? {
+                    Some(chosen) => chosen.test,
+                    None => always(),
+                })
+            }
+            (TypeKind::Enum { .. }, Pattern::Tuple(name, fields)) => {
+                let name = self.variant_name(&found, name)?;
+                let Some(chosen) = self.variant(&path, &name, Refusal::None)? else {
+                    return Ok(always());
+                };
+                let inner = self.tuple(&chosen.data, &chosen.members, fields, &found)?;
+                Ok(both(chosen.test, inner))
+            }
+            (TypeKind::Enum { .. }, Pattern::Struct(name, fields)) => {
+                let name = self.variant_name(&found, name)?;
+                let Some(chosen) = self.variant(&path, &name, Refusal::None)? else {
+                    return Ok(always());
+                };
+                let inner = self.fields(&chosen.data, fields)?;
+                Ok(both(chosen.test, inner))
+            }
+            (TypeKind::Enumeration { .. }, Pattern::Path(name)) => {
+                let name = self.variant_name(&found, name)?;
+                self.enumerator(&path, &found, &name)
+            }
+            (TypeKind::Struct { members, .. }, Pattern::Tuple(_, fields)) => {
+                self.tuple(&path, members, fields, &found)
+            }
+            (TypeKind::Struct { .. }, Pattern::Struct(_, fields)) => self.fields(&path, fields),
+            // A lone name would bind whatever is there.
+            (_, Pattern::Path(name)) if name.len() == 1 => Ok(always()),
+            _ => Err(CompileError::Unsupported {
+                what: format!("this pattern for `{}`", found.name),
+                why: "a value of this type does not look like that",
+            }),
+        }
+    }
+
+    fn tuple(
+        &mut self,
+        data: &Path,
+        members: &[Member],
+        fields: &TuplePattern,
+        ty: &Type,
+    ) -> Result<Node, CompileError> {
+        let last = fields.last.as_deref().unwrap_or_default();
+        let given = fields.first.len() + last.len();
+        let fits = match fields.last {
+            Some(_) => given <= members.len(),
+            None => given == members.len(),
+        };
+        if !fits {
+            return Err(CompileError::Arguments {
+                what: format!("the pattern for `{}`", ty.name),
+                wanted: members.len(),
+                found: given,
+            });
+        }
+        let front = members.iter().zip(&fields.first);
+        let back = members.iter().skip(members.len() - last.len()).zip(last);
+        let mut node = always();
+        for (member, pattern) in front.chain(back) {
+            let field = Item::Place(data.clone().then(Step::At(member.offset), member.ty));
+            node = both(node, self.pattern(&field, pattern)?);
+        }
+        Ok(node)
+    }
+
+    fn fields(&mut self, data: &Path, fields: &[(String, Pattern)]) -> Result<Node, CompileError> {
+        let mut node = always();
+        for (name, pattern) in fields {
+            let field = Item::Place(self.field(data.clone(), name)?);
+            node = both(node, self.pattern(&field, pattern)?);
+        }
+        Ok(node)
+    }
+
+    fn is_literal(
+        &mut self,
+        op: Binary,
+        item: &Item,
+        literal: &Literal,
+    ) -> Result<Node, CompileError> {
+        let literal = literal_item(literal)?;
+        if let (Some(x), Some(y)) = (self.text(item)?, self.text(&literal)?) {
+            let order = crate::capture::typed::Comparison::Order(op);
+            return Ok(Node::Compare(order, Box::new(x), Box::new(y)));
+        }
+        let (x, y, kind) = self.alike(op, item.clone(), literal)?;
+        match self.combined(op, CHECKED, x, y, kind)? {
+            Item::Number(node, _) => Ok(node),
+            other => Err(no_operator("==", &self.name_of(&other))),
+        }
+    }
+
+    /// Whether two values are equal, where one of them is written as a variant; `None` where none is.
+    pub(super) fn equal(
+        &mut self,
+        left: &Expr,
+        right: &Expr,
+    ) -> Result<Option<Node>, CompileError> {
+        if let Some(node) = self.equals_variant(left, right)? {
+            return Ok(Some(node));
+        }
+        if let Some(node) = self.equals_variant(right, left)? {
+            return Ok(Some(node));
+        }
+        // Two values of an enum without data.
+        let (Some(a), Some(b)) = (self.enumeration(left)?, self.enumeration(right)?) else {
+            return Ok(None);
+        };
+        let ((a, ty, kind), (b, other, _)) = (a, b);
+        if ty.name != other.name {
+            return Err(CompileError::Mismatched {
+                operator: "==".into(),
+                left: ty.name.to_string(),
+                right: other.name.to_string(),
+            });
+        }
+        let load = |typing: &mut Self, path| {
+            Box::new(Node::Load(typing.operand(path, Want::Number(kind)), kind))
+        };
+        let (a, b) = (load(self, a), load(self, b));
+        Ok(Some(Node::Binary(Binary::Eq, CHECKED, a, b)))
+    }
+
+    fn enumeration(
+        &mut self,
+        expr: &Expr,
+    ) -> Result<Option<(Path, std::sync::Arc<Type>, Kind)>, CompileError> {
+        if !matches!(
+            expr,
+            Expr::Name(_) | Expr::Field(..) | Expr::Index(..) | Expr::Deref(_) | Expr::Reference(_)
+        ) {
+            return Ok(None);
+        }
+        let Item::Place(path) = self.item(expr)? else {
+            return Ok(None);
+        };
+        let path = self.auto_deref(path)?;
+        let found = self.load(path.ty)?;
+        Ok(match (&found.kind, bits(found.size)) {
+            (TypeKind::Enumeration { signed, .. }, Some(bits)) => {
+                let signed = *signed;
+                Some((path, found, Kind::Integer { signed, bits }))
+            }
+            _ => None,
+        })
+    }
+
+    /// `value == Variant` or `value == Some(other)`.
+    fn equals_variant(
+        &mut self,
+        value: &Expr,
+        variant: &Expr,
+    ) -> Result<Option<Node>, CompileError> {
+        let (name, arguments) = match variant {
+            Expr::Path(path) => (path.clone(), &[][..]),
+            Expr::Name(name) if name == "None" => (vec![name.clone()], &[][..]),
+            Expr::Call(path, arguments) => (path.clone(), arguments.as_slice()),
+            _ => return Ok(None),
+        };
+        if matches!(value, Expr::Path(_) | Expr::Call(..) | Expr::Literal(_)) {
+            return Ok(None);
+        }
+        let path = match self.item(value)? {
+            Item::Place(path) | Item::Guarded(path) => self.auto_deref(path)?,
+            item @ (Item::Optional(_) | Item::Checked(..)) if arguments.is_empty() => {
+                return self.pattern(&item, &Pattern::Path(name)).map(Some);
+            }
+            Item::Optional(path) => {
+                let operand = self.operand(path.clone(), Want::Value);
+                let [argument] = arguments else {
+                    return Ok(None);
+                };
+                let inner = self.equals(Item::Place(path.optional(false)), argument)?;
+                return Ok(Some(both(Node::Present(operand), inner)));
+            }
+            Item::Checked(node, kind) => {
+                let [argument] = arguments else {
+                    return Ok(None);
+                };
+                let inner = self.equals(Item::Number(node.clone(), kind), argument)?;
+                return Ok(Some(both(Node::Fits(Box::new(node)), inner)));
+            }
+            _ => return Ok(None),
+        };
+        let found = self.load(path.ty)?;
+        match found.kind {
+            TypeKind::Enumeration { .. } => {
+                let name = self.variant_name(&found, &name)?;
+                self.enumerator(&path, &found, &name).map(Some)
+            }
+            TypeKind::Enum { .. } => {
+                let name = self.variant_name(&found, &name)?;
+                let Some(chosen) = self.variant(&path, &name, Refusal::None)? else {
+                    return Ok(None);
+                };
+                if chosen.members.len() != arguments.len() {
+                    return Err(CompileError::Arguments {
+                        what: format!("`{name}`"),
+                        wanted: chosen.members.len(),
+                        found: arguments.len(),
+                    });
+                }
+                let mut node = chosen.test;
+                for (member, argument) in chosen.members.iter().zip(arguments) {
+                    let data = chosen.data.clone();
+                    let field = Item::Place(data.then(Step::At(member.offset), member.ty));
+                    node = both(node, self.equals(field, argument)?);
+                }
+                Ok(Some(node))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether an item equals what an expression gives.
+    fn equals(&mut self, item: Item, argument: &Expr) -> Result<Node, CompileError> {
+        let other = self.item(argument)?;
+        if let (Some(x), Some(y)) = (self.text(&item)?, self.text(&other)?) {
+            let order = crate::capture::typed::Comparison::Order(Binary::Eq);
+            return Ok(Node::Compare(order, Box::new(x), Box::new(y)));
+        }
+        let (x, y, _) = self.alike(Binary::Eq, item, other)?;
+        Ok(Node::Binary(Binary::Eq, CHECKED, Box::new(x), Box::new(y)))
+    }
+
+    fn enumerator(&mut self, path: &Path, ty: &Type, name: &str) -> Result<Node, CompileError> {
+        let TypeKind::Enumeration {
+            signed,
+            enumerators,
+        } = &ty.kind
+        else {
+            return Err(no_variant(ty, name));
+        };
+        let value = enumerators.iter().find(|(known, _)| **known == *name);
+        let (Some((_, value)), Some(bits)) = (value, bits(ty.size)) else {
+            return Err(no_variant(ty, name));
+        };
+        let kind = Kind::Integer {
+            signed: *signed,
+            bits,
+        };
+        let number = Number::new(kind, value.cast_unsigned());
+        let load = Node::Load(self.operand(path.clone(), Want::Number(kind)), kind);
+        Ok(Node::Binary(
+            Binary::Eq,
+            CHECKED,
+            Box::new(load),
+            Box::new(Node::Number(number)),
+        ))
+    }
+
+    /// The variant that a path names, if it can be one of this type: `Buy`, `Side::Buy`, `Self::Buy`.
+    fn variant_name(&mut self, ty: &Type, path: &[String]) -> Result<String, CompileError> {
+        let short = short_name(&ty.name);
+        match path {
+            [name] => Ok(name.clone()),
+            [.., owner, name] if owner == short || owner == "Self" => Ok(name.clone()),
+            _ => Err(CompileError::Mismatched {
+                operator: "==".into(),
+                left: ty.name.to_string(),
+                right: path.join("::"),
+            }),
+        }
+    }
+}
+
+/// Whether a path names that variant of the prelude.
+fn is(path: &[String], variant: &str) -> bool {
+    path.last().is_some_and(|last| last == variant)
+}
+
+pub(super) fn not(node: Node) -> Node {
+    Node::Unary(Unary::Not, CHECKED, Box::new(node))
+}
+
+fn always() -> Node {
+    Node::Number(Number::boolean(true))
+}
+
+/// Both, where neither is known.
+fn both(left: Node, right: Node) -> Node {
+    if left == always() {
+        right
+    } else if right == always() {
+        left
+    } else {
+        Node::And(Box::new(left), Box::new(right))
+    }
+}
+
+fn no_option_pattern() -> CompileError {
+    CompileError::Unsupported {
+        what: "this pattern for an `Option`".into(),
+        why: "write `Some(..)` or `None`",
+    }
+}
+
+fn no_variant(ty: &Type, name: &str) -> CompileError {
+    let names: Vec<&str> = match &ty.kind {
+        TypeKind::Enum { variants, .. } => variants.iter().map(|variant| &*variant.name).collect(),
+        TypeKind::Enumeration { enumerators, .. } => {
+            enumerators.iter().map(|(name, _)| &**name).collect()
+        }
+        _ => Vec::new(),
+    };
+    CompileError::NoVariant {
+        variant: name.into(),
+        ty: ty.name.to_string(),
+        hint: hint(name, names.into_iter()),
+    }
+}
+
+/// The primitive type of a value at the end of a path.
+impl Typing<'_, '_> {
+    pub(super) fn kind_at(&mut self, path: &Path) -> Result<Option<Kind>, CompileError> {
+        Ok(kind_of(&*self.load(path.ty)?))
+    }
+}

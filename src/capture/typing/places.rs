@@ -1,0 +1,351 @@
+//! Variables, fields, elements, and what pointers lead to.
+
+use super::layouts::{self, Way};
+use super::{Item, Typing, literal_item};
+use crate::capture::compile::MAX_HOPS;
+use crate::capture::error::{CompileError, hint};
+use crate::capture::expr::{Bounds, Expr, Literal};
+use crate::capture::number::{Binary, Kind, Number};
+use crate::capture::typed::{Layout, Node, Path, Run, Step, Typed, Want};
+use crate::capture::views::View;
+use crate::symbols::types::{Member, Type, TypeKind, TypeRef};
+
+impl Typing<'_, '_> {
+    pub(super) fn variable(&mut self, name: &str) -> Result<Path, CompileError> {
+        let variables = &self.scope.variables;
+        let found = variables
+            .iter()
+            .enumerate()
+            .find(|(_, variable)| *variable.name == *name);
+        match found {
+            Some((index, variable)) => Ok(Path {
+                variable: index,
+                steps: Vec::new(),
+                ty: variable.ty,
+            }),
+            None => Err(CompileError::UnknownName {
+                name: name.into(),
+                hint: hint(name, variables.iter().map(|variable| &*variable.name)),
+            }),
+        }
+    }
+
+    /// An expression that has to be something in the program.
+    pub(super) fn place(&mut self, expr: &Expr, operator: &str) -> Result<Path, CompileError> {
+        match self.item(expr)? {
+            Item::Place(path) | Item::Guarded(path) => Ok(path),
+            Item::Integer(_) | Item::Float(_) => Err(on_a_literal(operator)),
+            other => Err(CompileError::NoOperator {
+                operator: operator.into(),
+                ty: self.name_of(&other),
+            }),
+        }
+    }
+
+    /// What `*` gives.
+    pub(super) fn deref(&mut self, path: Path) -> Result<Path, CompileError> {
+        let found = self.load(path.ty)?;
+        match (self.view(&found), &found.kind) {
+            // The target of text or a sequence is shown as the pointer to it is.
+            (View::Text { .. } | View::Sequence { .. }, _) => Ok(path),
+            (View::Address { .. }, TypeKind::Pointer { target }) => {
+                match self.load(*target)?.kind {
+                    TypeKind::Function => Err(not_a_pointer(&found)),
+                    _ => Ok(path.then(Step::Follow, *target)),
+                }
+            }
+            _ => match self.followed(&path, &found)? {
+                Some(target) => Ok(target),
+                None => Err(not_a_pointer(&found)),
+            },
+        }
+    }
+
+    /// What is behind a reference or an owner; `None` for other values.
+    pub(super) fn followed(
+        &mut self,
+        path: &Path,
+        ty: &Type,
+    ) -> Result<Option<Path>, CompileError> {
+        if let View::Reference { target } = self.view(ty) {
+            return Ok(Some(path.clone().then(Step::Follow, target)));
+        }
+        Ok(self.way(path, ty, layouts::OWNERS))
+    }
+
+    /// Goes through references and owners, as Rust does before a field, an index or a method.
+    pub(super) fn auto_deref(&mut self, mut path: Path) -> Result<Path, CompileError> {
+        for _ in 0..MAX_HOPS {
+            let found = self.load(path.ty)?;
+            match self.followed(&path, &found)? {
+                Some(target) => path = target,
+                None => return Ok(path),
+            }
+        }
+        Err(CompileError::TooComplex)
+    }
+
+    /// The way of a table that leads on from a value of the type, if there is one.
+    pub(super) fn way(&mut self, path: &Path, ty: &Type, table: &[Way]) -> Option<Path> {
+        let ways = table.iter().filter(|way| way.fits(&ty.name));
+        ways.flat_map(|way| way.fields)
+            .find_map(|fields| self.along(path.clone(), fields))
+    }
+
+    /// Goes along members, and through pointers where it says `*`.
+    fn along(&mut self, mut path: Path, fields: &str) -> Option<Path> {
+        for field in fields.split('.') {
+            let found = self.load(path.ty).ok()?;
+            path = match &found.kind {
+                TypeKind::Pointer { target } if field == "*" => path.then(Step::Follow, *target),
+                TypeKind::Struct { members, .. } | TypeKind::Union { members } => {
+                    let member = members.iter().find(|member| *member.name == *field)?;
+                    path.then(Step::At(member.offset), member.ty)
+                }
+                _ => return None,
+            };
+        }
+        Some(path)
+    }
+
+    pub(super) fn field(&mut self, path: Path, field: &str) -> Result<Path, CompileError> {
+        let tuple_field = format!("__{field}");
+        let wanted = |member: &&Member| *member.name == *field || *member.name == *tuple_field;
+        let mut path = path;
+        let mut first = None;
+        for _ in 0..MAX_HOPS {
+            let found = self.load(path.ty)?;
+            // A reference's or owner's own fields are not what Rust code sees.
+            if let Some(target) = self.followed(&path, &found)? {
+                path = target;
+                continue;
+            }
+            if let TypeKind::Struct { members, .. } | TypeKind::Union { members } = &found.kind
+                && let Some(member) = members.iter().find(wanted)
+            {
+                return Ok(path.then(Step::At(member.offset), member.ty));
+            }
+            return Err(no_field(first.get_or_insert(found), field));
+        }
+        Err(CompileError::TooComplex)
+    }
+
+    /// A sequence's elements: where they are, and their type; `None` where it is no sequence.
+    pub(super) fn sequence(
+        &mut self,
+        path: &Path,
+    ) -> Result<Option<(Layout, TypeRef, u64)>, CompileError> {
+        let found = self.load(path.ty)?;
+        let (layout, element) = match (self.view(&found), &found.kind) {
+            (
+                View::Sequence {
+                    data,
+                    length,
+                    element,
+                },
+                _,
+            ) => (Layout::Pointed { data, length }, element),
+            (View::Plain, TypeKind::Array { element, count }) => (Layout::Array(*count), *element),
+            _ => return Ok(None),
+        };
+        Ok(Some((layout, element, self.load(element)?.size)))
+    }
+
+    /// `base[index]`; `optional` for `base.get(index)`.
+    pub(super) fn element(
+        &mut self,
+        base: Path,
+        index: &Expr,
+        optional: bool,
+    ) -> Result<Path, CompileError> {
+        let path = self.auto_deref(base)?;
+        let Some((layout, element, stride)) = self.sequence(&path)? else {
+            return Err(CompileError::NotIndexable {
+                ty: self.type_name(path.ty),
+            });
+        };
+        if let (Layout::Array(count), Expr::Literal(Literal::Integer(index, _)), false) =
+            (layout, index, optional)
+            && !u64::try_from(*index).is_ok_and(|index| index < count)
+        {
+            return Err(CompileError::OutOfBounds {
+                index: *index,
+                ty: self.type_name(path.ty),
+                count,
+            });
+        }
+        let index = Box::new(self.index(index)?);
+        let step = Step::Element {
+            layout,
+            stride,
+            index,
+            optional,
+        };
+        Ok(path.then(step, element))
+    }
+
+    /// The first element, or the last one.
+    pub(super) fn end(&mut self, path: Path, last: bool) -> Result<Option<Path>, CompileError> {
+        let Some((layout, element, stride)) = self.sequence(&path)? else {
+            return Ok(None);
+        };
+        let index = if last {
+            let mut typing = Typing::new(self.scope, &mut *self.loader);
+            let length = typing.length(&path, layout);
+            let one = Number::new(Kind::USIZE, 1);
+            // Of an empty sequence it is an index that none has.
+            let node = Node::Binary(
+                Binary::Sub,
+                crate::capture::number::Mode::Wrapping,
+                Box::new(length),
+                Box::new(Node::Number(one)),
+            );
+            typing.finish(node)
+        } else {
+            let first = Node::Number(Number::new(Kind::USIZE, 0));
+            Typed::new(first, Vec::new(), Vec::new())
+        };
+        let step = Step::Element {
+            layout,
+            stride,
+            index: Box::new(index),
+            optional: true,
+        };
+        Ok(Some(path.then(step, element)))
+    }
+
+    /// How many elements a sequence has.
+    pub(super) fn length(&mut self, path: &Path, layout: Layout) -> Node {
+        match layout {
+            Layout::Array(count) => Node::Number(Number::new(Kind::USIZE, u128::from(count))),
+            Layout::Pointed { length, .. } => {
+                let path = path.clone().then(Step::At(length), path.ty);
+                Node::Load(self.operand(path, Want::Number(Kind::USIZE)), Kind::USIZE)
+            }
+        }
+    }
+
+    /// `base[start..end]`.
+    pub(super) fn slice(
+        &mut self,
+        base: Path,
+        bounds: &Bounds,
+    ) -> Result<(Path, Run), CompileError> {
+        let path = self.auto_deref(base)?;
+        let Some((layout, element, stride)) = self.sequence(&path)? else {
+            return Err(CompileError::NotIndexable {
+                ty: self.type_name(path.ty),
+            });
+        };
+        let start = bounds.start.as_deref().map(|it| self.index(it));
+        let end = bounds.end.as_deref().map(|it| {
+            let mut typed = self.index(it)?;
+            if bounds.inclusive {
+                typed.node = after(typed.node);
+            }
+            Ok::<_, CompileError>(typed)
+        });
+        let run = Run {
+            layout,
+            element,
+            stride,
+            start: start.transpose()?.map(Box::new),
+            end: end.transpose()?.map(Box::new),
+            numbers: false,
+        };
+        Ok((path, run))
+    }
+
+    /// All elements of a sequence.
+    pub(super) fn all(&mut self, path: Path) -> Result<Option<(Path, Run)>, CompileError> {
+        let path = self.auto_deref(path)?;
+        Ok(self.sequence(&path)?.map(|(layout, element, stride)| {
+            let run = Run {
+                layout,
+                element,
+                stride,
+                start: None,
+                end: None,
+                numbers: false,
+            };
+            (path, run)
+        }))
+    }
+
+    /// An index, which is computed at the hit: an integer, negative ones only to be told that they are none.
+    fn index(&mut self, index: &Expr) -> Result<Typed, CompileError> {
+        let mut typing = Typing::new(self.scope, &mut *self.loader);
+        let item = match index {
+            Expr::Literal(literal) => literal_item(literal)?,
+            other => typing.item(other)?,
+        };
+        let ty = typing.name_of(&item);
+        let node = match item {
+            Item::Integer(value) => {
+                let signed = Kind::Integer {
+                    signed: true,
+                    bits: 64,
+                };
+                let number =
+                    Number::integer(Kind::USIZE, value).or_else(|| Number::integer(signed, value));
+                Node::Number(number.ok_or(CompileError::NotAnIndex {
+                    ty: value.to_string(),
+                })?)
+            }
+            item => match typing.number(item) {
+                Ok((node, kind)) if kind.is_integer() && kind.size() <= 8 => node,
+                Ok(_) | Err(CompileError::NotANumber { .. }) => {
+                    return Err(CompileError::NotAnIndex { ty });
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(typing.finish(node))
+    }
+}
+
+/// The index behind an index.
+fn after(index: Node) -> Node {
+    let one = Node::Number(Number::new(Kind::USIZE, 1));
+    let wide = Box::new(Node::Cast(Box::new(index), Kind::USIZE));
+    Node::Binary(Binary::Add, super::CHECKED, wide, Box::new(one))
+}
+
+pub(super) fn on_a_literal(operator: &str) -> CompileError {
+    CompileError::Unsupported {
+        what: format!("`{operator}` on a literal"),
+        why: "only values of the program have fields, elements and targets",
+    }
+}
+
+fn not_a_pointer(ty: &Type) -> CompileError {
+    CompileError::NotAPointer {
+        ty: ty.name.to_string(),
+    }
+}
+
+fn no_field(ty: &Type, field: &str) -> CompileError {
+    let hint = match &ty.kind {
+        TypeKind::Struct { members, .. } | TypeKind::Union { members } => {
+            let names = members
+                .iter()
+                .map(|member| member.name.strip_prefix("__").unwrap_or(&member.name));
+            match hint(field, names) {
+                none if none.is_empty() => "; it has none".into(),
+                hint => hint,
+            }
+        }
+        TypeKind::Enum { .. } | TypeKind::Enumeration { .. } => {
+            "; an enum is shown as a whole, and asked by `matches!` or `unwrap`".into()
+        }
+        TypeKind::Pointer { .. } => {
+            format!("; write `(*pointer).{field}` for a field of its target")
+        }
+        _ => String::new(),
+    };
+    CompileError::NoField {
+        field: field.into(),
+        ty: ty.name.to_string(),
+        hint,
+    }
+}
