@@ -30,39 +30,59 @@ pub enum SymbolError {
 
 /// Why a module has no debug information that can be read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{}; {}", self.problem(), self.fix())]
 pub enum MissingInfo {
     /// Neither the file nor a link in it says anything.
-    #[error("it has no debug information; {CARGO_SETTING}, and `strip = false`")]
     Stripped,
     /// Line tables only: lines can be found, variables cannot.
-    #[error("it has line tables only; {CARGO_SETTING} for variables")]
     LinesOnly,
     /// `.debug_*` sections with `SHF_COMPRESSED`, or `.zdebug_*`.
-    #[error(
-        "its debug information is compressed; remove `-Clink-arg=-Wl,--compress-debug-sections` from the build"
-    )]
     Compressed,
     /// Units are skeletons whose contents are in `.dwo` or `.dwp` files.
-    #[error(
-        "its debug information is split into {0}; set `split-debuginfo = \"off\"` in the Cargo profile"
-    )]
     Split(String),
     /// Debug information was moved to a file that `.gnu_debuglink` names.
-    #[error(
-        "its debug information is in a separate file, {0}; set `strip = false` and `split-debuginfo = \"off\"`"
-    )]
     DebugLink(String),
     /// Only the build id is left to find the debug information by.
-    #[error(
-        "its debug information, if there is any, is outside of it (build id {0}); {CARGO_SETTING}, and `strip = false`"
-    )]
     BuildId(String),
     /// The file on disk is not the one that runs.
-    #[error("the file was replaced since it was loaded; restart the process to debug it")]
     Replaced,
     /// The file cannot be opened or is no ELF file.
-    #[error("the file cannot be read: {0}")]
     Unreadable(String),
+}
+
+impl MissingInfo {
+    /// What is wrong with the module, in words that follow its name.
+    pub fn problem(&self) -> String {
+        match self {
+            Self::Stripped => "it has no debug information".to_owned(),
+            Self::LinesOnly => "it has line tables only".to_owned(),
+            Self::Compressed => "its debug information is compressed".to_owned(),
+            Self::Split(file) => format!("its debug information is split into {file}"),
+            Self::DebugLink(file) => {
+                format!("its debug information is in a separate file, {file}")
+            }
+            Self::BuildId(id) => {
+                format!("its debug information, if there is any, is outside of it (build id {id})")
+            }
+            Self::Replaced => "the file was replaced since it was loaded".to_owned(),
+            Self::Unreadable(why) => format!("the file cannot be read: {why}"),
+        }
+    }
+
+    /// What to change.
+    pub fn fix(&self) -> String {
+        match self {
+            Self::Stripped | Self::BuildId(_) => format!("{CARGO_SETTING}, and `strip = false`"),
+            Self::LinesOnly => format!("{CARGO_SETTING} for variables"),
+            Self::Compressed => {
+                "remove `-Clink-arg=-Wl,--compress-debug-sections` from the build".to_owned()
+            }
+            Self::Split(_) => "set `split-debuginfo = \"off\"` in the Cargo profile".to_owned(),
+            Self::DebugLink(_) => "set `strip = false` and `split-debuginfo = \"off\"`".to_owned(),
+            Self::Replaced => "restart the process to debug it".to_owned(),
+            Self::Unreadable(_) => "let the user that the process runs as read the file".to_owned(),
+        }
+    }
 }
 
 /// Why a line has no address.
