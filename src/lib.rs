@@ -29,6 +29,7 @@ mod debugger;
 mod engine;
 mod error;
 mod lifecycle;
+mod preflight;
 mod responses;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod server;
@@ -38,9 +39,10 @@ mod symbols;
 pub use config::{Config, StartState, TlsConfig};
 pub use error::{Error, ErrorKind, Result};
 pub use lifecycle::{init, shutdown, sleep, status, wake};
+pub use preflight::preflight;
 pub use responses::{
-    ClientState, DaemonLink, DiscoverResponse, SleepResponse, SleepResponseStatus, StatusResponse,
-    UnknownName, WakeResponse, WakeResponseStatus,
+    Check, ClientState, DaemonLink, DiscoverResponse, InfoResponse, Preflight, SleepResponse,
+    SleepResponseStatus, StatusResponse, UnknownName, WakeResponse, WakeResponseStatus,
 };
 
 /// The version of this crate.

@@ -69,6 +69,56 @@ pub struct DiscoverResponse {
     pub name: String,
 }
 
+/// What the control plane tells about the process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InfoResponse {
+    /// Name of this process to clients.
+    pub name: String,
+    /// Number of this process.
+    pub pid: u32,
+    /// The version of the compiler that made the executable, as `1.88.0`; absent where the executable does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rust_version: Option<String>,
+    /// The version of detrix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The commit that the program was built from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_commit: Option<String>,
+    /// The tag that the program was built from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_tag: Option<String>,
+    /// Whether a wake would work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<Preflight>,
+}
+
+/// What [`preflight`](crate::preflight()) found: whether a wake would work, before anyone needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preflight {
+    /// Whether a [`wake`](crate::wake) would get a debugger whose logpoints can be placed. What makes values poorer
+    /// alone (no variables, no build id) does not matter here: see the checks.
+    pub ready: bool,
+    /// The debug information of the executable.
+    pub debug_info: Check,
+    /// Whether the system lets this process be traced.
+    pub ptrace: Check,
+    /// The build id of the executable, by which a replaced file is told from the one that runs.
+    pub build_id: Check,
+}
+
+/// One thing that [`preflight`](crate::preflight()) looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// Whether nothing is missing.
+    pub ok: bool,
+    /// What was found, or what is missing, for people.
+    pub detail: String,
+    /// What to change; absent where nothing is to be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
 /// An enum whose variants have names on the wire.
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
@@ -200,5 +250,5 @@ macro_rules! from_reference {
 }
 
 from_reference! {
-    StatusResponse WakeResponse SleepResponse DiscoverResponse ClientState WakeResponseStatus SleepResponseStatus
+    StatusResponse WakeResponse SleepResponse DiscoverResponse InfoResponse ClientState WakeResponseStatus SleepResponseStatus
 }

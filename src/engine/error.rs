@@ -52,6 +52,26 @@ pub enum EngineError {
     NoAnswer,
 }
 
+impl EngineError {
+    /// What to change.
+    pub fn fix(&self) -> String {
+        match self {
+            Self::Resources(_) => "raise the limits on memory, processes and files".to_owned(),
+            Self::Refused { fix, .. } => (*fix).to_owned(),
+            Self::ShadowStack => "start it with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off".to_owned(),
+            Self::Start { what, .. } => {
+                format!(
+                    "see that nothing forbids it {what}; a seccomp filter or a security module may"
+                )
+            }
+            Self::Ended(_) => {
+                "if a seccomp filter kills on ptrace, allow ptrace and process_vm_readv".to_owned()
+            }
+            Self::NoAnswer => "find what ends it, and have that let it live".to_owned(),
+        }
+    }
+}
+
 /// Why a probe could not be placed.
 #[derive(Debug, Clone, Error)]
 pub enum PlaceError {
@@ -171,7 +191,7 @@ fn why_refused() -> Option<(String, &'static str)> {
 }
 
 /// What follows `name` in a file of lines; nothing where there is no such line.
-fn field(file: &str, name: &str) -> String {
+pub fn field(file: &str, name: &str) -> String {
     let text = fs::read_to_string(file).unwrap_or_default();
     let found = text.lines().find_map(|line| line.strip_prefix(name));
     found.map_or("", str::trim).to_owned()

@@ -24,6 +24,7 @@ mod text;
 mod threads;
 mod tracer;
 mod trap;
+mod trial;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ use std::time::{Duration, Instant};
 
 pub use error::{EngineError, PlaceError};
 pub use ring::Header;
+pub use trial::try_tracing;
 
 use nix::sys::signal::{SigSet, Signal};
 
@@ -151,13 +153,8 @@ impl Engine {
             lost: Vec::new(),
             attention: 0,
         };
-        let trial = Tracer::spawn(&engine.shared, Purpose::Trial)
-            .map_err(EngineError::Resources)?
-            .join();
-        match trial.progress() {
-            Progress::Left => Ok(engine),
-            _ => Err(error::refusal(&trial)),
-        }
+        trial::run(&engine.shared)?;
+        Ok(engine)
     }
 
     /// An eventfd that becomes readable when [`Engine::read`] or [`Engine::tick`] has something to do.

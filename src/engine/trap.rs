@@ -99,6 +99,11 @@ pub struct Retired {
     _active: Box<Active>,
 }
 
+/// Whether the handler is in place.
+pub fn is_in_place() -> bool {
+    current_action().is_ok_and(|action| is_ours(&action))
+}
+
 fn is_ours(action: &libc::sigaction) -> bool {
     action.sa_sigaction == handle as extern "C" fn(_, _, _) as usize
 }

@@ -15,6 +15,7 @@ mod loaded;
 mod location;
 pub mod lookup;
 mod module;
+pub mod overview;
 mod path;
 pub mod place;
 pub mod scope;

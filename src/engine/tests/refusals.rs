@@ -10,34 +10,7 @@ fn filtered<T: Send + 'static>(
 ) -> T {
     std::thread::spawn(move || {
         let engine = prepare();
-        let step = |code: u32, jt, jf, k| libc::sock_filter {
-            code: code as u16,
-            jt,
-            jf,
-            k,
-        };
-        let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
-        let equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
-        let answer = libc::BPF_RET | libc::BPF_K;
-        let mut steps = [
-            step(load, 0, 0, 0),
-            step(equal, 0, 1, libc::SYS_ptrace as u32),
-            step(answer, 0, 0, action),
-            step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
-        ];
-        let filter = libc::sock_fprog {
-            len: steps.len() as u16,
-            filter: steps.as_mut_ptr(),
-        };
-        // SAFETY: the filter lives through the call, which copies it, and concerns this thread alone.
-        unsafe {
-            assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-            let mode = libc::SECCOMP_MODE_FILTER;
-            assert_eq!(
-                libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const filter),
-                0
-            );
-        }
+        detrix_test_support::filter(libc::SYS_ptrace, action);
         run(engine)
     })
     .join()
@@ -69,6 +42,42 @@ fn a_filter_that_kills_on_ptrace_kills_the_tracer_alone() {
     assert!(matches!(error, EngineError::Ended(_)), "{error:?}");
     assert!(error.to_string().contains("signal 31"), "{error}");
     assert_eq!(trap_handler(), before);
+}
+
+#[test]
+fn a_trial_says_the_same_and_leaves_as_little() {
+    let _alone = alone();
+    let before = trap_handler();
+    for _ in 0..3 {
+        try_tracing().unwrap();
+    }
+    let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    let error = filtered(refuse, || None, |_| try_tracing()).unwrap_err();
+    assert!(matches!(error, EngineError::Refused { .. }), "{error:?}");
+    assert!(error.to_string().contains("seccomp filter"), "{error}");
+    let kill = libc::SECCOMP_RET_KILL_PROCESS;
+    let error = filtered(kill, || None, |_| try_tracing()).unwrap_err();
+    assert!(matches!(error, EngineError::Ended(_)), "{error:?}");
+    assert_eq!(trap_handler(), before);
+    assert_eq!(traced(), 0);
+}
+
+#[test]
+fn a_trial_leaves_a_tracer_at_work_alone() {
+    let _alone = alone();
+    let mut engine = engine();
+    try_tracing().unwrap();
+    assert!(engine.change(&[], vec![placement(1)])[0].is_ok());
+    let (tracer, traced_threads) = (tracer_of(&engine), traced());
+    // Also where another one would be refused.
+    let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    filtered(refuse, || None, |_| try_tracing()).unwrap();
+    try_tracing().unwrap();
+    assert_eq!((tracer_of(&engine), traced()), (tracer, traced_threads));
+    std::thread::spawn(|| target(1)).join().unwrap();
+    assert_eq!(engine.read(usize::MAX, |_, _| ()), 1);
+    drop(engine);
+    assert_eq!(traced(), 0);
 }
 
 #[test]

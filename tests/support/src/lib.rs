@@ -9,6 +9,7 @@ mod process;
 pub mod rows;
 mod running;
 pub mod schema;
+mod seccomp;
 mod session;
 mod transcript;
 
@@ -16,5 +17,6 @@ pub use fixture::{Profile, fixture, mark, plugin, root, source, try_mark};
 pub use measure::{Table, median, pin};
 pub use process::Process;
 pub use running::{PATIENCE, Running};
+pub use seccomp::filter;
 pub use session::{Output, Placed, Session};
 pub use transcript::{Received, watch, watch_and_keep};
