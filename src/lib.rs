@@ -23,6 +23,7 @@
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod capture;
 mod config;
+pub mod control;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod debugger;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]

@@ -1,10 +1,12 @@
 //! What the tests and benches share: fixtures are built once per profile ([`fixture()`]), run under a line protocol
-//! ([`Running`]), debugged over real DAP ([`Session`], [`rows`]) and watched from outside ([`Process`]).
+//! ([`Running`]), debugged over real DAP ([`Session`], [`rows`]) and watched from outside ([`Process`]). [`schema`] and
+//! [`openapi`] know what answers have to look like.
 //!
 //! Everything here panics on failure, with what happened in the message: it is test code.
 
 mod fixture;
 mod measure;
+pub mod openapi;
 mod process;
 pub mod rows;
 mod running;

@@ -173,7 +173,7 @@ fn compose(
 }
 
 /// Forbids unknown properties in all objects that list theirs, and numbers beyond their `format`.
-fn close(schema: &mut Value) {
+pub(crate) fn close(schema: &mut Value) {
     let Some(object) = schema.as_object_mut() else {
         return;
     };
