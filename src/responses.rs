@@ -212,8 +212,10 @@ named! {
 
 named! {
     /// How it stands with the daemon.
+    #[derive(Default)]
     DaemonLink {
         /// There is none to be told: asleep, or not to be registered.
+        #[default]
         None = "none",
         /// The daemon is being told.
         Registering = "registering",
@@ -221,12 +223,6 @@ named! {
         Connected = "connected",
         /// The daemon was told, and its debug client is not connected (any more).
         Disconnected = "disconnected",
-    }
-}
-
-impl Default for DaemonLink {
-    fn default() -> Self {
-        Self::None
     }
 }
 

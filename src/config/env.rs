@@ -24,13 +24,13 @@ impl Config {
     /// # Errors
     ///
     /// [`Error::ConfigError`], which names the variable or the field.
-    pub(crate) fn from_env(self) -> Result<Self> {
-        let config = self.from_variables(|variable| std::env::var_os(variable))?;
+    pub(crate) fn with_environment(self) -> Result<Self> {
+        let config = self.with_variables(|variable| std::env::var_os(variable))?;
         config.warn_deprecated();
         Ok(config)
     }
 
-    fn from_variables(self, get: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+    fn with_variables(self, get: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         match self.overridden(get) {
             (_, Some(wrong)) => Err(wrong),
             (config, None) => config.validated(),
@@ -412,7 +412,7 @@ mod tests {
     #[test]
     fn the_rules_of_the_fields_hold_for_what_variables_say() {
         let get = |name: &str| (name == "DETRIX_CONTROL_HOST").then(|| "localhost".into());
-        let error = Config::default().from_variables(get).unwrap_err();
+        let error = Config::default().with_variables(get).unwrap_err();
         assert!(error.to_string().contains("DETRIX_CONTROL_HOST"), "{error}");
     }
 }

@@ -46,7 +46,7 @@ use state::State;
 /// [`Error::AlreadyInitialized`]; [`Error::ConfigError`]; [`Error::ControlPlaneError`] when the control plane's port
 /// cannot be had; [`Error::IoError`] when no thread can be started.
 pub fn init(config: Config) -> Result<()> {
-    let config = config.from_env()?;
+    let config = config.with_environment()?;
     let mut installed = installed();
     if installed.is_some() {
         return Err(Error::AlreadyInitialized);
