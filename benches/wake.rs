@@ -1,10 +1,12 @@
-//! How long it takes from `wake` to an attached client, and from there to the first logpoint that is armed; and how much
-//! memory that takes.
+//! How long it takes from `wake` to an attached client, and from there to the first logpoint that is armed; how long a wake
+//! takes that registers with a daemon (a stand-in of it, which attaches before it answers); and how much memory that takes.
 
 use std::net::Ipv4Addr;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
+use detrix_standin::{Options, Standin};
 use detrix_test_support::{Profile, Running, Table, fixture, mark, median, source};
 
 fn main() {
@@ -21,6 +23,22 @@ fn main() {
     criterion.bench_function("first logpoint", |bencher| {
         bencher.iter_custom(|iterations| sum(iterations, || life(&mut program).1, &mut firsts));
     });
+    let mut registrations = Vec::new();
+    {
+        let daemon = Standin::start(Options::default()).expect("a free port");
+        let mut command = Command::new(fixture("registered", Profile::Release));
+        command.env("DETRIX_REGISTER", "1");
+        command.env("DETRIX_DAEMON_URL", daemon.url());
+        let mut program = Running::spawn(&mut command);
+        program.run("start");
+        criterion.bench_function("wake and register", |bencher| {
+            bencher.iter_custom(|iterations| {
+                let run = || registered_life(&mut program);
+                sum(iterations, run, &mut registrations)
+            });
+        });
+        program.quit();
+    }
     criterion.final_summary();
     let before = program.process().private_memory();
     let (_, _, awake) = life(&mut program);
@@ -32,6 +50,11 @@ fn main() {
         "wake to an attached client",
         format!("{:.2} ms", median(&wakes)),
         "< 10 ms",
+    );
+    table.add(
+        "wake with registration",
+        format!("{:.2} ms", median(&registrations)),
+        "< 30 ms",
     );
     table.add(
         &format!("first logpoint, {} MB binary", size / 1_000_000),
@@ -68,6 +91,15 @@ fn life(program: &mut Running) -> (Duration, Duration, u64) {
     let memory = program.process().private_memory();
     program.run("sleep");
     (attached - start, armed - attached, memory)
+}
+
+/// Wakes, which registers, and sleeps again, which unregisters; how long the wake took.
+fn registered_life(program: &mut Running) -> Duration {
+    let start = Instant::now();
+    program.wake();
+    let woken = start.elapsed();
+    program.run("sleep");
+    woken
 }
 
 fn sum(iterations: u64, mut run: impl FnMut() -> Duration, samples: &mut Vec<f64>) -> Duration {

@@ -66,7 +66,7 @@ pub enum Error {
     ThreadEnded,
 }
 
-/// Whose fault an [`Error`] is likely to be; the classes of the Python client.
+/// Whose fault an [`Error`](enum@Error) is likely to be; the classes of the Python client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

@@ -280,6 +280,7 @@ fn warm_is_ready_and_opens_nothing() {
     let file = source("bin/lifecycle.rs");
     let mut command = std::process::Command::new(fixture("lifecycle", Profile::Release));
     let mut program = Running::spawn(command.env("DETRIX_START_STATE", "warm"));
+    program.run("go 1");
     let virgin = Trace::of(program.process());
     program.run("init");
     assert_eq!(program.ask("status", "state"), "Warm");
@@ -308,6 +309,7 @@ fn warm_is_ready_and_opens_nothing() {
 fn switched_off_it_does_nothing_and_says_so() {
     let mut command = std::process::Command::new(fixture("lifecycle", Profile::Release));
     let mut program = Running::spawn(command.env("DETRIX_ENABLED", "0"));
+    program.run("go 1");
     let virgin = Trace::of(program.process());
     program.run("init");
     becomes(program.process(), &virgin);

@@ -1,14 +1,19 @@
 //! The HTTP control plane: how a daemon, a script or a person asks this process for its state, wakes it and puts it to
 //! sleep.
 //!
-//! [`serve`] accepts connections and bounds them ([`server`]). Each request passes the [`gate`], which decides whether
-//! who asks may ask, before anything is looked up; then [`routes`] answers it by asking the [`Service`]. `files/read`
-//! alone has something to do itself: it reads [`files`] of the workspace, opened [`beneath`] its root.
+//! [`serve`] accepts connections and bounds them (`server.rs`). Each request passes `gate.rs`, which decides whether
+//! who asks may ask, before anything is looked up; then `routes.rs` answers it by asking the [`Service`]. `files/read`
+//! alone has something to do itself (`files.rs`): it reads files of the workspace, opened beneath its root
+//! (`beneath.rs`).
 //!
 //! Everything runs on the thread that runs [`serve`]. Without a connection there is no timer and nothing to wake up for.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod beneath;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
+mod files;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported))))]
+#[path = "no_files.rs"]
 mod files;
 mod gate;
 mod limits;

@@ -1,7 +1,6 @@
 //! The listener and its connections.
 
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -157,7 +156,7 @@ async fn run(
         async move {
             let answer = answer.await;
             drop(pending);
-            Ok::<_, Infallible>(answer?)
+            answer
         }
     });
     let connection = http1::Builder::new()

@@ -45,6 +45,7 @@ fn an_identity_has_one_id_for_ever() {
     // Connected: answered at once, without a look at the new port.
     let id = register(&standin, &registration(second.port));
     assert_eq!((first.connections(), second.connections()), (1, 0));
+    assert_eq!(standin.connection(&id).expect("stored").port, first.port);
     delete(&standin, &format!("/api/v1/connections/{id}"));
     assert_eq!(register(&standin, &registration(second.port)), id);
     assert_eq!((first.connections(), second.connections()), (1, 1));

@@ -28,7 +28,7 @@ const WRITE: Duration = Duration::from_millis(5);
 pub(crate) struct Queue(SyncSender<Event>);
 
 impl Queue {
-    /// A queue, and its end for [`write`].
+    /// A queue, and its end for [`write`](fn@write).
     pub fn new() -> (Self, Receiver<Event>) {
         let (sender, receiver) = sync_channel(BUFFERED);
         (Self(sender), receiver)
