@@ -56,7 +56,9 @@ pub use responses::{
 /// The version of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-// Tests the examples of the README.
+// Tests the examples of the README and the guides.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-struct Readme;
+#[doc = include_str!("../docs/configuration.md")]
+#[doc = include_str!("../docs/exposing.md")]
+struct Guides;
