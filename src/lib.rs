@@ -38,6 +38,7 @@ mod engine;
 mod error;
 mod lifecycle;
 mod override_url;
+mod per_process;
 mod preflight;
 mod responses;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]

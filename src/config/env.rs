@@ -19,6 +19,14 @@ impl Config {
         self.overridden(|variable| std::env::var_os(variable)).0
     }
 
+    /// Whether there is to be no debugger, whatever else is set and however wrong.
+    pub(crate) fn is_switched_off(&self) -> bool {
+        let (config, _) = self
+            .clone()
+            .overridden(|variable| std::env::var_os(variable));
+        !config.enabled
+    }
+
     /// As [`Config::with_env_overrides`], with the word about a wrong value, and all rules checked.
     ///
     /// # Errors

@@ -48,6 +48,11 @@ pub async fn read<S: Service>(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Response<Body> {
+    // Files are opened with the rights of this process, which another user of this machine may not have.
+    if !service.trusts(&caller) {
+        tracing::warn!(target: AUDIT, %caller, "another user has to send the token to read files");
+        return routes::unauthorized();
+    }
     let body = match limits::read(request.into_body()).await {
         Ok(body) => body,
         Err(why) => return text(routes::body_status(&why), why.to_string()),

@@ -48,6 +48,13 @@ pub trait Service: Clone + Send + Sync + 'static {
     /// The token that lets anyone in who presents it, as of now; `None`, or an empty one, lets nobody in.
     fn token(&self) -> Option<Arc<str>>;
 
+    /// The token, read anew if that was not done just now: somebody presents another one.
+    fn renewed_token(&self) -> Option<Arc<str>>;
+
+    /// Whether who asks may have what this process may have: it carries the token, or it is the same user, or root. Other
+    /// users of this machine are let in as well, because they are local, and must not get more than their own rights.
+    fn trusts(&self, caller: &Caller) -> bool;
+
     /// The hosts, without port, by which this control plane is known beside `localhost`, the addresses of the loopback
     /// interface and the one that it was connected at: what it was told to listen on, what is advertised.
     fn hosts(&self) -> Vec<String>;

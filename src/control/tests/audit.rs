@@ -18,7 +18,7 @@ fn who_did_what_is_written_down() {
     });
     plane.get("/detrix/status");
     plane.get("/detrix/health");
-    plane.post("/detrix/wake", r#"{"daemon_url": "http://d"}"#);
+    plane.post("/detrix/wake", r#"{"daemon_url": "http://me:secret@d"}"#);
     plane.service.fail(Error::TracingRefused("no".to_owned()));
     plane.post("/detrix/wake", "");
     plane.post("/detrix/sleep", "");
@@ -39,7 +39,13 @@ fn who_did_what_is_written_down() {
     let expected: [(&str, &[&str]); 7] = [
         (
             "INFO",
-            &["woke", "127.0.0.1:", "(local)", "http://d", "status=awake"],
+            &[
+                "woke",
+                "127.0.0.1:",
+                "(local)",
+                "http://***@d",
+                "status=awake",
+            ],
         ),
         ("INFO", &["failed to wake", "(local)", "tracing refused"]),
         ("INFO", &["put to sleep", "(local)", "status=sleeping"]),
@@ -54,6 +60,6 @@ fn who_did_what_is_written_down() {
         for part in parts {
             assert!(line.contains(part), "{line}: {part}");
         }
-        assert!(!line.contains(TOKEN), "{line}");
+        assert!(!line.contains(TOKEN) && !line.contains("secret"), "{line}");
     }
 }

@@ -480,3 +480,21 @@ mod any_path {
         }
     }
 }
+
+#[test]
+fn another_user_needs_the_token() {
+    let scratch = Scratch::new();
+    scratch.write("file", "text");
+    let plane = Plane::start(Fake::with(Some(&scratch.0), &[]));
+    plane.service.0.strangers.store(true, Ordering::Relaxed);
+    let request = json!({"path": "file"}).to_string();
+    let refused = plane.post("/detrix/files/read", request.clone());
+    assert_eq!(refused.status, 401);
+    let token = format!("Authorization: Bearer {TOKEN}\r\n");
+    let answer = plane
+        .connect()
+        .ask(plane.posting("/detrix/files/read", &token, &request));
+    assert_eq!(answer.status, 200);
+    // All else is as it is for everybody on this machine.
+    assert_eq!(plane.get("/detrix/status").status, 200);
+}
