@@ -155,8 +155,12 @@ impl Daemon {
         });
         let url = format!("{}/api/v1/metrics", self.url);
         let reply = call("POST", &url, self.token.as_deref(), Some(&body))?;
-        let id = success(&url, reply)?["metricId"].as_u64();
+        let answer = success(&url, reply)?;
         println!("metric {name} at trade_bot.rs:{line}: {expressions:?}");
+        for warning in answer["warnings"].as_array().into_iter().flatten() {
+            println!("  the daemon warns: {warning}");
+        }
+        let id = answer["metricId"].as_u64();
         id.ok_or_else(|| format!("{name}: the daemon gave the metric no id").into())
     }
 

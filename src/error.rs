@@ -17,7 +17,7 @@ pub enum Error {
     /// [`init`](crate::init) was not called in this process. A forked child has to call it for itself.
     #[error("detrix client not initialized")]
     NotInitialized,
-    /// Another wake is under way. Does not happen: wakes wait for each other.
+    /// Wakes wait for each other; more of them wait than can. Ask again later.
     #[error("wake operation already in progress")]
     WakeInProgress,
     /// A field of [`Config`](crate::Config), or its variable, has a value that makes no sense.
@@ -66,7 +66,7 @@ pub enum Error {
     ThreadEnded,
 }
 
-/// Whose fault an [`Error`] is likely to be; the classes of the Python client.
+/// Whose fault an [`Error`](enum@Error) is likely to be; the classes of the Python client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -81,6 +81,33 @@ pub enum ErrorKind {
 }
 
 impl Error {
+    /// The same once more, for another caller who waited for the same outcome.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::AlreadyInitialized => Self::AlreadyInitialized,
+            Self::NotInitialized => Self::NotInitialized,
+            Self::WakeInProgress => Self::WakeInProgress,
+            Self::ConfigError(text) => Self::ConfigError(text.clone()),
+            Self::DaemonUnreachable { url, message } => Self::DaemonUnreachable {
+                url: url.clone(),
+                message: message.clone(),
+            },
+            Self::RegistrationFailed(text) => Self::RegistrationFailed(text.clone()),
+            Self::ControlPlaneError(text) => Self::ControlPlaneError(text.clone()),
+            Self::PortBindError(text) => Self::PortBindError(text.clone()),
+            Self::DebugInfoMissing(text) => Self::DebugInfoMissing(text.clone()),
+            Self::TracingRefused(text) => Self::TracingRefused(text.clone()),
+            Self::Unsupported(platform) => Self::Unsupported(platform),
+            Self::Timeout(text) => Self::Timeout(text.clone()),
+            Self::HttpError(text) => Self::HttpError(text.clone()),
+            Self::IoError(error) => {
+                Self::IoError(std::io::Error::new(error.kind(), error.to_string()))
+            }
+            Self::JsonError(error) => Self::HttpError(error.to_string()),
+            Self::ThreadEnded => Self::ThreadEnded,
+        }
+    }
+
     /// Whose fault it is likely to be.
     pub fn kind(&self) -> ErrorKind {
         match self {

@@ -26,6 +26,8 @@ mod build_macros;
 // Where the debugger works. `detrix_unsupported` builds as if for another platform.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod capture;
+#[cfg(test)]
+mod collected;
 mod config;
 mod control;
 mod daemon;
@@ -36,6 +38,7 @@ mod engine;
 mod error;
 mod lifecycle;
 mod override_url;
+mod per_process;
 mod preflight;
 mod responses;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
@@ -63,7 +66,9 @@ pub use responses::{
 /// The version of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-// Tests the examples of the README.
+// Tests the examples of the README and the guides.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-struct Readme;
+#[doc = include_str!("../docs/configuration.md")]
+#[doc = include_str!("../docs/exposing.md")]
+struct Guides;

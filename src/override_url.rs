@@ -68,6 +68,7 @@ mod tests {
         assert_eq!(given("http://a:1"), Some(url.clone()));
         assert_eq!(given(&url), Some(url.clone()));
         assert_eq!(given(url.clone()), Some(url.clone()));
-        assert_eq!(given(Some("http://a:1").map(String::from)), Some(url));
+        let borrowed: Option<&str> = Some("http://a:1");
+        assert_eq!(given(borrowed.map(String::from)), Some(url));
     }
 }

@@ -6,7 +6,8 @@ use crate::responses::{Check, InfoResponse, Preflight};
 /// build id known, each with the fix for what is missing. Works in any state, also before [`init`](crate::init).
 ///
 /// Takes a few milliseconds, for the debug information has to be looked at, and a trial shows whether ptrace is
-/// permitted; both leave nothing behind. A good thing to call at the end of a deployment, or in a test of the container:
+/// permitted; both leave nothing behind, but that with `kernel.yama.ptrace_scope` at 1 the trial takes back what the program
+/// itself has set by `PR_SET_PTRACER`. A good thing to call at the end of a deployment, or in a test of the container:
 ///
 /// ```
 /// let preflight = detrix::preflight();

@@ -93,7 +93,7 @@ pub struct InfoResponse {
     pub preflight: Option<Preflight>,
 }
 
-/// What [`preflight`](crate::preflight) found: whether a wake would work, before anyone needs it.
+/// What [`preflight`](crate::preflight()) found: whether a wake would work, before anyone needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preflight {
     /// Whether a [`wake`](crate::wake) would get a debugger whose logpoints can be placed. What makes values poorer
@@ -107,7 +107,7 @@ pub struct Preflight {
     pub build_id: Check,
 }
 
-/// One thing that [`preflight`](crate::preflight) looked at.
+/// One thing that [`preflight`](crate::preflight()) looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// Whether nothing is missing.
@@ -212,8 +212,10 @@ named! {
 
 named! {
     /// How it stands with the daemon.
+    #[derive(Default)]
     DaemonLink {
         /// There is none to be told: asleep, or not to be registered.
+        #[default]
         None = "none",
         /// The daemon is being told.
         Registering = "registering",
@@ -221,12 +223,6 @@ named! {
         Connected = "connected",
         /// The daemon was told, and its debug client is not connected (any more).
         Disconnected = "disconnected",
-    }
-}
-
-impl Default for DaemonLink {
-    fn default() -> Self {
-        Self::None
     }
 }
 

@@ -19,18 +19,26 @@ impl Config {
         self.overridden(|variable| std::env::var_os(variable)).0
     }
 
+    /// Whether there is to be no debugger, whatever else is set and however wrong.
+    pub(crate) fn is_switched_off(&self) -> bool {
+        let (config, _) = self
+            .clone()
+            .overridden(|variable| std::env::var_os(variable));
+        !config.enabled
+    }
+
     /// As [`Config::with_env_overrides`], with the word about a wrong value, and all rules checked.
     ///
     /// # Errors
     ///
     /// [`Error::ConfigError`], which names the variable or the field.
-    pub(crate) fn from_env(self) -> Result<Self> {
-        let config = self.from_variables(|variable| std::env::var_os(variable))?;
+    pub(crate) fn with_environment(self) -> Result<Self> {
+        let config = self.with_variables(|variable| std::env::var_os(variable))?;
         config.warn_deprecated();
         Ok(config)
     }
 
-    fn from_variables(self, get: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
+    fn with_variables(self, get: impl Fn(&str) -> Option<OsString>) -> Result<Self> {
         match self.overridden(get) {
             (_, Some(wrong)) => Err(wrong),
             (config, None) => config.validated(),
@@ -412,7 +420,7 @@ mod tests {
     #[test]
     fn the_rules_of_the_fields_hold_for_what_variables_say() {
         let get = |name: &str| (name == "DETRIX_CONTROL_HOST").then(|| "localhost".into());
-        let error = Config::default().from_variables(get).unwrap_err();
+        let error = Config::default().with_variables(get).unwrap_err();
         assert!(error.to_string().contains("DETRIX_CONTROL_HOST"), "{error}");
     }
 }

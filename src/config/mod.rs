@@ -22,7 +22,7 @@ pub struct Config {
     /// The IP address that the control plane listens on, and the debug port as well unless [`debug_host`] says
     /// otherwise. Variable: `DETRIX_CONTROL_HOST`.
     ///
-    /// [`debug_host`]: Self::debug_host
+    /// [`debug_host`]: field@Self::debug_host
     pub control_host: String,
     /// The host by which others reach this process, where that is not [`control_host`](Self::control_host): the name
     /// of a container or pod. Variable: `DETRIX_HOST`.

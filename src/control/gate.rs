@@ -20,7 +20,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
-use super::routes::{self, DISCOVER, HEALTH};
+use super::routes::{self, DISCOVER, HEALTH, WAKE};
 use super::server::Ends;
 use super::{AUDIT, Admitted, Caller, Service};
 
@@ -69,8 +69,14 @@ pub async fn keep<S: Service>(
 
 fn admit<S: Service>(service: &S, ends: Ends, request: &Request) -> Option<Admitted> {
     let headers = request.headers();
-    let token = service.token();
-    if token.is_some_and(|token| carries(headers, &token)) {
+    let is_token = |token: Option<Arc<str>>| token.is_some_and(|token| carries(headers, &token));
+    // Whoever changed the token wakes with the new one, and a wake reads it anew.
+    let renewed = || {
+        request.uri().path() == WAKE
+            && bearer(headers).is_some()
+            && is_token(service.renewed_token())
+    };
+    if is_token(service.token()) || renewed() {
         return Some(Admitted::Token);
     }
     let origin = Origin {
@@ -78,7 +84,7 @@ fn admit<S: Service>(service: &S, ends: Ends, request: &Request) -> Option<Admit
         address: ends.local,
     };
     let foreign = origin.is_foreign(headers);
-    let local = ends.peer.ip().to_canonical().is_loopback();
+    let local = !ends.is_remote();
     let direct = origin.is_named(request.uri(), headers) && !foreign && !is_passed_on(headers);
     match request.uri().path() {
         HEALTH => Some(Admitted::Public),
@@ -91,9 +97,15 @@ fn admit<S: Service>(service: &S, ends: Ends, request: &Request) -> Option<Admit
 
 /// Whether a request carries the token. Takes as long for each token of the right length.
 fn carries(headers: &HeaderMap, token: &Arc<str>) -> bool {
-    let presented = single(headers, &header::AUTHORIZATION)
-        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    !token.is_empty() && presented.is_some_and(|presented| presented.ct_eq(token.as_bytes()).into())
+    !token.is_empty()
+        && bearer(headers).is_some_and(|presented| presented.ct_eq(token.as_bytes()).into())
+}
+
+/// What is presented as the token.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    single(headers, &header::AUTHORIZATION)?
+        .as_bytes()
+        .strip_prefix(b"Bearer ")
 }
 
 /// Whether a proxy says that it passes this request on.

@@ -15,6 +15,9 @@ use tokio::time::{Instant, Sleep};
 /// How many connections are kept at the same time.
 pub const CONNECTIONS: usize = 64;
 
+/// How many of them may come from other machines.
+pub const REMOTE_CONNECTIONS: usize = 48;
+
 /// How long a connection may be without a request, and how long a client may take to send the head of one.
 pub const IDLE: Duration = Duration::from_secs(30);
 

@@ -1,14 +1,19 @@
 //! The HTTP control plane: how a daemon, a script or a person asks this process for its state, wakes it and puts it to
 //! sleep.
 //!
-//! [`serve`] accepts connections and bounds them ([`server`]). Each request passes the [`gate`], which decides whether
-//! who asks may ask, before anything is looked up; then [`routes`] answers it by asking the [`Service`]. `files/read`
-//! alone has something to do itself: it reads [`files`] of the workspace, opened [`beneath`] its root.
+//! [`serve`] accepts connections and bounds them (`server.rs`). Each request passes `gate.rs`, which decides whether
+//! who asks may ask, before anything is looked up; then `routes.rs` answers it by asking the [`Service`]. `files/read`
+//! alone has something to do itself (`files.rs`): it reads files of the workspace, opened beneath its root
+//! (`beneath.rs`).
 //!
 //! Everything runs on the thread that runs [`serve`]. Without a connection there is no timer and nothing to wake up for.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod beneath;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
+mod files;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported))))]
+#[path = "no_files.rs"]
 mod files;
 mod gate;
 mod limits;
@@ -42,6 +47,13 @@ pub trait Service: Clone + Send + Sync + 'static {
 
     /// The token that lets anyone in who presents it, as of now; `None`, or an empty one, lets nobody in.
     fn token(&self) -> Option<Arc<str>>;
+
+    /// The token, read anew if that was not done just now: somebody presents another one.
+    fn renewed_token(&self) -> Option<Arc<str>>;
+
+    /// Whether who asks may have what this process may have: it carries the token, or it is the same user, or root. Other
+    /// users of this machine are let in as well, because they are local, and must not get more than their own rights.
+    fn trusts(&self, caller: &Caller) -> bool;
 
     /// The hosts, without port, by which this control plane is known beside `localhost`, the addresses of the loopback
     /// interface and the one that it was connected at: what it was told to listen on, what is advertised.

@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind};
 
 pub const HEALTH: &str = "/detrix/health";
 pub const DISCOVER: &str = "/detrix/discover";
+pub const WAKE: &str = "/detrix/wake";
 
 /// All endpoints behind the [`gate`]. Each request needs its [`super::server::Ends`].
 pub fn router<S: Service>(service: S) -> Router {
@@ -27,7 +28,7 @@ pub fn router<S: Service>(service: S) -> Router {
         .route(DISCOVER, on(get, discover::<S>))
         .route("/detrix/status", on(get, status::<S>))
         .route("/detrix/info", on(get, info::<S>))
-        .route("/detrix/wake", on(post, wake::<S>))
+        .route(WAKE, on(post, wake::<S>))
         .route("/detrix/sleep", on(post, sleep::<S>))
         .route("/detrix/files/read", on(post, files::read::<S>))
         .fallback(not_found)
@@ -65,19 +66,21 @@ async fn wake<S: Service>(
     };
     let daemon_url = daemon_url(&body);
     let woken = to_the_end(async move {
-        let woken = service.wake(daemon_url.clone(), caller).await;
+        // A password in it is for nobody's log.
+        let shown = daemon_url.as_deref().map(crate::daemon::shown);
+        let woken = service.wake(daemon_url, caller).await;
         match &woken {
             Ok(woken) => tracing::info!(
                 target: AUDIT,
                 %caller,
-                ?daemon_url,
+                daemon_url = ?shown,
                 status = %woken.status,
                 "woke over the control plane"
             ),
             Err(why) => tracing::info!(
                 target: AUDIT,
                 %caller,
-                ?daemon_url,
+                daemon_url = ?shown,
                 error = %why,
                 "failed to wake over the control plane"
             ),

@@ -1,7 +1,6 @@
 //! The listener and its connections.
 
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -33,6 +32,13 @@ pub struct Ends {
     pub local: SocketAddr,
 }
 
+impl Ends {
+    /// Whether the client is on another machine, or came by another interface than loopback.
+    pub fn is_remote(self) -> bool {
+        !self.peer.ip().to_canonical().is_loopback()
+    }
+}
+
 /// Serves the control plane until `shutdown` is ready: then the port is closed, answers that are under way are finished
 /// for up to a second, and it returns.
 ///
@@ -57,7 +63,7 @@ pub async fn serve<S: Service>(
             Some(_) = tasks.join_next() => continue,
             accepted = accept(&listener) => accepted,
         };
-        match seats.take() {
+        match seats.take(ends.is_remote()) {
             Some(seat) => {
                 tasks.spawn_local(run(stream, ends, router.clone(), seat, stopped.clone()));
             }
@@ -92,6 +98,8 @@ async fn accept(listener: &TcpListener) -> (TcpStream, Ends) {
 struct Seats(Vec<Taken>);
 
 struct Taken {
+    /// Whether it comes from another machine.
+    remote: bool,
     /// How many requests are being answered.
     requests: Rc<Cell<usize>>,
     /// Ends the connection; closed when it has ended.
@@ -105,16 +113,22 @@ struct Seat {
 }
 
 impl Seats {
-    fn take(&mut self) -> Option<Seat> {
+    /// Other machines get a part of the seats only: whoever sits on this one can always ask.
+    fn take(&mut self, remote: bool) -> Option<Seat> {
         self.0.retain(|taken| !taken.leave.is_closed());
-        if self.0.len() >= limits::CONNECTIONS {
-            let idle = self.0.iter().position(|taken| taken.requests.get() == 0)?;
+        let remotes = self.0.iter().filter(|taken| taken.remote).count();
+        let no_remote_seat = remote && remotes >= limits::REMOTE_CONNECTIONS;
+        if no_remote_seat || self.0.len() >= limits::CONNECTIONS {
+            let may_go =
+                |taken: &Taken| taken.requests.get() == 0 && (taken.remote || !no_remote_seat);
+            let idle = self.0.iter().position(may_go)?;
             // It may have ended by itself meanwhile.
             let _ = self.0.remove(idle).leave.send(());
         }
         let requests = Rc::<Cell<usize>>::default();
         let (leave, left) = oneshot::channel();
         self.0.push(Taken {
+            remote,
             requests: requests.clone(),
             leave,
         });
@@ -157,7 +171,7 @@ async fn run(
         async move {
             let answer = answer.await;
             drop(pending);
-            Ok::<_, Infallible>(answer?)
+            answer
         }
     });
     let connection = http1::Builder::new()

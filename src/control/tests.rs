@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 
-use super::{Caller, Service, serve};
+use super::{Admitted, Caller, Service, serve};
 use crate::error::Error;
 use crate::responses::{
     Check, ClientState, DaemonLink, DiscoverResponse, InfoResponse, Preflight, SleepResponse,
@@ -38,6 +38,10 @@ struct Fake(Arc<Settings>);
 
 struct Settings {
     token: Mutex<Option<Arc<str>>>,
+    /// What the token is when it is read anew.
+    new_token: Mutex<Option<Arc<str>>>,
+    /// Whether who is only local is another user.
+    strangers: AtomicBool,
     hosts: Vec<String>,
     root: Option<PathBuf>,
     /// What the next wake or sleep fails with.
@@ -60,6 +64,8 @@ impl Fake {
     fn with(root: Option<&Path>, hosts: &[&str]) -> Self {
         Self(Arc::new(Settings {
             token: Mutex::new(Some(TOKEN.into())),
+            new_token: Mutex::default(),
+            strangers: AtomicBool::new(false),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
             root: root.map(Path::to_owned),
             fails: Mutex::default(),
@@ -120,6 +126,17 @@ impl Service for Fake {
 
     fn token(&self) -> Option<Arc<str>> {
         lock(&self.0.token).clone()
+    }
+
+    fn renewed_token(&self) -> Option<Arc<str>> {
+        if let Some(new) = lock(&self.0.new_token).take() {
+            *lock(&self.0.token) = Some(new);
+        }
+        self.token()
+    }
+
+    fn trusts(&self, caller: &Caller) -> bool {
+        caller.admitted == Admitted::Token || !self.0.strangers.load(Ordering::Relaxed)
     }
 
     fn hosts(&self) -> Vec<String> {

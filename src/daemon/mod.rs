@@ -34,7 +34,7 @@ use serde_json::Value;
 pub use build::BuildInfo;
 pub use registration::{Registration, control_plane_url};
 pub use token::Token;
-pub use url::Url;
+pub use url::{Url, shown};
 
 use crate::config::TlsConfig;
 use crate::error::{Error, Result};

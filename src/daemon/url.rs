@@ -200,8 +200,8 @@ impl fmt::Display for Host {
     }
 }
 
-/// A text that is no URL, fit for a message: short, on one line, and without a password.
-fn shown(text: &str) -> String {
+/// A text that may be no URL, fit for a message: short, on one line, and without a password.
+pub fn shown(text: &str) -> String {
     let start = text.find("://").map_or(0, |at| at + 3);
     let (before, rest) = text.split_at(start);
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());

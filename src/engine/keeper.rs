@@ -1,8 +1,10 @@
 //! The keeper: the thread that makes a tracer, waits for its end, and repairs what it left.
 
 use std::ffi::c_void;
+use std::fs;
 use std::io;
 use std::os::raw::c_int;
+use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -84,11 +86,16 @@ fn keep(channel: &Channel, stack: &Mapping) {
         return;
     }
     channel.tracer.store(pid, Ordering::Release);
-    allow_tracing_by(pid);
+    let by_request = yama_asks();
+    if by_request {
+        allow_tracing_by(pid);
+    }
     channel.go.store(1, Ordering::Release);
     sys::futex_wake(&channel.go);
     let end = wait_for(pid);
-    allow_tracing_by(0);
+    if by_request {
+        allow_tracing_by(0);
+    }
     if channel.progress() != Progress::Left {
         repair(channel);
         repair_faults(&faults, end);
@@ -104,6 +111,16 @@ fn block_signals() {
     signals.remove(Signal::SIGTRAP);
     // Fails only for a set that is none.
     let _ = signals.thread_set_mask();
+}
+
+/// Whether Yama lets a process be traced by whom it asks for. Otherwise nothing is asked, since that would take back what
+/// the application has asked for, a crash handler's permission for instance.
+fn yama_asks() -> bool {
+    match fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope") {
+        Ok(scope) => scope.trim() == "1",
+        // There is no Yama, as far as one can see.
+        Err(_) => !Path::new("/proc/sys/kernel").exists(),
+    }
 }
 
 fn allow_tracing_by(pid: i32) {

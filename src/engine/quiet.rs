@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::proc;
 use super::shared::Shared;
 use super::trap::Retired;
+use crate::per_process::PerProcess;
 
 /// How long sleep waits for threads; what is not quiet by then is kept, and tried again at the next sleep.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -22,7 +23,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const OWN_TIME: u64 = 20_000_000;
 
 /// What threads might still be inside of, from earlier times awake.
-static KEPT: Mutex<Vec<(Arc<Shared>, Option<Retired>)>> = Mutex::new(Vec::new());
+static KEPT: PerProcess<Mutex<Vec<Kept>>> = PerProcess::new(|| Mutex::new(Vec::new()));
+
+type Kept = (Arc<Shared>, Option<Retired>);
 
 /// Waits until no thread can be in a slot or about to run the SIGTRAP handler; false when that takes too long.
 pub fn wait_until_quiet(shared: &Shared) -> bool {
@@ -40,7 +43,7 @@ pub fn wait_until_quiet(shared: &Shared) -> bool {
 
 /// Frees what was shared, unless a thread may be inside; then it is kept until one sleep finds it quiet.
 pub fn retire(shared: Arc<Shared>, handler: Option<Retired>, quiet: bool) {
-    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = KEPT.get().lock().unwrap_or_else(PoisonError::into_inner);
     kept.retain(|(shared, _)| !wait_until_quiet(shared));
     if !quiet {
         kept.push((shared, handler));

@@ -7,12 +7,13 @@ use super::error::{self, EngineError, field};
 use super::keeper::Tracer;
 use super::shared::Shared;
 use super::{privileges, sys, trap};
+use crate::per_process::PerProcess;
 
 /// Yama lets one task at a time trace a process, the last one that was asked for, and a trial may be made on any thread:
 /// hold this while a tracer is made, or a trial runs.
 pub fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    static ALONE: PerProcess<Mutex<()>> = PerProcess::new(|| Mutex::new(()));
+    ALONE.get().lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Has a tracer seize its own keeper and leave.

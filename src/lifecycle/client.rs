@@ -1,5 +1,6 @@
 //! What detrix's thread does: it carries out orders, one after the other.
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub struct Client {
     state: Arc<State>,
     /// Becomes true, or is dropped, when the thread is to end.
     ending: watch::Receiver<bool>,
+    /// Orders that came while another one was carried out, and were looked at already.
+    deferred: VecDeque<Order>,
     /// What is kept ready while asleep.
     warm: Option<Warm>,
     awake: Option<Awake>,
@@ -52,6 +55,7 @@ impl Client {
             control_port,
             state,
             ending,
+            deferred: VecDeque::new(),
             warm: None,
             awake: None,
         };
@@ -63,9 +67,13 @@ impl Client {
     pub async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut ending = self.ending.clone();
         loop {
+            if let Some(order) = self.deferred.pop_front() {
+                self.carry_out(order, &mut orders).await;
+                continue;
+            }
             tokio::select! {
                 order = orders.recv() => match order {
-                    Some(order) => self.carry_out(order).await,
+                    Some(order) => self.carry_out(order, &mut orders).await,
                     None => break,
                 },
                 // An error is an order as well: the handle is gone.
@@ -83,17 +91,41 @@ impl Client {
         orders.close();
         while let Some(order) = orders.recv().await {
             match order {
-                Order::Wake(_, answer) => answer.give(Err(Error::NotInitialized)),
+                Order::Wake(_, _, answer) => answer.give(Err(Error::NotInitialized)),
                 Order::Sleep(answer) => answer.give(self.sleep().await),
             }
         }
         self.sleep().await;
     }
 
-    async fn carry_out(&mut self, order: Order) {
+    async fn carry_out(&mut self, order: Order, orders: &mut mpsc::UnboundedReceiver<Order>) {
         match order {
-            Order::Wake(place, answer) => answer.give(self.wake(place).await),
+            Order::Wake(place, _waiting, answer) => {
+                let woken = self.wake(place.clone()).await;
+                if let Err(error) = &woken {
+                    self.fail_alike(&place, error, orders);
+                }
+                answer.give(woken);
+            }
             Order::Sleep(answer) => answer.give(self.sleep().await),
+        }
+    }
+
+    /// Gives the failure of a wake to those who asked for the same meanwhile. Each would wait as long for it as the first
+    /// did, and whoever asks after them, to sleep for instance, for all of them together.
+    fn fail_alike(
+        &mut self,
+        place: &Where,
+        error: &Error,
+        orders: &mut mpsc::UnboundedReceiver<Order>,
+    ) {
+        let waiting: Vec<Order> = std::iter::from_fn(|| orders.try_recv().ok()).collect();
+        self.deferred.extend(waiting);
+        for order in std::mem::take(&mut self.deferred) {
+            match order {
+                Order::Wake(other, _, answer) if other == *place => answer.give(Err(error.again())),
+                other => self.deferred.push_back(other),
+            }
         }
     }
 
@@ -106,11 +138,13 @@ impl Client {
     }
 
     async fn wake(&mut self, place: Where) -> Result<WakeResponse> {
+        let token = Token::discover(&self.config);
+        self.state.known().token.clone_from(&token);
         if let Some(awake) = &self.awake {
             return Ok(awake.response(WakeResponseStatus::AlreadyAwake));
         }
         self.state.known().status.state = ClientState::Waking;
-        match self.start(place).await {
+        match self.start(place, token).await {
             Ok(awake) => {
                 let response = awake.response(WakeResponseStatus::Awake);
                 let known = &mut *self.state.known();
@@ -134,14 +168,11 @@ impl Client {
 
     /// The steps of a wake. On an error nothing of them is left.
     ///
-    /// 1. Read the token anew.
-    /// 2. Refuse what cannot work, before anything is started: the debug address, the daemon's address, a daemon that
+    /// 1. Refuse what cannot work, before anything is started: the debug address, the daemon's address, a daemon that
     ///    does not answer.
-    /// 3. Open the debug port. From here on clients are served.
-    /// 4. Register: the daemon attaches before it answers.
-    async fn start(&mut self, place: Where) -> Result<Awake> {
-        let token = Token::discover(&self.config);
-        self.state.known().token.clone_from(&token);
+    /// 2. Open the debug port. From here on clients are served.
+    /// 3. Register: the daemon attaches before it answers.
+    async fn start(&mut self, place: Where, token: Option<Token>) -> Result<Awake> {
         self.config.check_debug_address()?;
         let daemon = self.daemon(place, token)?;
         let health = match &daemon {

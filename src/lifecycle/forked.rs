@@ -1,9 +1,8 @@
-//! What a forked child inherits: nothing of detrix.
+//! What a forked child has to close: its copies of the listening sockets would keep ports open that the parent has long
+//! closed.
 //!
-//! Its copy of the memory has a handle whose thread it does not have, perhaps locked by a thread that it does not have
-//! either; and its listening sockets would keep ports open that the parent has long closed. So the child starts with an
-//! empty handle, and without the sockets. This happens in a handler of pthread_atfork(3), before `fork` returns in the
-//! child. Children that are made by other ways than the C library's `fork` are told by their process number.
+//! This happens in a handler of pthread_atfork(3), before `fork` returns in the child. Children that are made by other ways
+//! than the C library's `fork` keep them open until they exec or end.
 
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, RawFd};
@@ -34,7 +33,7 @@ impl Inherited {
     }
 }
 
-/// Has forked children close a listening socket, until it is dropped. Drop it before the socket is closed.
+/// Has forked children close a listening socket, until it is dropped.
 pub struct ClosedInChildren(&'static Inherited);
 
 impl ClosedInChildren {
@@ -42,6 +41,7 @@ impl ClosedInChildren {
     pub fn new(listener: &TcpListener) -> Option<Self> {
         let descriptor = listener.as_raw_fd();
         let inode = inode(descriptor)?;
+        register();
         let free = LISTENERS.iter().find(|listener| {
             let taken = listener.descriptor.compare_exchange(
                 -1,
@@ -63,17 +63,12 @@ impl Drop for ClosedInChildren {
     }
 }
 
-/// Calls `forget` in each child that is forked from now on, after its sockets are closed. Only the first call counts:
-/// handlers cannot be taken back.
-pub fn in_children(forget: extern "C" fn()) {
+fn register() {
     static REGISTERED: Once = Once::new();
     REGISTERED.call_once(|| {
-        // SAFETY: both handlers only use what a forked child of a program with threads may use: atomics, fstat(2) and
-        // close(2). A failure (no memory) leaves what the process number tells.
-        unsafe {
-            libc::pthread_atfork(None, None, Some(close_listeners));
-            libc::pthread_atfork(None, None, Some(forget));
-        }
+        // SAFETY: the handler only uses what a forked child of a program with threads may use: atomics, fstat(2) and
+        // close(2). A failure (no memory) leaves the sockets open in children.
+        unsafe { libc::pthread_atfork(None, None, Some(close_listeners)) };
     });
 }
 

@@ -1,15 +1,13 @@
 //! The one handle of the process.
 
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
-use super::forked;
 use super::orders::Orders;
 use super::state::State;
+use crate::per_process::PerProcess;
 
 /// What `init` has installed.
 pub enum Installed {
@@ -41,51 +39,20 @@ pub struct Handle {
     pub thread: JoinHandle<()>,
 }
 
-struct Cell {
-    pid: u32,
-    installed: Mutex<Option<Installed>>,
-}
-
-/// Null until it is first asked for, and in a forked child.
-static CELL: AtomicPtr<Cell> = AtomicPtr::new(ptr::null_mut());
-
-/// What is installed in this process. What a parent process has installed is not: its thread and its event loop are the
-/// parent's, so nothing of it can be used or dropped here.
+/// What is installed in this process; held for some moves of memory only. What a parent process has installed is not: its
+/// thread and its event loop are the parent's.
 pub fn installed() -> MutexGuard<'static, Option<Installed>> {
-    let cell = cell();
+    static INSTALLED: PerProcess<Mutex<Option<Installed>>> = PerProcess::new(|| Mutex::new(None));
     // What a panicking thread left is whole: every change is a single assignment.
-    cell.installed
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
+    lock(INSTALLED.get())
 }
 
-fn cell() -> &'static Cell {
-    let pid = std::process::id();
-    let known = CELL.load(Ordering::Acquire);
-    // SAFETY: a cell is never freed.
-    if let Some(cell) = unsafe { known.as_ref() }
-        && cell.pid == pid
-    {
-        return cell;
-    }
-    forked::in_children(forget);
-    let fresh = Box::into_raw(Box::new(Cell {
-        pid,
-        installed: Mutex::new(None),
-    }));
-    match CELL.compare_exchange(known, fresh, Ordering::AcqRel, Ordering::Acquire) {
-        // SAFETY: as above.
-        Ok(_) => unsafe { &*fresh },
-        Err(other) => {
-            // SAFETY: it was made above, and nobody else has seen it.
-            drop(unsafe { Box::from_raw(fresh) });
-            // SAFETY: only this function stores a cell in a process, so it is one, and it is not freed.
-            unsafe { &*other }
-        }
-    }
+/// Held while detrix is initialized or shut down: one after the other, each to its end.
+pub fn changing() -> MutexGuard<'static, ()> {
+    static CHANGING: PerProcess<Mutex<()>> = PerProcess::new(|| Mutex::new(()));
+    lock(CHANGING.get())
 }
 
-/// In a forked child, before it can ask: the lock may be held by a thread that it does not have.
-extern "C" fn forget() {
-    CELL.store(ptr::null_mut(), Ordering::Release);
+fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

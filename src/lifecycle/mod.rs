@@ -10,6 +10,10 @@ mod debugging;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported))))]
 #[path = "unsupported.rs"]
 mod debugging;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
+mod forked;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported))))]
+#[path = "unforked.rs"]
 mod forked;
 mod installed;
 mod orders;
@@ -29,7 +33,7 @@ use crate::override_url::DaemonUrl;
 use crate::responses::{SleepResponse, SleepResponseStatus, StatusResponse, WakeResponse};
 use client::Client;
 use forked::ClosedInChildren;
-use installed::{Handle, Installed, installed};
+use installed::{Handle, Installed, changing, installed};
 use orders::{Answer, Order, Orders, Where};
 use state::State;
 
@@ -46,17 +50,18 @@ use state::State;
 /// [`Error::AlreadyInitialized`]; [`Error::ConfigError`]; [`Error::ControlPlaneError`] when the control plane's port
 /// cannot be had; [`Error::IoError`] when no thread can be started.
 pub fn init(config: Config) -> Result<()> {
-    let config = config.from_env()?;
-    let mut installed = installed();
-    if installed.is_some() {
+    let _changing = changing();
+    if installed().is_some() {
         return Err(Error::AlreadyInitialized);
     }
-    *installed = Some(if config.enabled {
-        Installed::Running(start(config)?)
-    } else {
+    // Before anything else is looked at: whoever switches it off wants none of its errors.
+    let fresh = if config.is_switched_off() {
         tracing::info!("detrix is switched off (Config::enabled, DETRIX_ENABLED)");
         Installed::Disabled(Arc::new(State::new(&config, 0, None)))
-    });
+    } else {
+        Installed::Running(start(config.with_environment()?)?)
+    };
+    *installed() = Some(fresh);
     Ok(())
 }
 
@@ -98,7 +103,7 @@ pub fn sleep() -> Result<SleepResponse> {
         None => return Err(Error::NotInitialized),
     }
     tracing::info!(target: "detrix::audit", by = "the application", "sleep");
-    ask(Order::Sleep)
+    ask(|_, answer| Ok(Order::Sleep(answer)))
 }
 
 /// What detrix is doing. Never fails and never waits; before [`init`] it is asleep and has no name.
@@ -116,6 +121,7 @@ pub fn status() -> StatusResponse {
 ///
 /// None today.
 pub fn shutdown() -> Result<()> {
+    let _changing = changing();
     let Some(Installed::Running(handle)) = installed().take() else {
         return Ok(());
     };
@@ -139,10 +145,10 @@ fn wake_at(daemon_url: Option<String>) -> Result<WakeResponse> {
         daemon_url,
         trusted: true,
     };
-    ask(|answer| Order::Wake(place, answer))?
+    ask(|orders, answer| Ok(Order::Wake(place, orders.waiting_wake()?, answer)))?
 }
 
-fn ask<T: Send + 'static>(order: impl FnOnce(Answer<T>) -> Order) -> Result<T> {
+fn ask<T: Send + 'static>(order: impl FnOnce(&Orders, Answer<T>) -> Result<Order>) -> Result<T> {
     let orders = match &*installed() {
         Some(Installed::Running(handle)) => handle.orders.clone(),
         _ => return Err(Error::NotInitialized),

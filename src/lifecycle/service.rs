@@ -1,15 +1,15 @@
 //! What the control plane controls.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::debugging;
 use super::orders::{Order, Orders, Where};
 use super::state::State;
 use crate::config::Config;
 use crate::control::{self, Admitted, Caller};
-use crate::daemon::{BuildInfo, Daemon, Url, control_plane_url};
+use crate::daemon::{BuildInfo, Daemon, Token, Url, control_plane_url};
 use crate::error::Result;
 use crate::responses::{
     DiscoverResponse, InfoResponse, SleepResponse, StatusResponse, WakeResponse,
@@ -17,6 +17,12 @@ use crate::responses::{
 
 /// How long a daemon may take to say where it is reached, while somebody waits who only wants to discover it.
 const ADVERTISE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long its answer, or that there was none, counts.
+const ASK_EVERY: Duration = Duration::from_secs(10);
+
+/// How often the token is read anew at the most because somebody presents another one.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
 
 /// Clones are the same service.
 #[derive(Clone)]
@@ -26,6 +32,10 @@ struct Inner {
     config: Config,
     orders: Orders,
     state: Arc<State>,
+    /// When the daemon was last asked where it is reached, and its answer. Held while it is asked.
+    asked: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
+    /// When the token was last read because somebody had another one.
+    renewed: Mutex<Option<Instant>>,
 }
 
 impl Service {
@@ -35,23 +45,30 @@ impl Service {
             config,
             orders,
             state,
+            asked: tokio::sync::Mutex::default(),
+            renewed: Mutex::default(),
         }))
     }
 
-    /// The daemon's own word where it is reached. A daemon that is not there, or does not say, is no failure.
+    /// The daemon's own word where it is reached. A daemon that is not there, or does not say, is no failure, and is left
+    /// alone for a while: anybody may ask.
     async fn advertise_url(&self) -> Option<String> {
         let Inner { config, state, .. } = &*self.0;
-        let (known, token) = {
-            let known = state.known();
-            (known.advertise_url.clone(), known.token.clone())
-        };
-        if known.is_some() {
-            return known;
+        if let Some(known) = state.known().advertise_url.clone() {
+            return Some(known);
+        }
+        let mut last = self.0.asked.lock().await;
+        if let Some((at, found)) = &*last
+            && at.elapsed() < ASK_EVERY
+        {
+            return found.clone();
         }
         let url = Url::parse(&config.daemon_url).ok()?;
+        let token = state.known().token.clone();
         let daemon = Daemon::new(url, &config.tls, token);
-        let found = daemon.health(ADVERTISE_TIMEOUT).await.ok()?.advertise_url;
-        state.known().advertise_url.clone_from(&found);
+        let health = daemon.health(ADVERTISE_TIMEOUT).await.ok();
+        let found = health.and_then(|health| health.advertise_url);
+        *last = Some((Instant::now(), found.clone()));
         found
     }
 }
@@ -76,6 +93,26 @@ impl control::Service for Service {
         self.0.config.workspace_root.as_ref().map(PathBuf::from)
     }
 
+    fn trusts(&self, caller: &Caller) -> bool {
+        caller.admitted == Admitted::Token || debugging::is_own_user(caller.peer, caller.local)
+    }
+
+    fn renewed_token(&self) -> Option<Arc<str>> {
+        let Inner {
+            config,
+            state,
+            renewed,
+            ..
+        } = &*self.0;
+        let mut last = renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() >= RENEW_EVERY) {
+            *last = Some(Instant::now());
+            let token = Token::discover(config);
+            state.known().token = token;
+        }
+        self.token()
+    }
+
     async fn info(&self) -> InfoResponse {
         let BuildInfo { commit, tag } = BuildInfo::detect(&self.0.config);
         InfoResponse::of_this_process(self.status().name, commit, tag)
@@ -98,11 +135,12 @@ impl control::Service for Service {
     async fn wake(&self, daemon_url: Option<String>, caller: Caller) -> Result<WakeResponse> {
         let place = Where {
             daemon_url,
-            trusted: caller.admitted == Admitted::Token
-                || debugging::is_own_user(caller.peer, caller.local),
+            trusted: self.trusts(&caller),
         };
-        let order = |answer| Order::Wake(place, answer);
-        self.0.orders.request(order).await?
+        let orders = &self.0.orders;
+        let waiting = orders.waiting_wake()?;
+        let order = |answer| Order::Wake(place, waiting, answer);
+        orders.request(order).await?
     }
 
     async fn sleep(&self, _: Caller) -> Result<SleepResponse> {

@@ -10,10 +10,10 @@ use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use super::Drained;
 use super::access::Allow;
-use super::audit::tests::Kept;
 use super::backend::{Backend, Hit, NamedFile, Part, Placed, SessionId, Wanted, WrongExpressions};
 use super::clients::Clients;
 use super::outlet::Outlet;
+use crate::collected::Collected;
 use detrix_test_support::rows::{Target, WAIT};
 
 /// The one line that has no code.
@@ -126,7 +126,7 @@ pub fn hit<'a>(parts: &'a [Part<'a>]) -> Hit<'a> {
 pub struct FakeServer {
     pub target: Target,
     pub clients: Clients,
-    pub audit: Kept,
+    pub audit: Collected,
     calls: mpsc::Receiver<Call>,
     actions: tokio_mpsc::UnboundedSender<Action>,
     stop: oneshot::Sender<()>,
@@ -142,7 +142,7 @@ impl FakeServer {
     pub fn start_at(host: &str, allow: &[&str]) -> Self {
         let allow: Vec<String> = allow.iter().map(|entry| (*entry).to_owned()).collect();
         let allow = Allow::parse(&allow).unwrap();
-        let (clients, audit) = (Clients::new(), Kept::default());
+        let (clients, audit) = (Clients::new(), Collected::audit());
         let (calls_sender, calls) = mpsc::channel();
         let (actions, mut actions_receiver) = tokio_mpsc::unbounded_channel::<Action>();
         let (stop, stopped) = oneshot::channel();
@@ -157,7 +157,7 @@ impl FakeServer {
         };
         let (counting, kept) = (clients.clone(), audit.clone());
         std::thread::spawn(move || {
-            let _kept = tracing::subscriber::set_default(kept);
+            let _kept = kept.here();
             let backend = Rc::new(RefCell::new(FakeBackend {
                 calls: calls_sender,
                 outlets: BTreeMap::new(),

@@ -189,6 +189,10 @@ fn find_file(
             });
         }
     }
+    let is_found = matches!(best, Some(Fit::Tail(_)));
+    if is_found && files.values().any(|(path, _)| !is_own(path)) {
+        files.retain(|_, (path, _)| !is_own(path));
+    }
     let spellings =
         |files: BTreeMap<String, (String, _)>| files.into_values().map(|(path, _)| path).collect();
     match best {
@@ -206,6 +210,11 @@ fn find_file(
                 .and_then(Module::missing_in_units),
         }),
     }
+}
+
+/// Whether it is one of detrix's own files: nobody means these, where there is another one of that name.
+fn is_own(path: &str) -> bool {
+    path.starts_with(concat!(env!("CARGO_MANIFEST_DIR"), "/src/"))
 }
 
 /// One unit that mentions the file.

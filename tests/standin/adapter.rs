@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, PartialEq)]
 pub enum Manner {
     Succeeds,
+    /// As `Succeeds`, with breakpoints that are not verified.
+    VerifiesNothing,
     Refuses,
     Silent,
 }
@@ -187,15 +189,16 @@ fn response(state: &mut State, request: &Value, manner: Manner) -> Value {
         "type": "response",
         "request_seq": request["seq"],
         "command": request["command"],
-        "success": manner == Manner::Succeeds,
+        "success": manner != Manner::Refuses,
     });
     if manner == Manner::Refuses {
         response["message"] = json!("not today");
     }
     if let Some(breakpoints) = request["arguments"]["breakpoints"].as_array() {
-        let verified = breakpoints
-            .iter()
-            .map(|asked| json!({"verified": true, "line": asked["line"]}));
+        let verified = breakpoints.iter().map(|asked| match manner {
+            Manner::VerifiesNothing => json!({"verified": false, "message": "no code there"}),
+            _ => json!({"verified": true, "line": asked["line"]}),
+        });
         response["body"] = json!({"breakpoints": verified.collect::<Vec<_>>()});
     }
     response

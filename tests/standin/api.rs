@@ -179,6 +179,23 @@ fn one_metric_a_line() {
     assert_ne!(reply.json()["metricId"], first);
 }
 
+/// A logpoint without code is a warning, and the metric stays.
+#[test]
+fn what_is_not_verified_is_a_warning() {
+    let pair = Pair::new();
+    pair.adapter
+        .set_manner("setBreakpoints", Manner::VerifiesNothing);
+    let metric = json!({
+        "name": "m", "connectionId": pair.id, "location": {"file": file(), "line": 3},
+        "expressions": ["x"], "enabled": true,
+    });
+    let reply = post(&pair.standin, "/api/v1/metrics", &metric);
+    assert_eq!(reply.status, 201);
+    let warning = reply.json()["warnings"][0].to_string();
+    assert!(warning.contains("no code there"), "{warning}");
+    assert_eq!(get(&pair.standin, "/api/v1/metrics").json()["total"], 1);
+}
+
 #[test]
 fn metrics_that_cannot_be() {
     let pair = Pair::new();

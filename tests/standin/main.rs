@@ -58,7 +58,11 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let standin = Standin::start(Options::default()).expect("a free port");
+        Self::with(Options::default())
+    }
+
+    fn with(options: Options) -> Self {
+        let standin = Standin::start(options).expect("a free port");
         let adapter = Adapter::start();
         let id = register(&standin, &registration(adapter.port));
         Self {

@@ -261,15 +261,14 @@ impl Api<'_> {
             // One metric a line: the one that is there answers for the new one.
             if let Some(old) = database.metrics.iter().find(same).cloned() {
                 if !replace {
-                    return created(&old);
+                    return created(&old, &[]);
                 }
                 database.remove(old.id);
             }
             database.add(metric)
         };
         match self.send_file(&id, &metric.file) {
-            // Only the first answer is looked at, whichever metric it is about, and only for a warning.
-            Ok(()) => created(&metric),
+            Ok(warning) => created(&metric, warning.as_slice()),
             Err(Failure::Refused(why)) => {
                 lock(&shared.database).remove(metric.id);
                 internal(&why)
@@ -292,8 +291,9 @@ impl Api<'_> {
         Response::empty(204)
     }
 
-    /// Sends the logpoints of a file.
-    fn send_file(&self, connection_id: &str, file: &str) -> Result<(), Failure> {
+    /// Sends the logpoints of a file. Of the answers only the first is looked at, whichever metric it is about, and only
+    /// for a warning.
+    fn send_file(&self, connection_id: &str, file: &str) -> Result<Option<String>, Failure> {
         let shared = &self.daemon.shared;
         let Some(link) = shared.link(connection_id) else {
             let why = format!("No adapter found for connection {connection_id}");
@@ -305,7 +305,12 @@ impl Api<'_> {
             let metrics = database.metrics_of(connection_id);
             metrics.into_iter().cloned().collect()
         };
-        set_breakpoints(&link, file, &metrics, &|| self.client_has_gone()).map(drop)
+        let body = set_breakpoints(&link, file, &metrics, &|| self.client_has_gone())?;
+        let first = &body["breakpoints"][0];
+        Ok((first["verified"] == false).then(|| {
+            let why = first["message"].as_str().unwrap_or("no reason");
+            format!("a logpoint of {file} is not verified: {why}")
+        }))
     }
 
     fn events(&self, request: &Request) -> Response {
@@ -441,13 +446,16 @@ fn parse_metric(body: &[u8]) -> Result<(Metric, bool), Response> {
     Ok((metric, body["replace"] == true))
 }
 
-fn created(metric: &Metric) -> Response {
-    let body = json!({
+fn created(metric: &Metric, warnings: &[String]) -> Response {
+    let mut body = json!({
         "metricId": metric.id,
         "name": metric.name,
         "status": "created",
         "metric": metric.info(),
     });
+    if !warnings.is_empty() {
+        body["warnings"] = json!(warnings);
+    }
     Response::json(201, &body)
 }
 

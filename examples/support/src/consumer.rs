@@ -20,15 +20,12 @@ const BATCH: usize = 100;
 /// How long an event waits for others to be written with.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// How long it takes to write a batch: a transaction of an embedded database.
-const WRITE: Duration = Duration::from_millis(5);
-
 /// Gives events to the writer.
 #[derive(Clone)]
 pub(crate) struct Queue(SyncSender<Event>);
 
 impl Queue {
-    /// A queue, and its end for [`write`].
+    /// A queue, and its end for [`write`](fn@write).
     pub fn new() -> (Self, Receiver<Event>) {
         let (sender, receiver) = sync_channel(BUFFERED);
         (Self(sender), receiver)
@@ -36,7 +33,7 @@ impl Queue {
 }
 
 /// Writes events into the database until the last queue is gone.
-pub(crate) fn write(events: &Receiver<Event>, shared: &Shared) {
+pub(crate) fn write(events: &Receiver<Event>, shared: &Shared, write_time: Duration) {
     let mut open = true;
     while open {
         let Ok(first) = events.recv() else { return };
@@ -49,7 +46,7 @@ pub(crate) fn write(events: &Receiver<Event>, shared: &Shared) {
                 Err(RecvTimeoutError::Disconnected) => open = false,
             }
         }
-        thread::sleep(WRITE);
+        thread::sleep(write_time);
         lock(&shared.database).events.extend(batch);
         shared.written.notify_all();
     }

@@ -45,7 +45,7 @@ pub use http::{Reply, call};
 pub use link::{Ended, Report};
 
 /// How a stand-in runs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The port of the API on the loopback interface; 0 for any that is free.
     pub port: u16,
@@ -53,6 +53,19 @@ pub struct Options {
     pub token: Option<String>,
     /// The address that the daemon tells clients to be reached by.
     pub advertise_url: Option<String>,
+    /// How long it takes to write a hundred events; 5 ms by default, a transaction of an embedded database.
+    pub write_time: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            token: None,
+            advertise_url: None,
+            write_time: Duration::from_millis(5),
+        }
+    }
 }
 
 /// What becomes of registrations.
@@ -141,8 +154,8 @@ impl Standin {
         let shared = Arc::new(Shared::new(database));
         let (queue, events) = consumer::Queue::new();
         let writer = thread::spawn({
-            let shared = shared.clone();
-            move || consumer::write(&events, &shared)
+            let (shared, write_time) = (shared.clone(), self.options.write_time);
+            move || consumer::write(&events, &shared, write_time)
         });
         let daemon = Daemon { shared, queue };
         for connection in stored {

@@ -315,3 +315,21 @@ fn an_ipv6_listener_knows_itself() {
     let plane = Plane::on("[::1]:0", Fake::default(), false, |serve| serve());
     assert_eq!(plane.get("/detrix/status").status, 200);
 }
+
+#[test]
+fn a_wake_with_a_new_token_has_it_read() {
+    let plane = Plane::start(Fake::default());
+    *lock(&plane.service.0.new_token) = Some("another".into());
+    let ask = |path: &str, token: &str| {
+        let headers = format!("Authorization: Bearer {token}\r\nOrigin: null\r\n");
+        plane
+            .connect()
+            .ask(plane.posting(path, &headers, ""))
+            .status
+    };
+    // Only a wake reads it.
+    assert_eq!(ask("/detrix/sleep", "another"), 401);
+    assert_eq!(ask("/detrix/wake", "another"), 200);
+    assert_eq!(ask("/detrix/sleep", "another"), 200);
+    assert_eq!(ask("/detrix/wake", TOKEN), 401);
+}

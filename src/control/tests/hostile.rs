@@ -189,9 +189,14 @@ fn a_refused_body_is_not_taken_for_a_request() {
 #[test]
 fn a_client_that_has_said_all_gets_its_answer() {
     let plane = Plane::start(Fake::default());
+    let begins = plane.service.hold();
     let mut client = plane.connect();
     client.send(plane.posting("/detrix/wake", "", ""));
     client.0.get_ref().shutdown(Shutdown::Write).unwrap();
+    begins.recv_timeout(PATIENCE).unwrap();
+    // Meanwhile it is seen that nothing more will come.
+    assert_eq!(plane.get("/detrix/health").status, 200);
+    plane.service.release();
     assert_eq!(client.answer().status, 200);
     assert!(client.is_closed());
 }

@@ -238,6 +238,25 @@ fn without_a_configured_root_it_is_the_working_directory() {
 }
 
 #[test]
+fn everything_is_no_root_by_default() {
+    let plane = Plane::on("127.0.0.1:0", Fake::default(), false, |serve| {
+        // A working directory of this thread's own.
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS).unwrap();
+        std::env::set_current_dir("/").unwrap();
+        serve();
+    });
+    for root in [json!(""), json!("/etc"), json!("etc")] {
+        let (status, text) = read(&plane, json!({"path": "hosts", "workspace_root": root}));
+        assert_eq!(status, 403);
+        assert!(
+            text.starts_with("Workspace root escapes trust boundary"),
+            "{text}"
+        );
+        assert!(text.contains("DETRIX_WORKSPACE_ROOT"), "{text}");
+    }
+}
+
+#[test]
 fn a_configured_root_of_everything_has_no_files_of_the_kernel() {
     let plane = Plane::start(Fake::with(Some(Path::new("/")), &[]));
     let file = workspace();
@@ -460,4 +479,22 @@ mod any_path {
             })?;
         }
     }
+}
+
+#[test]
+fn another_user_needs_the_token() {
+    let scratch = Scratch::new();
+    scratch.write("file", "text");
+    let plane = Plane::start(Fake::with(Some(&scratch.0), &[]));
+    plane.service.0.strangers.store(true, Ordering::Relaxed);
+    let request = json!({"path": "file"}).to_string();
+    let refused = plane.post("/detrix/files/read", request.clone());
+    assert_eq!(refused.status, 401);
+    let token = format!("Authorization: Bearer {TOKEN}\r\n");
+    let answer = plane
+        .connect()
+        .ask(plane.posting("/detrix/files/read", &token, &request));
+    assert_eq!(answer.status, 200);
+    // All else is as it is for everybody on this machine.
+    assert_eq!(plane.get("/detrix/status").status, 200);
 }

@@ -1,8 +1,7 @@
 //! Daemons at `https` addresses, with certificates made for the test.
 
-use std::fmt::Debug;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
@@ -10,11 +9,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-use tracing::field::Field;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::*;
+use crate::collected::Collected;
 
 /// An authority, and a daemon that it vouches for.
 struct Trusted {
@@ -138,42 +135,14 @@ async fn a_daemon_that_the_system_does_not_know_hears_no_token() {
 async fn anyone_is_taken_only_when_that_is_asked() {
     let trusted = Trusted::named(&["somewhere.else"]).await;
     let daemon = trusted.daemon(&CARELESS);
-    let warnings = Warnings::default();
-    let collecting = tracing::subscriber::set_default(warnings.clone());
+    let collected = Collected::warnings();
+    let collecting = collected.here();
     daemon.register(&registration(), PATIENCE).await.unwrap();
     daemon.unregister("x", PATIENCE).await.unwrap();
     drop(collecting);
-    let warnings = warnings.0.lock().unwrap();
+    let warnings = collected.take();
     assert!(warnings[0].contains("DETRIX_VERIFY_SSL"), "{warnings:?}");
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-}
-
-/// Collects what detrix warns of.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN && metadata.target().starts_with("detrix")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut |_: &Field, value: &dyn Debug| {
-            self.0.lock().unwrap().push(format!("{value:?}"));
-        });
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }
 
 #[tokio::test]

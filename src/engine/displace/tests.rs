@@ -6,7 +6,7 @@ mod lab;
 use std::collections::BTreeMap;
 
 use iced_x86::Mnemonic;
-use object::{Object, ObjectSection};
+use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use proptest::prelude::*;
 
 use self::lab::{End, Lab, Layout, MEMORY, Start};
@@ -295,10 +295,26 @@ fn real_code_is_displaced_but_for_what_cannot_be() {
     let slot = base + text.size() + 0x100_0000;
     let mut refused = BTreeMap::new();
     let mut count = 0;
-    for instruction in Decoder::with_ip(64, bytes, base, DecoderOptions::NONE)
-        .iter()
-        .step_by(7)
-    {
+    // Rust's functions: hand-written assembly has its constants among its code.
+    let functions = file
+        .symbols()
+        .filter(|symbol| symbol.kind() == SymbolKind::Text)
+        .filter(|symbol| {
+            symbol
+                .name()
+                .is_ok_and(|name| name.starts_with("_ZN") || name.starts_with("_R"))
+        })
+        .filter_map(|symbol| {
+            let start = symbol.address().checked_sub(base)? as usize;
+            let code = bytes.get(start..start + symbol.size() as usize)?;
+            Some(Decoder::with_ip(
+                64,
+                code,
+                symbol.address(),
+                DecoderOptions::NONE,
+            ))
+        });
+    for instruction in functions.flatten().step_by(7) {
         let at = instruction.ip();
         let code = &bytes[(at - base) as usize..];
         count += 1;

@@ -68,12 +68,14 @@ fn a_trial_leaves_a_tracer_at_work_alone() {
     let mut engine = engine();
     try_tracing().unwrap();
     assert!(engine.change(&[], vec![placement(1)])[0].is_ok());
-    let (tracer, traced_threads) = (tracer_of(&engine), traced());
+    let tracer = tracer_of(&engine);
     // Also where another one would be refused.
     let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
     filtered(refuse, || None, |_| try_tracing()).unwrap();
     try_tracing().unwrap();
-    assert_eq!((tracer_of(&engine), traced()), (tracer, traced_threads));
+    // The threads of other tests come and go.
+    assert_eq!(tracer_of(&engine), tracer);
+    assert!(traced() > 0);
     std::thread::spawn(|| target(1)).join().unwrap();
     assert_eq!(engine.read(usize::MAX, |_, _| ()), 1);
     drop(engine);
