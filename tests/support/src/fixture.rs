@@ -57,6 +57,12 @@ pub fn plugin(profile: Profile) -> PathBuf {
     build(&["-p", "detrix-fixture-plugin", "--lib"], profile)
 }
 
+/// The program of `fixtures/readable`, compiled with `profile`.
+#[must_use]
+pub fn readable(profile: Profile) -> PathBuf {
+    build(&["-p", "detrix-fixture-readable"], profile)
+}
+
 /// The root of the repository.
 #[must_use]
 pub fn root() -> PathBuf {

@@ -12,7 +12,7 @@ pub mod schema;
 mod session;
 mod transcript;
 
-pub use fixture::{Profile, fixture, mark, plugin, root, source, try_mark};
+pub use fixture::{Profile, fixture, mark, plugin, readable, root, source, try_mark};
 pub use measure::{Table, median, pin};
 pub use process::Process;
 pub use running::{PATIENCE, Running};
