@@ -121,8 +121,11 @@ impl Environment {
             known.name == field.name && known.offset == field.offset && known.ty == field.ty
         });
         match known {
-            // An argument that was moved into a local is listed as both.
-            Some(known) => drop(known.saved.insert(state)),
+            // An argument that was moved into a local is listed as a capture as well, alive or not.
+            Some(known) if captured && !known.captured => {}
+            Some(known) => {
+                known.saved.insert(state);
+            }
             None => {
                 field.captured = captured;
                 field.by_reference &= captured;

@@ -123,6 +123,9 @@ pub enum Kind {
 /// For each register, by its number in DWARF, what it is known to hold.
 type Registers = [Option<Value>; 16];
 
+/// Blocks and the registers that are bases of theirs.
+type Joined = BTreeSet<(usize, u8)>;
+
 /// What is known at one point.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct State {
@@ -262,7 +265,9 @@ impl Trace {
         all
     }
 
-    /// Finds what holds at the start of each block, until nothing changes.
+    /// Finds what holds at the start of each block. Registers that are found to be joined at a block change what was
+    /// followed from there before, which slots would not survive; so this starts over with all that are known, until
+    /// there are no more.
     fn follow(&mut self) -> Option<()> {
         let blocks = self.flow.len();
         let mut predecessors = vec![Vec::new(); blocks];
@@ -271,9 +276,24 @@ impl Trace {
                 predecessors.get_mut(next)?.push(block);
             }
         }
+        let mut joined = BTreeSet::new();
+        for _ in 0..MAX_ROUNDS {
+            let before = joined.len();
+            self.round(&predecessors, &mut joined)?;
+            if joined.len() == before {
+                return Some(());
+            }
+        }
+        None
+    }
+
+    fn round(&mut self, predecessors: &[Vec<usize>], joined: &mut Joined) -> Option<()> {
+        let blocks = self.flow.len();
         let mut exits: Vec<Option<State>> = vec![None; blocks];
         let mut factory = InstructionInfoFactory::new();
         let order = self.flow.order();
+        self.entries = vec![None; blocks];
+        self.sources.clear();
         for _ in 0..MAX_ROUNDS {
             let mut changed = false;
             for &block in &order {
@@ -288,7 +308,7 @@ impl Trace {
                     from.push(&first);
                 }
                 let known = self.entries.get(block)?.as_ref();
-                let entry = join(block, known, &from, &mut self.sources)?;
+                let entry = join(block, known, &from, joined, &mut self.sources)?;
                 if known == Some(&entry) && exits.get(block)?.is_some() {
                     continue;
                 }
@@ -349,6 +369,7 @@ fn join(
     block: usize,
     known: Option<&State>,
     from: &[&State],
+    joined: &mut Joined,
     sources: &mut BTreeMap<Base, BTreeSet<Base>>,
 ) -> Option<State> {
     let (first, others) = from.split_first()?;
@@ -360,24 +381,26 @@ fn join(
             from.iter()
                 .map(|state| state.registers.get(index).copied().flatten())
         };
-        // What was a base of this block when it was entered before is another number now, but for one that stays.
-        let stale = |value: Option<Value>| matches!(value, Some(Value { base: Base::Joined(b, _), .. }) if b == block);
-        let same = values().all(|value| value == values().next().flatten() && !stale(value));
-        let was = known.and_then(|state| state.registers.get(index).copied().flatten());
-        *register = if same && was != Some(Value::of(own)) {
-            values().next().flatten()
-        } else {
+        let first = values().next().flatten();
+        // What was a base of this block when it was entered before is another number now.
+        let stale = matches!(first, Some(Value { base: Base::Joined(of, _), .. }) if of == block);
+        if stale || values().any(|value| value != first) {
+            joined.insert((block, number));
+        }
+        *register = if joined.contains(&(block, number)) {
             let bases = values()
                 .flatten()
                 .map(|value| value.base)
                 .filter(|base| *base != own);
             sources.entry(own).or_default().extend(bases);
             Some(Value::of(own))
+        } else {
+            first
         };
     }
     let stays = |at: &i64, value: &Value| {
-        let kept = known.is_none_or(|known| known.slots.get(at) == Some(value));
-        kept && !matches!(value.base, Base::Joined(b, _) if b == block)
+        known.is_none_or(|known| known.slots.get(at) == Some(value))
+            && !matches!(value.base, Base::Joined(of, _) if of == block)
             && others
                 .iter()
                 .all(|state| state.slots.get(at) == Some(value))
