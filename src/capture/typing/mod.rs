@@ -2,8 +2,10 @@
 //!
 //! Nothing is read here, and no operation of a capture program is made. What makes no sense is told with what would.
 
+mod equality;
 mod layouts;
 mod methods;
+mod numbers;
 mod operators;
 mod patterns;
 mod places;
