@@ -223,7 +223,7 @@ fn a_condition_that_cannot_be_decided_is_told_ever_less() {
 
 #[test]
 fn what_is_wrong_is_told_when_it_is_set() {
-    let (mut program, mut session, file) = start();
+    let (program, mut session, file) = start();
     let line = mark(&file, "pass");
     for (message, why) in [
         (

@@ -1,5 +1,10 @@
 //! Computes what an expression shows, from the record of a hit.
 
+mod text;
+mod time;
+
+use self::text::{Text, compared, show_text, whole};
+use self::time::time;
 use super::compile::{Compiled, Reading, Shown};
 use super::expr::Special;
 use super::format::Format;
@@ -7,9 +12,8 @@ use super::number::{Binary, Fault, Kind, Mode, Number, binary, cast, unary};
 use super::program::{is_pseudo, pseudo};
 use super::record::{Code, Entry, Record, Why};
 use super::render::missing;
-use super::typed::{Comparison, Fold, Function, Node, Part, Refusal};
+use super::typed::{Fold, Function, Node, Part, Refusal};
 use super::views::{self, View};
-use std::cmp::Ordering;
 
 impl Compiled {
     /// The text of an expression.
@@ -53,20 +57,6 @@ enum Value {
     Rendered(String),
     Some(Box<Value>),
     None,
-}
-
-/// Text, or the first part of one.
-#[derive(Clone, Debug)]
-struct Text {
-    bytes: Vec<u8>,
-    /// Bytes that it really has.
-    length: u64,
-}
-
-impl Text {
-    fn is_whole(&self) -> bool {
-        self.bytes.len() as u64 == self.length
-    }
 }
 
 /// Why there is no value.
@@ -415,76 +405,6 @@ impl Evaluation<'_> {
     }
 }
 
-fn whole(text: String) -> Text {
-    let bytes = text.into_bytes();
-    Text {
-        length: bytes.len() as u64,
-        bytes,
-    }
-}
-
-/// Text, and what is missing of it.
-fn show_text(text: &Text, format: &Format) -> String {
-    let mut bytes = text.bytes.as_slice();
-    // A character that the cut went through is left out as well.
-    if let Err(error) = std::str::from_utf8(bytes)
-        && error.error_len().is_none()
-        && !text.is_whole()
-    {
-        bytes = bytes.get(..error.valid_up_to()).unwrap_or_default();
-    }
-    let mut shown = format.text(&String::from_utf8_lossy(bytes));
-    if std::str::from_utf8(bytes).is_err() {
-        shown.push_str(" <not UTF-8>");
-    }
-    let missing = text.length.saturating_sub(bytes.len() as u64);
-    if missing > 0 {
-        shown.push_str(&format!(" .. {missing} more bytes"));
-    }
-    shown
-}
-
-/// Whether a comparison of texts holds; `None` where what was captured of them does not tell.
-fn compared(comparison: Comparison, left: &Text, right: &Text) -> Option<bool> {
-    let both = left.is_whole() && right.is_whole();
-    match comparison {
-        Comparison::Order(Binary::Eq) if left.length != right.length => Some(false),
-        Comparison::Order(Binary::Ne) if left.length != right.length => Some(true),
-        Comparison::Order(op) => {
-            let differs = left.bytes.iter().zip(&right.bytes).find(|(a, b)| a != b);
-            let order = match differs {
-                Some((a, b)) => a.cmp(b),
-                None if both => left.length.cmp(&right.length),
-                None => return None,
-            };
-            Some(match op {
-                Binary::Eq => order == Ordering::Equal,
-                Binary::Ne => order != Ordering::Equal,
-                Binary::Lt => order == Ordering::Less,
-                Binary::Le => order != Ordering::Greater,
-                Binary::Gt => order == Ordering::Greater,
-                _ => order != Ordering::Less,
-            })
-        }
-        Comparison::StartsWith if left.length < right.length => Some(false),
-        Comparison::StartsWith => {
-            let known = left.bytes.len().min(right.bytes.len());
-            if left.bytes.get(..known) != right.bytes.get(..known) {
-                return Some(false);
-            }
-            (right.is_whole() && known == right.bytes.len()).then_some(true)
-        }
-        Comparison::EndsWith if left.length < right.length => Some(false),
-        Comparison::EndsWith => both.then(|| left.bytes.ends_with(&right.bytes)),
-        Comparison::Contains if left.length < right.length => Some(false),
-        Comparison::Contains if !right.is_whole() => None,
-        Comparison::Contains => {
-            let found = memchr::memmem::find(&left.bytes, &right.bytes).is_some();
-            (found || left.is_whole()).then_some(found)
-        }
-    }
-}
-
 fn apply(function: Function, number: Number) -> Number {
     let single = number.kind == Kind::F32;
     let (x, y) = (number.single_float(), number.float());
@@ -514,102 +434,5 @@ fn why_missing(why: Why, address: u64) -> String {
         Why::OptimizedOut => "<optimized out>".into(),
         Why::Unreadable if is_pseudo(address) => "<unreadable>".into(),
         Why::Unreadable => format!("<unreadable {address:#x}>"),
-    }
-}
-
-/// A moment, given in nanoseconds since 1970, as RFC 3339 writes it, to the microsecond.
-fn time(nanoseconds: u128) -> String {
-    let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(u64::try_from(days).unwrap_or(0));
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        rest / 1000
-    )
-}
-
-/// The date of a day, counted from 1970: in years that begin with March, the leap day is the last one.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates() {
-        assert_eq!(time(0), "1970-01-01T00:00:00.000000Z");
-        assert_eq!(time(951_782_400_000_000_000), "2000-02-29T00:00:00.000000Z");
-        assert_eq!(
-            time(1_767_225_599_123_456_789),
-            "2025-12-31T23:59:59.123456Z"
-        );
-        assert_eq!(
-            time(4_107_542_400_000_000_000),
-            "2100-03-01T00:00:00.000000Z"
-        );
-    }
-
-    fn text(bytes: &str, length: u64) -> Text {
-        Text {
-            bytes: bytes.into(),
-            length,
-        }
-    }
-
-    #[test]
-    fn what_was_cut_is_not_compared_beyond_the_cut() {
-        let order = Comparison::Order;
-        let (cut, all) = (text("abc", 5), text("abcde", 5));
-        assert_eq!(compared(order(Binary::Eq), &cut, &all), None);
-        assert_eq!(
-            compared(order(Binary::Eq), &cut, &text("abc", 3)),
-            Some(false)
-        );
-        assert_eq!(
-            compared(order(Binary::Ne), &cut, &text("abx", 5)),
-            Some(true)
-        );
-        assert_eq!(compared(order(Binary::Lt), &cut, &text("b", 1)), Some(true));
-        assert_eq!(compared(order(Binary::Gt), &cut, &text("abc", 3)), None);
-        assert_eq!(
-            compared(Comparison::StartsWith, &cut, &text("ab", 2)),
-            Some(true)
-        );
-        assert_eq!(
-            compared(Comparison::StartsWith, &cut, &text("abcd", 4)),
-            None
-        );
-        assert_eq!(
-            compared(Comparison::StartsWith, &cut, &text("b", 1)),
-            Some(false)
-        );
-        assert_eq!(compared(Comparison::EndsWith, &cut, &text("c", 1)), None);
-        assert_eq!(
-            compared(Comparison::Contains, &cut, &text("bc", 2)),
-            Some(true)
-        );
-        assert_eq!(compared(Comparison::Contains, &cut, &text("cd", 2)), None);
-        assert_eq!(
-            compared(Comparison::Contains, &all, &text("cd", 2)),
-            Some(true)
-        );
-        assert_eq!(
-            compared(Comparison::Contains, &all, &text("ce", 2)),
-            Some(false)
-        );
     }
 }

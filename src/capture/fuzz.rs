@@ -302,9 +302,8 @@ fn block(bytes: &mut Bytes<'_>, parts: &mut Parts, begin: Op, decides: bool) {
         }
         parts.ops.push(op);
     }
-    match parts.ops.get_mut(start) {
-        Some(Op::Condition { end } | Op::Expression { end, .. }) => *end = last as u16,
-        _ => {}
+    if let Some(Op::Condition { end } | Op::Expression { end, .. }) = parts.ops.get_mut(start) {
+        *end = last as u16;
     }
 }
 

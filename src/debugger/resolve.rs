@@ -1,5 +1,7 @@
 //! From file, line and message to addresses and programs.
 
+mod statics;
+
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use crate::capture::template::Template;
 use crate::server::backend::{Wanted, WrongExpressions};
 use crate::symbols::Symbols;
 use crate::symbols::lookup::{LineAddress, LineMatch};
+use statics::Statics;
 
 /// Where a breakpoint goes.
 pub struct Resolved {
@@ -57,10 +60,11 @@ pub fn resolve(
         ..Logpoint::new(&template)
     };
     let found = find(wanted.line)?;
+    let mut statics = Statics::new(symbols, &logpoint);
     let mut places = Vec::new();
     let mut refusals = BTreeSet::new();
     for address in &found.addresses {
-        match place(symbols, &logpoint, address) {
+        match place(symbols, &logpoint, &mut statics, address) {
             Ok(place) => places.push(place),
             Err(why) => drop(refusals.insert(why)),
         }
@@ -93,6 +97,7 @@ pub fn resolve(
 fn place(
     symbols: &Symbols,
     logpoint: &Logpoint<'_>,
+    statics: &mut Statics<'_>,
     at: &LineAddress,
 ) -> Result<(Place, Arc<Compiled>), String> {
     let address = at.address;
@@ -114,6 +119,7 @@ fn place(
     scope
         .variables
         .retain(|variable| variable.depth >= at.depth);
+    statics.add(address, &text, &mut scope);
     let compiled = compile(logpoint, &scope, symbols, &Limits::default())
         .map_err(|error| error.to_string())?;
     Ok((Place { address, text }, Arc::new(compiled)))

@@ -23,6 +23,7 @@ pub mod place;
 pub mod scope;
 mod shapes;
 mod stack;
+mod statics;
 mod trace;
 pub mod types;
 mod unwind;
@@ -38,7 +39,7 @@ use self::error::{LineError, MissingInfo, SymbolError};
 use self::loaded::Loaded;
 use self::lookup::SourceFile;
 use self::module::Module;
-use self::scope::Scope;
+use self::scope::{Scope, Variable};
 use self::types::{Type, TypeError, TypeRef, TypeSource};
 
 /// The debug information of the running process.
@@ -173,6 +174,13 @@ impl Symbols {
             name,
             range: module.to_runtime(range.start)..module.to_runtime(range.end),
         })
+    }
+
+    /// The static that a path means, crate first, in the module that has the code at an address. `None` also for what has
+    /// no fixed place: constants and thread-locals.
+    pub fn static_at(&self, address: u64, path: &[String]) -> Option<Variable> {
+        let (index, module) = self.module_at(address)?;
+        statics::find(index, module, path)
     }
 
     /// All executable memory that belongs to modules, debug information or not.

@@ -16,6 +16,7 @@ use super::error::CompileError;
 use super::expr::{Expr, Special};
 use super::format::Format;
 use super::hits::HitRule;
+use super::number::Kind;
 use super::place::{Place, Stop, capture_pieces};
 use super::program::{EXPRESSIONS, Op, Program};
 use super::template::{Segment, Template};
@@ -85,6 +86,39 @@ impl<'a> Logpoint<'a> {
             hits: None,
         }
     }
+
+    /// The paths in it that may be those of statics, which are named in capitals. What cannot be parsed has none.
+    pub fn statics(&self) -> Vec<Vec<String>> {
+        let sources = self
+            .message
+            .expressions()
+            .map(|source| Format::split(source).map_or(source, |(expression, _)| expression));
+        let mut found: Vec<Vec<String>> = Vec::new();
+        for source in sources.chain(self.condition) {
+            let Ok(expr) = Expr::parse(source) else {
+                continue;
+            };
+            expr.walk(&mut |expr| {
+                let path = match expr {
+                    Expr::Name(name) => vec![name.clone()],
+                    Expr::Path(path) => path.clone(),
+                    _ => return,
+                };
+                let of_number = path
+                    .first()
+                    .is_some_and(|first| Kind::named(first).is_some());
+                let named = path.last().is_some_and(|last| is_in_capitals(last));
+                if named && !of_number && !found.contains(&path) {
+                    found.push(path);
+                }
+            });
+        }
+        found
+    }
+}
+
+fn is_in_capitals(name: &str) -> bool {
+    name.chars().any(char::is_alphabetic) && !name.chars().any(char::is_lowercase)
 }
 
 /// A compiled logpoint at one address: what to do at a hit, and what is needed to show its record. It keeps nothing of

@@ -137,9 +137,56 @@ impl Expr {
     pub fn parse(source: &str) -> Result<Self, CompileError> {
         parse::parse(source)
     }
+
+    /// Calls `visit` with this expression and all within it.
+    pub fn walk(&self, visit: &mut dyn FnMut(&Self)) {
+        visit(self);
+        match self {
+            Self::Name(_) | Self::Path(_) | Self::Special(_) | Self::Literal(_) => {}
+            Self::Field(inner, _)
+            | Self::Deref(inner)
+            | Self::Reference(inner)
+            | Self::Unary(_, inner)
+            | Self::Cast(inner, _) => inner.walk(visit),
+            Self::Index(left, right)
+            | Self::Binary(_, left, right)
+            | Self::And(left, right)
+            | Self::Or(left, right) => {
+                left.walk(visit);
+                right.walk(visit);
+            }
+            Self::Slice(inner, bounds) => {
+                inner.walk(visit);
+                for end in bounds.start.iter().chain(&bounds.end) {
+                    end.walk(visit);
+                }
+            }
+            Self::Method(receiver, _, arguments) => {
+                receiver.walk(visit);
+                arguments.iter().for_each(|argument| argument.walk(visit));
+            }
+            Self::Call(_, arguments) => {
+                arguments.iter().for_each(|argument| argument.walk(visit));
+            }
+            Self::Matches(inner, _, guard) => {
+                inner.walk(visit);
+                if let Some(guard) = guard {
+                    guard.walk(visit);
+                }
+            }
+            Self::Format(parts) => {
+                for part in parts {
+                    if let FormatPart::Value(value, _) = part {
+                        value.walk(visit);
+                    }
+                }
+            }
+            Self::Struct(fields) => fields.iter().for_each(|(_, value)| value.walk(visit)),
+        }
+    }
 }
 
-/// Source text, `where_quoted` telling for each character whether it stands in a string or character literal.
+/// Source text, and for each character whether it stands in a string or character literal.
 pub(super) fn quoted(source: &str) -> Vec<(char, bool)> {
     let chars: Vec<char> = source.chars().collect();
     let mut marked: Vec<(char, bool)> = Vec::with_capacity(chars.len());

@@ -436,7 +436,10 @@ fn what_is_wrong_is_told() {
             "`f64` is not an integer of at most 64 bits, so it cannot be an index",
         ),
         ("array[3]", "index 3 is out of bounds"),
-        ("STATIC::X", "the path `STATIC::X` is not supported"),
+        (
+            "Side::X",
+            "the path `Side::X` is not supported: there is no such static",
+        ),
         (
             "matches!(some, Some(1, 2))",
             "the pattern for `core::option::Option<u16>` takes 1, not 2",

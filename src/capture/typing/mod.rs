@@ -2,8 +2,10 @@
 //!
 //! Nothing is read here, and no operation of a capture program is made. What makes no sense is told with what would.
 
+mod equality;
 mod layouts;
 mod methods;
+mod numbers;
 mod operators;
 mod patterns;
 mod places;
@@ -181,7 +183,7 @@ impl<'a, 's> Typing<'a, 's> {
         }
     }
 
-    /// A path with `::`: an associated constant of a number, or something that is known by its whole name.
+    /// A path with `::`: an associated constant of a number, or a static, which the scope has by that name.
     fn path(&mut self, segments: &[String]) -> Result<Item, CompileError> {
         if let [ty, constant] = segments
             && let Some(kind) = Kind::named(ty)
@@ -189,11 +191,12 @@ impl<'a, 's> Typing<'a, 's> {
         {
             return Ok(Item::Number(Node::Number(number), number.kind));
         }
-        Err(CompileError::Unsupported {
-            what: format!("the path `{}`", segments.join("::")),
-            why: "only variables that are visible at the line, and variants in a comparison or in `matches!`, have a \
-                  value here",
-        })
+        self.variable(&segments.join("::"))
+            .map(Item::Place)
+            .map_err(|_| CompileError::Unsupported {
+                what: format!("the path `{}`", segments.join("::")),
+                why: "there is no such static; variants stand in a comparison or in `matches!`",
+            })
     }
 
     fn format(&mut self, parts: &[FormatPart]) -> Result<Node, CompileError> {

@@ -3,9 +3,9 @@
 use super::operators::{bits, no_operator};
 use super::{CHECKED, Item, Typing, kind_of, literal_item};
 use crate::capture::error::{CompileError, hint};
-use crate::capture::expr::{Expr, Literal, Pattern, TuplePattern};
+use crate::capture::expr::{Literal, Pattern, TuplePattern};
 use crate::capture::number::{Binary, Kind, Number, Unary};
-use crate::capture::typed::{Node, Path, Refusal, Step, Want};
+use crate::capture::typed::{Comparison, Node, Path, Refusal, Step, Want};
 use crate::capture::views::short_name;
 use crate::symbols::types::{Member, Type, TypeKind, Variant};
 
@@ -276,7 +276,7 @@ impl Typing<'_, '_> {
     ) -> Result<Node, CompileError> {
         let literal = literal_item(literal)?;
         if let (Some(x), Some(y)) = (self.text(item)?, self.text(&literal)?) {
-            let order = crate::capture::typed::Comparison::Order(op);
+            let order = Comparison::Order(op);
             return Ok(Node::Compare(order, Box::new(x), Box::new(y)));
         }
         let (x, y, kind) = self.alike(op, item.clone(), literal)?;
@@ -286,140 +286,12 @@ impl Typing<'_, '_> {
         }
     }
 
-    /// Whether two values are equal, where one of them is written as a variant; `None` where none is.
-    pub(super) fn equal(
+    pub(super) fn enumerator(
         &mut self,
-        left: &Expr,
-        right: &Expr,
-    ) -> Result<Option<Node>, CompileError> {
-        if let Some(node) = self.equals_variant(left, right)? {
-            return Ok(Some(node));
-        }
-        if let Some(node) = self.equals_variant(right, left)? {
-            return Ok(Some(node));
-        }
-        // Two values of an enum without data.
-        let (Some(a), Some(b)) = (self.enumeration(left)?, self.enumeration(right)?) else {
-            return Ok(None);
-        };
-        let ((a, ty, kind), (b, other, _)) = (a, b);
-        if ty.name != other.name {
-            return Err(CompileError::Mismatched {
-                operator: "==".into(),
-                left: ty.name.to_string(),
-                right: other.name.to_string(),
-            });
-        }
-        let load = |typing: &mut Self, path| {
-            Box::new(Node::Load(typing.operand(path, Want::Number(kind)), kind))
-        };
-        let (a, b) = (load(self, a), load(self, b));
-        Ok(Some(Node::Binary(Binary::Eq, CHECKED, a, b)))
-    }
-
-    fn enumeration(
-        &mut self,
-        expr: &Expr,
-    ) -> Result<Option<(Path, std::sync::Arc<Type>, Kind)>, CompileError> {
-        if !matches!(
-            expr,
-            Expr::Name(_) | Expr::Field(..) | Expr::Index(..) | Expr::Deref(_) | Expr::Reference(_)
-        ) {
-            return Ok(None);
-        }
-        let Item::Place(path) = self.item(expr)? else {
-            return Ok(None);
-        };
-        let path = self.auto_deref(path)?;
-        let found = self.load(path.ty)?;
-        Ok(match (&found.kind, bits(found.size)) {
-            (TypeKind::Enumeration { signed, .. }, Some(bits)) => {
-                let signed = *signed;
-                Some((path, found, Kind::Integer { signed, bits }))
-            }
-            _ => None,
-        })
-    }
-
-    /// `value == Variant` or `value == Some(other)`.
-    fn equals_variant(
-        &mut self,
-        value: &Expr,
-        variant: &Expr,
-    ) -> Result<Option<Node>, CompileError> {
-        let (name, arguments) = match variant {
-            Expr::Path(path) => (path.clone(), &[][..]),
-            Expr::Name(name) if name == "None" => (vec![name.clone()], &[][..]),
-            Expr::Call(path, arguments) => (path.clone(), arguments.as_slice()),
-            _ => return Ok(None),
-        };
-        if matches!(value, Expr::Path(_) | Expr::Call(..) | Expr::Literal(_)) {
-            return Ok(None);
-        }
-        let path = match self.item(value)? {
-            Item::Place(path) | Item::Guarded(path) => self.auto_deref(path)?,
-            item @ (Item::Optional(_) | Item::Checked(..)) if arguments.is_empty() => {
-                return self.pattern(&item, &Pattern::Path(name)).map(Some);
-            }
-            Item::Optional(path) => {
-                let operand = self.operand(path.clone(), Want::Value);
-                let [argument] = arguments else {
-                    return Ok(None);
-                };
-                let inner = self.equals(Item::Place(path.optional(false)), argument)?;
-                return Ok(Some(both(Node::Present(operand), inner)));
-            }
-            Item::Checked(node, kind) => {
-                let [argument] = arguments else {
-                    return Ok(None);
-                };
-                let inner = self.equals(Item::Number(node.clone(), kind), argument)?;
-                return Ok(Some(both(Node::Fits(Box::new(node)), inner)));
-            }
-            _ => return Ok(None),
-        };
-        let found = self.load(path.ty)?;
-        match found.kind {
-            TypeKind::Enumeration { .. } => {
-                let name = self.variant_name(&found, &name)?;
-                self.enumerator(&path, &found, &name).map(Some)
-            }
-            TypeKind::Enum { .. } => {
-                let name = self.variant_name(&found, &name)?;
-                let Some(chosen) = self.variant(&path, &name, Refusal::None)? else {
-                    return Ok(None);
-                };
-                if chosen.members.len() != arguments.len() {
-                    return Err(CompileError::Arguments {
-                        what: format!("`{name}`"),
-                        wanted: chosen.members.len(),
-                        found: arguments.len(),
-                    });
-                }
-                let mut node = chosen.test;
-                for (member, argument) in chosen.members.iter().zip(arguments) {
-                    let data = chosen.data.clone();
-                    let field = Item::Place(data.then(Step::At(member.offset), member.ty));
-                    node = both(node, self.equals(field, argument)?);
-                }
-                Ok(Some(node))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Whether an item equals what an expression gives.
-    fn equals(&mut self, item: Item, argument: &Expr) -> Result<Node, CompileError> {
-        let other = self.item(argument)?;
-        if let (Some(x), Some(y)) = (self.text(&item)?, self.text(&other)?) {
-            let order = crate::capture::typed::Comparison::Order(Binary::Eq);
-            return Ok(Node::Compare(order, Box::new(x), Box::new(y)));
-        }
-        let (x, y, _) = self.alike(Binary::Eq, item, other)?;
-        Ok(Node::Binary(Binary::Eq, CHECKED, Box::new(x), Box::new(y)))
-    }
-
-    fn enumerator(&mut self, path: &Path, ty: &Type, name: &str) -> Result<Node, CompileError> {
+        path: &Path,
+        ty: &Type,
+        name: &str,
+    ) -> Result<Node, CompileError> {
         let TypeKind::Enumeration {
             signed,
             enumerators,
@@ -446,7 +318,11 @@ impl Typing<'_, '_> {
     }
 
     /// The variant that a path names, if it can be one of this type: `Buy`, `Side::Buy`, `Self::Buy`.
-    fn variant_name(&mut self, ty: &Type, path: &[String]) -> Result<String, CompileError> {
+    pub(super) fn variant_name(
+        &mut self,
+        ty: &Type,
+        path: &[String],
+    ) -> Result<String, CompileError> {
         let short = short_name(&ty.name);
         match path {
             [name] => Ok(name.clone()),
@@ -474,7 +350,7 @@ fn always() -> Node {
 }
 
 /// Both, where neither is known.
-fn both(left: Node, right: Node) -> Node {
+pub(super) fn both(left: Node, right: Node) -> Node {
     if left == always() {
         right
     } else if right == always() {
