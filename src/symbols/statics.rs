@@ -129,6 +129,7 @@ impl<'a> Reader<'_, 'a> {
                 }],
             },
             argument: false,
+            line: 0,
             depth: u32::MAX,
         }))
     }
