@@ -10,9 +10,10 @@ use super::error::{CompileError, hint};
 use super::expr::{Expr, Literal};
 use super::place::{Place, Stop, capture_pieces};
 use super::program::{Op, Program, Slot};
+use super::redact::Redaction;
 use super::template::{Segment, Template};
 use super::types::{Loader, Types};
-use super::views::{self, View};
+use super::views::{TypeView, View};
 use crate::symbols::place::{Missing, Source};
 use crate::symbols::scope::{Scope, Variable};
 use crate::symbols::types::{Member, Type, TypeError, TypeKind, TypeRef, TypeSource};
@@ -55,6 +56,15 @@ impl Limits {
     }
 }
 
+/// What the user of the library says about types and names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Knowledge {
+    /// How values of some types are shown; come before what is known of library types.
+    pub views: Arc<[TypeView]>,
+    /// What is not shown.
+    pub redaction: Arc<Redaction>,
+}
+
 /// A compiled logpoint at one address: what to do at a hit, and what is needed to show its record. It keeps nothing of
 /// the debug information but the types that occur in it.
 #[derive(Clone, Debug)]
@@ -67,6 +77,7 @@ pub struct Compiled {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) types: Types,
     pub(super) limits: Limits,
+    pub(super) redaction: Arc<Redaction>,
 }
 
 /// What became of an expression.
@@ -107,11 +118,12 @@ pub fn compile(
     scope: &Scope,
     types: &dyn TypeSource,
     limits: &Limits,
+    knowledge: &Knowledge,
 ) -> Result<Compiled, CompileError> {
     let limits = limits.clamped();
     let sources: Vec<&str> = template.expressions().collect();
     let count = u8::try_from(sources.len()).map_err(|_| CompileError::TooComplex)?;
-    let mut compiler = Compiler::new(scope, types, limits);
+    let mut compiler = Compiler::new(scope, types, limits, knowledge);
     let mut errors = Vec::new();
     let mut outcomes = Vec::new();
     for (index, source) in sources.iter().enumerate() {
@@ -132,6 +144,7 @@ pub fn compile(
         outcomes,
         types,
         limits,
+        redaction: Arc::clone(&knowledge.redaction),
     })
 }
 
@@ -142,6 +155,7 @@ pub(super) struct Compiler<'s> {
     pub(super) builder: Builder,
     pub(super) loader: Loader<'s>,
     pub(super) limits: Limits,
+    pub(super) redaction: Arc<Redaction>,
     scope: &'s Scope,
     /// No more is chased beyond so many operations.
     pub(super) soft: usize,
@@ -162,11 +176,17 @@ enum Value<'s> {
 }
 
 impl<'s> Compiler<'s> {
-    fn new(scope: &'s Scope, types: &'s dyn TypeSource, limits: Limits) -> Self {
+    fn new(
+        scope: &'s Scope,
+        types: &'s dyn TypeSource,
+        limits: Limits,
+        knowledge: &Knowledge,
+    ) -> Self {
         Self {
             builder: Builder::default(),
-            loader: Loader::new(types),
+            loader: Loader::new(types, Arc::clone(&knowledge.views)),
             limits,
+            redaction: Arc::clone(&knowledge.redaction),
             scope,
             soft: 0,
             barren: HashSet::new(),
@@ -501,7 +521,11 @@ impl<'s> Compiler<'s> {
     }
 
     pub(super) fn view(&mut self, ty: &Type) -> View {
-        views::view(ty, &mut |ty| self.loader.load(ty).ok())
+        self.loader.view_of(ty)
+    }
+
+    pub(super) fn view_of(&mut self, ty: TypeRef) -> Option<Arc<View>> {
+        self.loader.view(ty).ok()
     }
 
     /// Bytes of the longest block: it must not take the whole record.

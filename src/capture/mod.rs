@@ -18,6 +18,7 @@ pub mod interp;
 pub mod place;
 pub mod program;
 pub mod record;
+pub mod redact;
 pub mod render;
 pub mod template;
 pub mod types;

@@ -14,6 +14,7 @@ use std::rc::Rc;
 use dap::SourceMap;
 use tokio::sync::Notify;
 
+use crate::capture::compile::Knowledge;
 use crate::config::Config;
 use crate::engine::{Budget, Engine, EngineError, Placement};
 use crate::error::{Error, Result};
@@ -28,6 +29,7 @@ pub use pump::pump;
 /// See the module's documentation. Dropping it restores the program's code.
 pub struct Debugger {
     symbols: Symbols,
+    knowledge: Knowledge,
     engine: Engine,
     sessions: HashMap<SessionId, Session>,
     probes: Probes,
@@ -57,6 +59,7 @@ impl Debugger {
         })?;
         Ok(Self {
             symbols,
+            knowledge: Knowledge::default(),
             engine,
             sessions: HashMap::new(),
             probes: Probes::default(),
@@ -137,7 +140,8 @@ impl Debugger {
                     Ok(file) => file.line(line).map_err(|error| error.to_string()),
                     Err(error) => Err(error.to_string()),
                 };
-                let resolved = resolve::resolve(&self.symbols, find, &breakpoint.wanted);
+                let resolved =
+                    resolve::resolve(&self.symbols, &self.knowledge, find, &breakpoint.wanted);
                 (index, resolved)
             })
             .collect()

@@ -12,8 +12,10 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, sleep_until};
 
 use super::Debugger;
+use crate::capture::render::Names;
 use crate::engine::Event;
 use crate::server::backend::Notice;
+use crate::symbols::Symbols;
 
 /// How many records are rendered before the sessions get their turn.
 const BATCH: usize = 512;
@@ -124,6 +126,14 @@ impl Pump {
     }
 }
 
+/// Of a pointer that leads into the middle of a function, no name is given.
+impl Names for Symbols {
+    fn function(&self, address: u64) -> Option<String> {
+        let function = self.function_at(address)?;
+        (function.range.start == address).then_some(function.name)
+    }
+}
+
 impl Debugger {
     /// Renders up to `limit` records and sends them to their clients; returns how many there were.
     pub(super) fn deliver(&mut self, limit: usize) -> usize {
@@ -131,8 +141,10 @@ impl Debugger {
             engine,
             probes,
             sessions,
+            symbols,
             ..
         } = self;
+        let symbols = &*symbols;
         engine.read(limit, |header, record| {
             let Some(owner) = probes.owner(header.probe) else {
                 return;
@@ -141,7 +153,7 @@ impl Debugger {
                 return;
             };
             session.outlet.send(Notice::Output {
-                text: owner.compiled.render(record),
+                text: owner.compiled.render(record, symbols),
                 path: Some(owner.path.to_string()),
                 line: Some(owner.line),
             });

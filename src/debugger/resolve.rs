@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::capture::compile::{Compiled, Limits, compile};
+use crate::capture::compile::{Compiled, Knowledge, Limits, compile};
 use crate::capture::template::Template;
 use crate::server::backend::Wanted;
 use crate::symbols::Symbols;
@@ -35,6 +35,7 @@ pub struct Place {
 /// One line for the client: why it cannot be set, and what to change.
 pub fn resolve(
     symbols: &Symbols,
+    knowledge: &Knowledge,
     find: impl FnOnce(u64) -> Result<LineMatch, String>,
     wanted: &Wanted,
 ) -> Result<Resolved, String> {
@@ -54,7 +55,7 @@ pub fn resolve(
     let mut places = Vec::new();
     let mut refusals = BTreeSet::new();
     for address in &found.addresses {
-        match place(symbols, &template, address) {
+        match place(symbols, knowledge, &template, address) {
             Ok(place) => places.push(place),
             Err(why) => drop(refusals.insert(why)),
         }
@@ -83,6 +84,7 @@ pub fn resolve(
 
 fn place(
     symbols: &Symbols,
+    knowledge: &Knowledge,
     template: &Template,
     at: &LineAddress,
 ) -> Result<(Place, Arc<Compiled>), String> {
@@ -105,7 +107,7 @@ fn place(
     scope
         .variables
         .retain(|variable| variable.depth >= at.depth);
-    let compiled = compile(template, &scope, symbols, &Limits::default())
+    let compiled = compile(template, &scope, symbols, &Limits::default(), knowledge)
         .map_err(|error| error.to_string())?;
     Ok((Place { address, text }, Arc::new(compiled)))
 }

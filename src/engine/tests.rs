@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 mod refusals;
 
 use super::*;
-use crate::capture::compile::{Limits, compile};
+use crate::capture::compile::{Knowledge, Limits, compile};
 use crate::capture::template::Template;
 use crate::symbols::scope::Scope;
 use crate::symbols::types::{Type, TypeError, TypeRef, TypeSource};
@@ -49,7 +49,8 @@ fn program() -> Program {
         }
     }
     let template = Template::parse("hit").unwrap();
-    compile(&template, &Scope::default(), &NoTypes, &Limits::default())
+    let (scope, limits) = (Scope::default(), Limits::default());
+    compile(&template, &scope, &NoTypes, &limits, &Knowledge::default())
         .unwrap()
         .program
 }

@@ -3,21 +3,22 @@
 //! The walk over the types here and the one of [`render`](super::render) agree on what a depth is. They need not agree
 //! on more: what was not captured is shown as left out.
 
+mod collections;
+mod extents;
+
 use super::compile::Compiler;
 use super::place::Place;
-use super::program::{LOOPS, Op, Slot};
-use super::views::View;
-use crate::symbols::types::{Member, Type, TypeKind, TypeRef, Variant};
-use std::sync::Arc;
+use super::program::Op;
+use super::views::{Field, Form, Part, Show, Spot, Style, Test, View};
+use crate::symbols::types::{Implementor, Member, Type, TypeKind, TypeRef, Variant};
 
-/// Values up to this size are captured as a whole, bigger ones without what the limits leave out.
-const WHOLE: u64 = 256;
-/// Blocks that one value is captured in.
-const MAX_EXTENTS: usize = 8;
-/// Types that are looked at for them: of a huge struct, or one that contains itself, the first part is captured.
-const MAX_EXTENT_VISITS: usize = 256;
-/// Elements of an array in registers that are looked at.
-const MAX_UNROLLED: u64 = 8;
+/// Concrete types that a trait object's data is captured for; of others the type is known, and not the value.
+const MAX_IMPLEMENTORS: usize = 24;
+/// What the header of a shared trait object (`RcInner`, `ArcInner`) aligns its data to. Where the object's own type has
+/// a stricter alignment, the data is elsewhere.
+pub(super) const HEADER_ALIGNMENT: u64 = 16;
+/// Where a table of methods has the alignment of its type: behind the destructor and the size.
+pub(super) const VTABLE_ALIGNMENT: u64 = 16;
 
 impl<'s> Compiler<'s> {
     /// Captures what a value at a captured place leads to, within the limits.
@@ -35,7 +36,15 @@ impl<'s> Compiler<'s> {
             return;
         };
         let (mark, length, lost) = (self.builder.mark(), self.builder.len(), self.lost);
-        if self.chase_into(&found, place, depth, hops - 1).is_none() {
+        // What no container was gone into for is what the expression names on purpose.
+        let named = depth >= self.limits.depth && !self.redaction.is_strict();
+        if !named && self.redaction.hides_type(&found.name) {
+            return;
+        }
+        if self
+            .chase_into(ty, &found, place, depth, hops - 1)
+            .is_none()
+        {
             self.lost += 1;
         }
         self.builder.release(mark);
@@ -47,63 +56,258 @@ impl<'s> Compiler<'s> {
     /// `None` where something had to be left out.
     fn chase_into(
         &mut self,
+        name: TypeRef,
         ty: &Type,
         place: &Place<'s>,
         depth: usize,
         hops: usize,
     ) -> Option<()> {
-        match self.view(ty) {
-            View::Reference { target } => {
-                if self.load(target).ok()?.size == 0 {
-                    // Nothing to capture, but its type is needed.
-                    self.chase(
-                        target,
-                        &Place::Pieces {
-                            pieces: &[],
-                            offset: 0,
-                        },
-                        depth,
-                        hops,
-                    );
-                    return Some(());
-                }
-                let base = place.load(&mut self.builder, 8).ok()?;
-                let place = self.capture_value(&Place::pointed(base), target);
-                self.chase(target, &place, depth, hops);
-            }
+        match &*self.view_of(name)? {
+            View::Reference { target } => self.reference(*target, place, depth, hops)?,
             View::Text { data, length } => {
-                let base = place.at(data).load(&mut self.builder, 8).ok()?;
-                let count = place.at(length).load(&mut self.builder, 8).ok()?;
-                let to = self.builder.view()?;
-                let limit = u32::try_from(self.limits.bytes)
-                    .unwrap_or(u32::MAX)
-                    .min(self.most());
-                self.builder.push(Op::CaptureCounted {
-                    to,
-                    base,
-                    count,
-                    stride: 1,
-                    limit,
-                });
+                let data = Spot {
+                    pointer: Some(*data),
+                    offset: 0,
+                };
+                self.bytes(place, data, *length)?;
             }
+            View::Bytes { data, length, .. } => self.bytes(place, *data, *length)?,
             View::Sequence {
                 data,
                 length,
                 element,
             } => {
-                self.sequence(
-                    &place.at(data),
-                    &place.at(length),
-                    element,
-                    depth.checked_sub(1)?,
-                    hops,
-                )?;
+                let data = Spot {
+                    pointer: Some(*data),
+                    offset: 0,
+                };
+                self.sequence(place, data, *length, *element, depth.checked_sub(1)?, hops)?;
             }
-            View::Inner { offset, ty } => self.chase(ty, &place.at(offset), depth, hops),
-            View::Address { .. } | View::Dynamic { .. } => {}
-            View::Plain => self.plain(ty, place, depth, hops)?,
+            View::Run {
+                data,
+                length,
+                element,
+            } => self.sequence(place, *data, *length, *element, depth.checked_sub(1)?, hops)?,
+            View::Inner { offset, ty } => self.chase(*ty, &place.at(*offset), depth, hops),
+            View::Form(form) => self.form(form, place, depth, hops)?,
+            // What holds the payload is not shown, and takes no depth.
+            View::Payload => self.plain(ty, place, depth.checked_add(1)?, hops)?,
+            View::Ring(ring) => self.ring(*ring, place, depth.checked_sub(1)?, hops)?,
+            View::List(list) => self.list(*list, place, depth.checked_sub(1)?, hops)?,
+            View::Small(small) => self.small(*small, place, depth.checked_sub(1)?, hops)?,
+            View::Table(table) => self.table(*table, place, depth.checked_sub(1)?, hops)?,
+            View::Tree(tree) => self.tree(*tree, place, depth.checked_sub(1)?, hops)?,
+            View::Dynamic { data, vtable } => {
+                self.object(name, ty, *data, *vtable, place, depth, hops)?;
+            }
+            View::Address { .. } | View::Code | View::Known { .. } | View::Name => {}
+            View::Plain | View::Closure | View::Future => self.plain(ty, place, depth, hops)?,
         }
         Some(())
+    }
+
+    /// Loads the types that rendering needs where nothing can be captured.
+    fn types_only(&mut self, ty: TypeRef, depth: usize, hops: usize) {
+        let nowhere = Place::Pieces {
+            pieces: &[],
+            offset: 0,
+        };
+        self.chase(ty, &nowhere, depth, hops);
+    }
+
+    fn reference(
+        &mut self,
+        target: TypeRef,
+        place: &Place<'s>,
+        depth: usize,
+        hops: usize,
+    ) -> Option<()> {
+        if self.load(target).ok()?.size == 0 {
+            // Nothing to capture, but its type is needed.
+            self.types_only(target, depth, hops);
+            return Some(());
+        }
+        let spot = Spot {
+            pointer: Some(0),
+            offset: 0,
+        };
+        self.value_at(place, spot, target, depth, hops)
+    }
+
+    /// Captures a value behind a pointer, and what a value leads to.
+    fn value_at(
+        &mut self,
+        place: &Place<'s>,
+        at: Spot,
+        ty: TypeRef,
+        depth: usize,
+        hops: usize,
+    ) -> Option<()> {
+        match self.at(place, at) {
+            Some(there @ Place::Memory { .. }) if at.pointer.is_some() => {
+                let there = self.capture_value(&there, ty);
+                self.chase(ty, &there, depth, hops);
+            }
+            Some(there) => self.chase(ty, &there, depth, hops),
+            None => {
+                self.types_only(ty, depth, hops);
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// The place of a spot; behind a pointer it is memory that was not captured yet.
+    fn at(&mut self, place: &Place<'s>, at: Spot) -> Option<Place<'s>> {
+        let Some(pointer) = at.pointer else {
+            return Some(place.at(at.offset));
+        };
+        let base = place.at(pointer).load(&mut self.builder, 8).ok()?;
+        Some(Place::pointed(base).at(at.offset))
+    }
+
+    fn form(&mut self, form: &Form, place: &Place<'s>, depth: usize, hops: usize) -> Option<()> {
+        let depth = match form.style {
+            Style::Joined => depth,
+            Style::Struct | Style::Open | Style::Tuple => depth.checked_sub(1)?,
+        };
+        let mut all = Some(());
+        for part in &form.parts {
+            let done = self.part(part, place, depth, hops);
+            all = all.and(done);
+        }
+        all
+    }
+
+    fn part(&mut self, part: &Part, place: &Place<'s>, depth: usize, hops: usize) -> Option<()> {
+        let (at, ty) = match &part.show {
+            Show::Value { at, ty } | Show::Payload { at, ty, .. } => (*at, *ty),
+            Show::Bits { field, .. } => {
+                self.load(field.ty).ok()?;
+                self.numbered(place, *field)?;
+                return self.tested(part.when, place);
+            }
+            Show::Words(_) => return self.tested(part.when, place),
+        };
+        if self.redaction.hides_name(&part.label) {
+            return Some(());
+        }
+        let mark = self.builder.mark();
+        let choose = match part.when {
+            None => None,
+            // A number that is not looked at as a whole cannot be tested at the hit.
+            Some(test) if test.mask != !0 => {
+                self.types_only(ty, depth, hops);
+                return None;
+            }
+            Some(Test {
+                field, first, last, ..
+            }) => {
+                let Some(place) = self.numbered(place, field) else {
+                    self.types_only(ty, depth, hops);
+                    return None;
+                };
+                let Ok(slot) = place.load(&mut self.builder, field.size) else {
+                    self.types_only(ty, depth, hops);
+                    return None;
+                };
+                let ranges = self.builder.ranges([(first, last)])?;
+                Some(self.builder.push(Op::Match {
+                    slot,
+                    ranges,
+                    negated: false,
+                    otherwise: 0,
+                }))
+            }
+        };
+        let before = self.builder.len();
+        let done = self.value_at(place, at, ty, depth, hops);
+        if let Some(choose) = choose {
+            let needed = part
+                .when
+                .is_some_and(|test| test.field.at.pointer.is_some());
+            if self.builder.len() > before || needed {
+                self.builder.patch(choose);
+            } else {
+                self.builder.rewind(mark);
+            }
+        }
+        done
+    }
+
+    /// Captures what a test needs.
+    fn tested(&mut self, test: Option<Test>, place: &Place<'s>) -> Option<()> {
+        match test {
+            Some(test) if test.field.at.pointer.is_some() => {
+                self.numbered(place, test.field).map(|_| ())
+            }
+            _ => Some(()),
+        }
+    }
+
+    /// Where a number is had, after it was captured.
+    fn numbered(&mut self, place: &Place<'s>, field: Field) -> Option<Place<'s>> {
+        let there = self.at(place, field.at)?;
+        Some(match field.at.pointer {
+            Some(_) => self.capture_value(&there, field.ty),
+            None => there,
+        })
+    }
+
+    /// Captures what a trait object is, as far as its concrete type is among those that the program has.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an object is a type, two pointers and the walk's own state"
+    )]
+    fn object(
+        &mut self,
+        name: TypeRef,
+        ty: &Type,
+        data: Spot,
+        vtable: u64,
+        place: &Place<'s>,
+        depth: usize,
+        hops: usize,
+    ) -> Option<()> {
+        let implementors = self.loader.implementors(name, &ty.name);
+        let table = place.at(vtable).load(&mut self.builder, 8).ok();
+        let object = self.at(place, data);
+        if data.offset > 0 {
+            // Rendering has to see it as well.
+            let to = self.builder.view()?;
+            self.builder.push(Op::Capture {
+                to,
+                base: table?,
+                offset: VTABLE_ALIGNMENT.cast_signed(),
+                size: 8,
+            });
+        }
+        let mut ends = Vec::new();
+        for Implementor { vtable, ty } in implementors.iter().take(MAX_IMPLEMENTORS) {
+            let (Some(slot), Some(object)) = (table, &object) else {
+                self.types_only(*ty, depth, hops);
+                continue;
+            };
+            let mark = self.builder.mark();
+            let Some(ranges) = self.builder.ranges([(*vtable, *vtable)]) else {
+                break;
+            };
+            let choose = self.builder.push(Op::Match {
+                slot,
+                ranges,
+                negated: false,
+                otherwise: 0,
+            });
+            let captured = self.capture_value(object, *ty);
+            self.chase(*ty, &captured, depth, hops);
+            ends.push(self.builder.push(Op::Jump { to: 0 }));
+            self.builder.patch(choose);
+            self.builder.release(mark);
+        }
+        for end in ends {
+            self.builder.patch(end);
+        }
+        (implementors.len() <= MAX_IMPLEMENTORS).then_some(())
     }
 
     fn plain(&mut self, ty: &Type, place: &Place<'s>, depth: usize, hops: usize) -> Option<()> {
@@ -111,7 +315,9 @@ impl<'s> Compiler<'s> {
             TypeKind::Struct { members, .. } => {
                 let depth = depth.checked_sub(1)?;
                 for member in members {
-                    self.chase(member.ty, &place.at(member.offset), depth, hops);
+                    if !self.redaction.hides_name(&member.name) {
+                        self.chase(member.ty, &place.at(member.offset), depth, hops);
+                    }
                 }
             }
             TypeKind::Enum {
@@ -126,147 +332,12 @@ impl<'s> Compiler<'s> {
             }
             // Which member of a union is meant is not known, so no pointer in it is followed; but the types are needed.
             TypeKind::Union { members } => {
-                let nowhere = Place::Pieces {
-                    pieces: &[],
-                    offset: 0,
-                };
                 let depth = depth.checked_sub(1)?;
                 for member in members {
-                    self.chase(member.ty, &nowhere, depth, hops);
+                    self.types_only(member.ty, depth, hops);
                 }
             }
             _ => {}
-        }
-        Some(())
-    }
-
-    fn sequence(
-        &mut self,
-        data: &Place<'s>,
-        length: &Place<'s>,
-        element: TypeRef,
-        depth: usize,
-        hops: usize,
-    ) -> Option<()> {
-        let stride = self.load(element).ok()?.size;
-        let limit = self.elements(stride);
-        let stride = u32::try_from(stride).ok()?;
-        if stride == 0 {
-            self.chase(
-                element,
-                &Place::Pieces {
-                    pieces: &[],
-                    offset: 0,
-                },
-                depth,
-                hops,
-            );
-            return Some(());
-        }
-        stride
-            .checked_mul(limit)
-            .filter(|bytes| *bytes <= self.most())?;
-        let base = data.load(&mut self.builder, 8).ok()?;
-        let count = length.load(&mut self.builder, 8).ok()?;
-        let to = self.builder.view()?;
-        self.builder.push(Op::CaptureCounted {
-            to,
-            base,
-            count,
-            stride,
-            limit,
-        });
-        let whole = u64::from(stride).checked_mul(u64::from(limit))?;
-        let elements = Place::Captured {
-            spans: Arc::new([(0, whole, to)]),
-            offset: 0,
-        };
-        self.each(element, stride, limit, count, &elements, depth, hops)
-    }
-
-    fn array(
-        &mut self,
-        element: TypeRef,
-        count: u64,
-        place: &Place<'s>,
-        depth: usize,
-        hops: usize,
-    ) -> Option<()> {
-        let stride = self.load(element).ok()?.size;
-        let limit = self
-            .elements(stride)
-            .min(u32::try_from(count).unwrap_or(u32::MAX));
-        if let Place::Pieces { .. } = place {
-            for index in 0..count.min(MAX_UNROLLED) {
-                self.chase(element, &place.at(index.checked_mul(stride)?), depth, hops);
-            }
-            return Some(());
-        }
-        let mark = self.builder.mark();
-        let length = self.builder.constant(count)?;
-        let before = self.builder.len();
-        let result = self.each(
-            element,
-            u32::try_from(stride).ok()?,
-            limit,
-            length,
-            place,
-            depth,
-            hops,
-        );
-        if self.builder.len() == before {
-            self.builder.rewind(mark);
-        }
-        result
-    }
-
-    /// Chases each element of a captured sequence.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a loop over captured elements is made of just these"
-    )]
-    fn each(
-        &mut self,
-        element: TypeRef,
-        stride: u32,
-        limit: u32,
-        count: Slot,
-        elements: &Place<'s>,
-        depth: usize,
-        hops: usize,
-    ) -> Option<()> {
-        let (from, offset) = elements.captured(u64::from(stride).checked_mul(u64::from(limit))?)?;
-        if self.loops == LOOPS {
-            return None;
-        }
-        let mark = self.builder.mark();
-        let index = self.builder.slot()?;
-        let to = self.builder.view()?;
-        let start = self.builder.push(Op::Loop {
-            index,
-            count,
-            limit,
-            end: 0,
-        });
-        self.builder.push(Op::Element {
-            to,
-            from,
-            offset,
-            index,
-            stride,
-        });
-        let body = self.builder.len();
-        self.loops += 1;
-        let place = Place::Captured {
-            spans: Arc::new([(0, u64::from(stride), to)]),
-            offset: 0,
-        };
-        self.chase(element, &place, depth, hops);
-        self.loops -= 1;
-        if self.builder.len() == body {
-            self.builder.rewind(mark);
-        } else {
-            self.builder.patch(start);
         }
         Some(())
     }
@@ -297,12 +368,8 @@ impl<'s> Compiler<'s> {
         let mark = self.builder.mark();
         let Ok(slot) = place.at(discriminant.offset).load(&mut self.builder, size) else {
             // The types of the variants are needed all the same.
-            let nowhere = Place::Pieces {
-                pieces: &[],
-                offset: 0,
-            };
             for variant in variants {
-                self.chase(variant.data.ty, &nowhere, depth, hops);
+                self.types_only(variant.data.ty, depth, hops);
             }
             return None;
         };
@@ -339,122 +406,6 @@ impl<'s> Compiler<'s> {
             self.builder.patch(end);
         }
         Some(())
-    }
-
-    /// Captures a value in memory: as a whole, or what the limits leave of it.
-    pub(super) fn capture_value(&mut self, place: &Place<'s>, ty: TypeRef) -> Place<'s> {
-        let mut spans = Vec::new();
-        if let Place::Memory {
-            base,
-            offset,
-            frame,
-        } = *place
-        {
-            for (start, end) in self.extents(ty) {
-                let size = u32::try_from(end - start)
-                    .unwrap_or(u32::MAX)
-                    .min(self.most());
-                let (Some(to), Ok(distance)) = (self.builder.view(), i64::try_from(start)) else {
-                    self.lost += 1;
-                    break;
-                };
-                let offset = offset.wrapping_add(distance);
-                self.builder.reads(frame, offset, u64::from(size));
-                self.builder.push(Op::Capture {
-                    to,
-                    base,
-                    offset,
-                    size,
-                });
-                spans.push((start, start + u64::from(size), to));
-            }
-        }
-        Place::Captured {
-            spans: spans.into(),
-            offset: 0,
-        }
-    }
-
-    /// The stretches of a value that the limits leave, by rising offset.
-    fn extents(&mut self, ty: TypeRef) -> Vec<(u64, u64)> {
-        let mut all = Vec::new();
-        let mut visits = MAX_EXTENT_VISITS;
-        self.collect_extents(ty, 0, &mut visits, &mut all);
-        all.sort_unstable();
-        let mut gap = 32;
-        loop {
-            let mut merged: Vec<(u64, u64)> = Vec::new();
-            for (start, end) in &all {
-                match merged.last_mut() {
-                    Some((_, last)) if *start <= last.saturating_add(gap) => {
-                        *last = (*last).max(*end)
-                    }
-                    _ => merged.push((*start, *end)),
-                }
-            }
-            if merged.len() <= MAX_EXTENTS {
-                return merged;
-            }
-            gap *= 4;
-        }
-    }
-
-    fn collect_extents(
-        &mut self,
-        ty: TypeRef,
-        at: u64,
-        visits: &mut usize,
-        all: &mut Vec<(u64, u64)>,
-    ) {
-        let Some(left) = visits.checked_sub(1) else {
-            self.lost += 1;
-            return;
-        };
-        *visits = left;
-        let Ok(found) = self.load(ty) else { return };
-        if found.size == 0 {
-            return;
-        }
-        let mut members = |compiler: &mut Self, members: &[Member]| {
-            for member in members {
-                compiler.collect_extents(member.ty, at.saturating_add(member.offset), visits, all);
-            }
-        };
-        match &found.kind {
-            _ if found.size <= WHOLE => all.push((at, at.saturating_add(found.size))),
-            TypeKind::Struct { members: list, .. } => members(self, list),
-            TypeKind::Enum {
-                discriminant,
-                variants,
-                ..
-            } => {
-                members(self, discriminant.as_slice());
-                for variant in variants {
-                    members(self, std::slice::from_ref(&variant.data));
-                }
-            }
-            TypeKind::Array { element, count } => {
-                let stride = self.load(*element).map_or(0, |element| element.size);
-                let shown = u64::from(self.elements(stride)).min(*count);
-                let size = shown.saturating_mul(stride).min(found.size);
-                if size > 0 {
-                    all.push((at, at.saturating_add(size)));
-                }
-            }
-            _ => all.push((
-                at,
-                at.saturating_add(found.size.min(u64::from(self.most()))),
-            )),
-        }
-    }
-
-    /// Elements of a sequence that are captured: a long sequence of big elements must leave room for what they point to.
-    fn elements(&self, stride: u64) -> u32 {
-        let quarter = (self.limits.record as u64 / 4)
-            .checked_div(stride)
-            .unwrap_or(u64::MAX)
-            .max(1);
-        u32::try_from((self.limits.elements as u64).min(quarter)).unwrap_or(u32::MAX)
     }
 }
 

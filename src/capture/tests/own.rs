@@ -50,6 +50,7 @@ fn compiled<T>(value: &T, message: &str, describe: impl FnOnce(&mut Types) -> Ty
         &world.scope,
         &world.types,
         &limits,
+        &world.knowledge,
     )
     .unwrap()
 }
@@ -58,7 +59,7 @@ fn show<T>(value: &T, message: &str, describe: impl FnOnce(&mut Types) -> TypeRe
     let compiled = compiled(value, message, describe);
     let mut record = vec![0; 64 << 10];
     let used = interp::run(&compiled.program, &mut Own, &mut record);
-    compiled.render(&record[..used])
+    compiled.render(&record[..used], &())
 }
 
 fn agree<T: Debug>(value: &T, describe: impl FnOnce(&mut Types) -> TypeRef) {

@@ -167,7 +167,7 @@ fn what_is_nowhere_needs_no_operation() {
         let compiled = world.compile(&format!("{{{name}}}"));
         assert_eq!(compiled.program.ops(), []);
         assert_eq!(compiled.unavailable().collect::<Vec<_>>(), [(0, why)]);
-        assert_eq!(compiled.render(&[]), expected);
+        assert_eq!(compiled.render(&[], &()), expected);
     }
     world.located("none", word, Location { pieces: vec![] });
     world.located("empty", empty, Location { pieces: vec![] });
@@ -383,9 +383,14 @@ fn a_formula_that_is_not_sound_fails_the_check() {
     let word = world.types.base("u64");
     world.located("x", word, memory(Formula(vec![Term::Drop])));
     let template = crate::capture::template::Template::parse("{x}").unwrap();
-    let error =
-        crate::capture::compile::compile(&template, &world.scope, &world.types, &world.limits)
-            .unwrap_err();
+    let error = crate::capture::compile::compile(
+        &template,
+        &world.scope,
+        &world.types,
+        &world.limits,
+        &world.knowledge,
+    )
+    .unwrap_err();
     assert!(
         error
             .to_string()

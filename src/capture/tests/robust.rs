@@ -427,6 +427,7 @@ fn tangle(world: &mut World, shapes: &[(u8, u64, u8, u8, u64)]) {
                 .into_iter()
                 .collect(),
             data: member(name, 0, ty),
+            line: None,
         };
         let (name, kind) = match kind % 14 {
             0 => ("&a", TypeKind::Pointer { target: a }),
@@ -530,7 +531,7 @@ proptest! {
         let (depth, elements, bytes, record) = limits;
         let limits = Limits { depth, elements, bytes, record };
         let template = Template::parse("{x} {y} {x.a} {*y} {y[i]} {x.a.c} {x[1]} {i.1}").unwrap();
-        let compiled = compile(&template, &world.scope, &world.types, &limits);
+        let compiled = compile(&template, &world.scope, &world.types, &limits, &world.knowledge);
         prop_assert!(compiled.is_ok(), "{:?}", compiled.err());
         let compiled = compiled.unwrap();
         let mut out = vec![0xff; 24_000];
@@ -538,16 +539,16 @@ proptest! {
         let used = run(&compiled.program, &mut machine, &mut out);
         prop_assert!(used <= record.max(2 << 10));
         prop_assert!(machine.reads <= FUEL / READ_COST + 1);
-        prop_assert!(compiled.render(&out[..used]).len() < 8 * (200 << 10));
+        prop_assert!(compiled.render(&out[..used], &()).len() < 8 * (200 << 10));
         // A damaged record.
-        compiled.render(&out[..used / 2]);
+        compiled.render(&out[..used / 2], &());
         for (at, byte) in garbage.iter().enumerate() {
             if let Some(place) = out.get_mut(usize::from(*byte) * (at + 1)) {
                 *place ^= byte;
             }
         }
-        compiled.render(&out[..used]);
-        compiled.render(&garbage);
+        compiled.render(&out[..used], &());
+        compiled.render(&garbage, &());
     }
 
     #[test]
@@ -557,8 +558,8 @@ proptest! {
         let array = world.types.array(number, 3);
         world.variable("a", array, &[1, 2, 3]);
         if let Ok(template) = Template::parse(&format!("{{{source}}}")) {
-            let compiled = compile(&template, &world.scope, &world.types, &world.limits).unwrap();
-            compiled.render(&[]);
+            let compiled = compile(&template, &world.scope, &world.types, &world.limits, &world.knowledge).unwrap();
+            compiled.render(&[], &());
         }
     }
 }

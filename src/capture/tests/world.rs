@@ -1,6 +1,6 @@
 //! A program made by hand: its types, variables, memory and registers.
 
-use crate::capture::compile::{Compiled, Limits, compile};
+use crate::capture::compile::{Compiled, Knowledge, Limits, compile};
 use crate::capture::interp::{self, Machine};
 use crate::capture::template::Template;
 use crate::symbols::place::{Formula, Location, Piece, Register, Source, Term};
@@ -196,6 +196,7 @@ impl Types {
                 offset: 0,
                 ty: self.structure(&format!("{name}::{variant}"), size, members),
             },
+            line: None,
         });
         let variants = variants.collect();
         let discriminant = discriminant.map(|(offset, ty)| Member {
@@ -282,6 +283,7 @@ pub struct World {
     pub memory: Memory,
     pub scope: Scope,
     pub limits: Limits,
+    pub knowledge: Knowledge,
     next: u64,
 }
 
@@ -322,6 +324,7 @@ impl World {
             &self.scope,
             &self.types,
             &self.limits,
+            &self.knowledge,
         )
         .unwrap()
     }
@@ -330,7 +333,7 @@ impl World {
         let compiled = self.compile(message);
         let mut record = vec![0xaa; self.limits.record];
         let used = interp::run(&compiled.program, &mut self.memory, &mut record);
-        compiled.render(&record[..used])
+        compiled.render(&record[..used], &())
     }
 
     /// A `&str`'s or slice's two words.
