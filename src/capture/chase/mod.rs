@@ -9,7 +9,7 @@ mod extents;
 use super::compile::Compiler;
 use super::place::Place;
 use super::program::Op;
-use super::views::{Field, Form, Part, Show, Spot, Style, Test, View};
+use super::views::{self, Field, Form, Part, Show, Spot, Style, Test, View};
 use crate::symbols::types::{Implementor, Member, Type, TypeKind, TypeRef, Variant};
 
 /// Concrete types that a trait object's data is captured for; of others the type is known, and not the value.
@@ -356,8 +356,8 @@ impl<'s> Compiler<'s> {
             compiler.builder.len() > before
         };
         let (Some(discriminant), [_, _, ..]) = (discriminant, variants) else {
-            // With one variant there is nothing to decide; with several and no discriminant nothing can be decided.
-            if let [only] = variants {
+            let loader = &mut self.loader;
+            if let Some(only) = views::only_variant(variants, &mut |ty| loader.load(ty).ok()) {
                 body(self, only);
             }
             return Some(());

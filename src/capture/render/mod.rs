@@ -26,7 +26,7 @@ use super::program::is_pseudo;
 use super::record::{Code, Entry, Record, Why};
 use super::redact::REDACTED;
 use super::template::Segment;
-use super::views::{Spot, View, names, short_name};
+use super::views::{self, Spot, View, names, short_name};
 use crate::symbols::place::Missing;
 use crate::symbols::types::{Member, Type, TypeKind, TypeRef, Variant};
 use std::fmt::{Display, Write as _};
@@ -388,8 +388,14 @@ impl Renderer<'_> {
     ) -> Option<&'v Variant> {
         match (discriminant, variants) {
             (_, []) => self.put("<value of a type without values>"),
-            (None, [only]) => return Some(only),
-            (None, _) => self.put("<unknown variant>"),
+            (None, _) => {
+                let types = &self.compiled.types;
+                let only = views::only_variant(variants, &mut |ty| types.get(ty));
+                if only.is_none() {
+                    self.put("<unknown variant>");
+                }
+                return only;
+            }
             (Some(discriminant), _) => {
                 let size = self
                     .compiled

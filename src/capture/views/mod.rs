@@ -16,7 +16,7 @@ pub mod user;
 mod tests;
 
 use super::program::Node;
-use crate::symbols::types::{Type, TypeKind, TypeRef};
+use crate::symbols::types::{Type, TypeKind, TypeRef, Variant};
 use std::sync::Arc;
 
 pub use layout::Style;
@@ -312,6 +312,41 @@ pub fn view(ty: &Type, own: &[TypeView], lookup: Lookup<'_>) -> View {
             known(ty, lookup).unwrap_or(View::Plain)
         }
         _ => View::Plain,
+    }
+}
+
+/// The only variant that a value can have where debug information gives no discriminant: the compiler leaves it out when
+/// all other variants hold what has no values.
+pub fn only_variant<'v>(variants: &'v [Variant], lookup: Lookup<'_>) -> Option<&'v Variant> {
+    if let [only] = variants {
+        return Some(only);
+    }
+    let mut possible = variants
+        .iter()
+        .filter(|variant| !is_empty(variant.data.ty, MAX_NESTING, lookup));
+    match (possible.next(), possible.next()) {
+        (Some(only), None) => Some(only),
+        _ => None,
+    }
+}
+
+/// Types within types that are looked at to find one without values.
+const MAX_NESTING: usize = 4;
+
+/// Whether a type is known to have no values.
+fn is_empty(ty: TypeRef, nesting: usize, lookup: Lookup<'_>) -> bool {
+    let (Some(found), Some(nesting)) = (lookup(ty), nesting.checked_sub(1)) else {
+        return false;
+    };
+    match &found.kind {
+        TypeKind::Unit => *found.name == *"!",
+        TypeKind::Enum { variants, .. } => variants
+            .iter()
+            .all(|variant| is_empty(variant.data.ty, nesting, lookup)),
+        TypeKind::Struct { members, .. } => members
+            .iter()
+            .any(|member| is_empty(member.ty, nesting, lookup)),
+        _ => false,
     }
 }
 
