@@ -25,6 +25,16 @@ fn library_types_are_what_the_program_prints() {
 }
 
 #[test]
+fn code_is_shown_by_name_and_objects_by_their_types() {
+    check("values_code");
+}
+
+#[test]
+fn types_of_crates_are_what_the_program_prints() {
+    check("values_crates");
+}
+
+#[test]
 fn a_place_that_is_not_kept_up_to_date_is_not_shown() {
     check("scope_sunk");
 }

@@ -97,7 +97,10 @@ impl<'a> Loader<'a> {
             return Arc::clone(known);
         }
         let found: Arc<[Implementor]> = match views::names::object_trait(name) {
-            Some(path) => self.source.implementors(object.module, path).into(),
+            Some(path) => {
+                let path = views::names::without_bindings(path);
+                self.source.implementors(object.module, &path).into()
+            }
             None => Arc::default(),
         };
         self.types.implementors.insert(object, Arc::clone(&found));

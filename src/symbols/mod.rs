@@ -23,6 +23,7 @@ mod stack;
 pub mod types;
 mod unwind;
 mod variables;
+mod vtables;
 
 #[cfg(test)]
 mod tests;
@@ -35,7 +36,7 @@ use self::loaded::Loaded;
 use self::lookup::SourceFile;
 use self::module::Module;
 use self::scope::Scope;
-use self::types::{Type, TypeError, TypeRef, TypeSource};
+use self::types::{Implementor, Type, TypeError, TypeRef, TypeSource};
 
 /// The debug information of the running process.
 ///
@@ -226,5 +227,12 @@ impl Symbols {
 impl TypeSource for Symbols {
     fn load(&self, entry: TypeRef) -> Result<Type, TypeError> {
         shapes::load(&self.modules, entry)
+    }
+
+    fn implementors(&self, module: u32, trait_path: &str) -> Vec<Implementor> {
+        let found = self.modules.get(module as usize).and_then(Option::as_ref);
+        found.map_or_else(Vec::new, |found| {
+            vtables::implementors(found, module, trait_path)
+        })
     }
 }

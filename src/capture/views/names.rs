@@ -52,6 +52,47 @@ pub fn object_trait(name: &str) -> Option<&str> {
     Some(rest)
 }
 
+/// A trait's path without what it binds: `a::B<u8>` for `a::B<u8, Item=u16>`, as the names of its implementations have
+/// it.
+pub fn without_bindings(path: &str) -> String {
+    let Some((before, arguments)) = path.split_once('<') else {
+        return path.to_owned();
+    };
+    let mut depth = 0usize;
+    let mut start = 0;
+    let mut kept: Vec<&str> = Vec::new();
+    let is_binding = |argument: &str| {
+        let name = argument.split_once('=').map(|(name, _)| name);
+        name.is_some_and(|name| name.chars().all(|c| c.is_alphanumeric() || c == '_'))
+    };
+    let mut previous = ' ';
+    for (at, c) in arguments.char_indices() {
+        let ends = depth == 0 && (c == ',' || (c == '>' && previous != '-'));
+        if ends {
+            let argument = arguments.get(start..at).unwrap_or_default().trim_start();
+            if !is_binding(argument) {
+                kept.push(argument);
+            }
+            start = at + 1;
+            if c == '>' {
+                break;
+            }
+        } else {
+            match c {
+                '<' | '(' | '[' => depth += 1,
+                '>' if previous == '-' => {}
+                '>' | ')' | ']' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        previous = c;
+    }
+    if kept.is_empty() {
+        return before.to_owned();
+    }
+    format!("{before}<{}>", kept.join(", "))
+}
+
 /// As `type_name` writes it: without the allocator that is the default.
 pub fn without_defaults(name: &str) -> String {
     name.replace(", alloc::alloc::Global>", ">")

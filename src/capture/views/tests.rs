@@ -48,6 +48,21 @@ fn the_trait_of_an_object_is_its_first() {
 }
 
 #[test]
+fn implementations_do_not_name_what_a_trait_binds() {
+    for (path, wanted) in [
+        ("a::B", "a::B"),
+        ("a::B<u8, (u8, c::D<e>)>", "a::B<u8, (u8, c::D<e>)>"),
+        ("core::iter::Iterator<Item=u32>", "core::iter::Iterator"),
+        (
+            "core::ops::function::Fn<(u8,), Output=fn(u8) -> u8>",
+            "core::ops::function::Fn<(u8,)>",
+        ),
+    ] {
+        assert_eq!(without_bindings(path), wanted, "{path}");
+    }
+}
+
+#[test]
 fn what_has_no_name_of_its_own_gets_one() {
     assert_eq!(without_env("a::main::{closure_env#2}<u8>"), "{closure#2}");
     assert_eq!(captured("_ref__order__id"), "order.id");
