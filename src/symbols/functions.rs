@@ -433,12 +433,14 @@ pub fn declaration<'a>(
 }
 
 /// Whether a unit's code is optimized. Code that is not has every variable in memory at one place, for good; where
-/// any variable has a list of places, is in a register, in pieces or a mere number, an optimizer was at work.
+/// any variable is in a register, in pieces or a mere number, or moves, an optimizer was at work. One exception: an
+/// argument that is passed as an address is, without optimization, found through the register that has it, and once
+/// that is used for something else, through what it was at the function's entry.
 ///
 /// # Errors
 ///
 /// Where DWARF is damaged.
-pub fn is_optimized(unit: &Unit<Slice<'_>>) -> gimli::Result<bool> {
+pub fn is_optimized<'a>(dwarf: &Dwarf<Slice<'a>>, unit: &Unit<Slice<'a>>) -> gimli::Result<bool> {
     let mut raw = unit.entries_raw(None)?;
     let mut entry = Entry::null();
     while !raw.is_empty() {
@@ -459,20 +461,43 @@ pub fn is_optimized(unit: &Unit<Slice<'_>>) -> gimli::Result<bool> {
         raw.read_entry(&mut entry)?;
         let moves = match entry.attr_value(dw::DW_AT_location) {
             None => false,
-            Some(AttributeValue::Exprloc(expression)) => {
-                let first = expression.0.slice().first().copied().map(gimli::DwOp);
-                let last = expression.0.slice().last().copied().map(gimli::DwOp);
-                first.is_some_and(|first| {
-                    (dw::DW_OP_reg0..=dw::DW_OP_reg31).contains(&first) || first == dw::DW_OP_piece
-                }) || last == Some(dw::DW_OP_stack_value)
-            }
-            Some(_) => true,
+            Some(AttributeValue::Exprloc(expression)) => is_moved(expression.0.slice()),
+            Some(list) => match dwarf.attr_locations(unit, list)? {
+                None => true,
+                Some(mut list) => {
+                    let mut moves = false;
+                    while let Some(place) = list.next()? {
+                        moves |= !is_through_a_register(place.data.0.slice());
+                    }
+                    moves
+                }
+            },
         };
         if moves {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+fn is_moved(expression: &[u8]) -> bool {
+    let first = expression.first().copied().map(gimli::DwOp);
+    let last = expression.last().copied().map(gimli::DwOp);
+    first.is_some_and(|first| {
+        (dw::DW_OP_reg0..=dw::DW_OP_reg31).contains(&first) || first == dw::DW_OP_piece
+    }) || last == Some(dw::DW_OP_stack_value)
+}
+
+/// Whether a place is an address that a register has, or had at the function's entry.
+fn is_through_a_register(expression: &[u8]) -> bool {
+    match expression {
+        [register, 0] => (dw::DW_OP_breg0..=dw::DW_OP_breg31).contains(&gimli::DwOp(*register)),
+        [first, ..] => {
+            [dw::DW_OP_entry_value, dw::DW_OP_GNU_entry_value].contains(&gimli::DwOp(*first))
+                && !is_moved(expression)
+        }
+        [] => false,
+    }
 }
 
 /// The offset in `.debug_info` that a reference attribute means.
