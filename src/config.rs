@@ -4,6 +4,7 @@ use std::env;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::type_view::TypeView;
 
 /// How detrix behaves. [`Config::default`] is what most services want, with a name.
 ///
@@ -26,7 +27,30 @@ pub struct Config {
     /// The share of one CPU's time that threads may spend stopped at one place because of logpoints, 0 to 1; what goes
     /// beyond is not logged until the window of 100 ms ends. 0.05 by default. Variable: `DETRIX_LOGPOINT_BUDGET`.
     pub logpoint_budget: f64,
+    /// How values of the application's own types are shown; none by default. They come before what detrix knows of
+    /// library types.
+    pub views: Vec<TypeView>,
+    /// Parts of names whose values are never shown as a part of others: members, captured variables and types that have
+    /// one in their name, whatever its case and its underscores, show as `<redacted>`. An expression that names one on
+    /// purpose, as `{config.password}`, shows it all the same, unless `redact_strict` is set. By default `password`,
+    /// `passwd`, `passphrase`, `secret`, `token`, `api_key`, `private_key` and `credential`. Variable: `DETRIX_REDACT`,
+    /// separated by commas; `strict` among them sets `redact_strict`, and alone leaves the patterns as they are.
+    pub redact: Vec<String>,
+    /// Whether what is redacted is not shown either where an expression names it on purpose; not so by default.
+    pub redact_strict: bool,
 }
+
+/// What [`Config::redact`] has by default.
+const REDACTED: [&str; 8] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "api_key",
+    "private_key",
+    "credential",
+];
 
 impl Default for Config {
     fn default() -> Self {
@@ -36,6 +60,9 @@ impl Default for Config {
             debug_port: 0,
             register: true,
             logpoint_budget: 0.05,
+            views: Vec::new(),
+            redact: REDACTED.map(str::to_owned).into(),
+            redact_strict: false,
         }
     }
 }
@@ -85,6 +112,20 @@ impl Config {
             let variable = "DETRIX_LOGPOINT_BUDGET";
             let budget = get(variable).map(|value| parse(variable, &value, "a share, 0 to 1"));
             self.logpoint_budget = budget.transpose()?.unwrap_or(self.logpoint_budget);
+        }
+        if (&self.redact, self.redact_strict) == (&default.redact, default.redact_strict)
+            && let Some(words) = get("DETRIX_REDACT")
+        {
+            let words = words
+                .split(',')
+                .map(str::trim)
+                .filter(|word| !word.is_empty());
+            let (strict, patterns): (Vec<&str>, Vec<&str>) =
+                words.partition(|word| *word == "strict");
+            self.redact_strict = !strict.is_empty();
+            if !patterns.is_empty() {
+                self.redact = patterns.into_iter().map(str::to_owned).collect();
+            }
         }
         self.validated()
     }
@@ -157,6 +198,28 @@ mod tests {
         };
         let config = overridden(set, &variables).unwrap();
         assert_eq!((config.name.as_deref(), config.debug_port), (Some("b"), 99));
+    }
+
+    #[test]
+    fn what_is_redacted_can_be_told_in_a_variable() {
+        let told = |words| overridden(Config::default(), &[("DETRIX_REDACT", words)]).unwrap();
+        let config = told("ssn, card_number");
+        assert_eq!(config.redact, ["ssn", "card_number"]);
+        assert!(!config.redact_strict);
+        let config = told("strict");
+        assert_eq!(config.redact, Config::default().redact);
+        assert!(config.redact_strict);
+        let config = told("ssn,strict");
+        assert_eq!(
+            (config.redact.as_slice(), config.redact_strict),
+            (&["ssn".to_owned()][..], true)
+        );
+        let set = Config {
+            redact: vec!["own".into()],
+            ..Config::default()
+        };
+        let config = overridden(set, &[("DETRIX_REDACT", "ssn")]).unwrap();
+        assert_eq!(config.redact, ["own"]);
     }
 
     #[test]

@@ -33,6 +33,7 @@ mod lifecycle;
 mod server;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod symbols;
+mod type_view;
 
 pub use config::Config;
 pub use error::{Error, Result};
@@ -40,6 +41,7 @@ pub use lifecycle::{
     ClientState, SleepResponse, SleepResponseStatus, StatusResponse, WakeResponse,
     WakeResponseStatus, init, shutdown, sleep, status, wake,
 };
+pub use type_view::{Shape, TypeView};
 
 // Tests the examples of the README.
 #[cfg(doctest)]

@@ -13,10 +13,11 @@ use super::program::{Op, Program, Slot};
 use super::redact::Redaction;
 use super::template::{Segment, Template};
 use super::types::{Loader, Types};
-use super::views::{TypeView, View};
+use super::views::View;
 use crate::symbols::place::{Missing, Source};
 use crate::symbols::scope::{Scope, Variable};
 use crate::symbols::types::{Member, Type, TypeError, TypeKind, TypeRef, TypeSource};
+use crate::type_view::TypeView;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -89,6 +90,8 @@ pub(super) enum Outcome {
     Constant(Literal),
     /// It has a value, but not at this address.
     Unavailable(Missing),
+    /// It is not to be shown, even though it is named on purpose.
+    Redacted,
     /// See [`Compiled::errors`].
     Error(CompileError),
 }
@@ -225,6 +228,7 @@ impl<'s> Compiler<'s> {
             Err(stop) => {
                 self.builder.rewind(mark);
                 match stop {
+                    Stop::Error(CompileError::Redacted) => Outcome::Redacted,
                     Stop::Error(error) => Outcome::Error(error),
                     Stop::Unavailable(why) => Outcome::Unavailable(why),
                 }
@@ -263,6 +267,7 @@ impl<'s> Compiler<'s> {
     }
 
     fn variable(&mut self, name: &str) -> Result<Value<'s>, Stop> {
+        self.refuse_hidden(name)?;
         let scope = self.scope;
         let Some(variable) = scope
             .variables
@@ -308,6 +313,7 @@ impl<'s> Compiler<'s> {
         ty: TypeRef,
     ) -> Result<Value<'s>, Stop> {
         let found = self.load(ty)?;
+        self.refuse_hidden_type(&found)?;
         match (self.view(&found), &found.kind) {
             // `*&x` is `x`. The target of text or a sequence is shown as the pointer to it is.
             _ if of_reference => Ok(Value::At(place, ty)),
@@ -349,6 +355,7 @@ impl<'s> Compiler<'s> {
     ) -> Result<(Place<'s>, TypeRef, Arc<Type>), Stop> {
         for _ in 0..MAX_HOPS {
             let found = self.load(ty)?;
+            self.refuse_hidden_type(&found)?;
             let View::Reference { target } = self.view(&found) else {
                 return Ok((place, ty, found));
             };
@@ -358,7 +365,24 @@ impl<'s> Compiler<'s> {
         Err(CompileError::TooComplex.into())
     }
 
+    /// Strict redaction leaves no way to what has such a name.
+    fn refuse_hidden(&self, name: &str) -> Result<(), CompileError> {
+        if self.redaction.is_strict() && self.redaction.hides_name(name) {
+            return Err(CompileError::Redacted);
+        }
+        Ok(())
+    }
+
+    /// As [`Self::refuse_hidden`], for what lies within values of a type.
+    fn refuse_hidden_type(&self, ty: &Type) -> Result<(), CompileError> {
+        if self.redaction.is_strict() && self.redaction.hides_type(&ty.name) {
+            return Err(CompileError::Redacted);
+        }
+        Ok(())
+    }
+
     fn field(&mut self, place: Place<'s>, ty: TypeRef, field: &str) -> Result<Value<'s>, Stop> {
+        self.refuse_hidden(field)?;
         let (place, _, found) = self.auto_deref(place, ty)?;
         let tuple_field = format!("__{field}");
         let wanted = |member: &&Member| *member.name == *field || *member.name == *tuple_field;

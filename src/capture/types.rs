@@ -1,7 +1,8 @@
 //! The types that one logpoint needs.
 
-use super::views::{self, TypeView, View};
+use super::views::{self, View};
 use crate::symbols::types::{Implementor, Type, TypeError, TypeRef, TypeSource};
+use crate::type_view::TypeView;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -24,7 +25,14 @@ impl Types {
     pub fn view(&self, name: TypeRef, ty: &Type) -> Arc<View> {
         match self.views.get(&name) {
             Some(view) => Arc::clone(view),
-            None => Arc::new(views::view(ty, &self.own, &mut |ty| self.get(ty))),
+            None => {
+                let view = views::view(ty, &self.own, &mut |ty| self.get(ty));
+                // Whether the version is right cannot be asked here.
+                Arc::new(match views::crates::needs(&view) {
+                    Some(_) => View::Plain,
+                    None => view,
+                })
+            }
         }
     }
 
@@ -80,7 +88,14 @@ impl<'a> Loader<'a> {
             return Ok(Arc::clone(known));
         }
         let ty = self.load(name)?;
-        let view = Arc::new(self.view_of(&ty));
+        let mut view = self.view_of(&ty);
+        if let Some((package, versions)) = views::crates::needs(&view) {
+            let version = self.source.package_version(name.module, package);
+            if !version.is_some_and(|version| versions.contains(&version)) {
+                view = View::Plain;
+            }
+        }
+        let view = Arc::new(view);
         self.types.views.insert(name, Arc::clone(&view));
         Ok(view)
     }

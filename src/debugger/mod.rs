@@ -10,11 +10,13 @@ mod resolve;
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use dap::SourceMap;
 use tokio::sync::Notify;
 
 use crate::capture::compile::Knowledge;
+use crate::capture::redact::Redaction;
 use crate::config::Config;
 use crate::engine::{Budget, Engine, EngineError, Placement};
 use crate::error::{Error, Result};
@@ -59,7 +61,10 @@ impl Debugger {
         })?;
         Ok(Self {
             symbols,
-            knowledge: Knowledge::default(),
+            knowledge: Knowledge {
+                views: config.views.as_slice().into(),
+                redaction: Arc::new(Redaction::new(&config.redact, config.redact_strict)),
+            },
             engine,
             sessions: HashMap::new(),
             probes: Probes::default(),

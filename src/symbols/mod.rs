@@ -15,6 +15,7 @@ mod loaded;
 mod location;
 pub mod lookup;
 mod module;
+mod packages;
 mod path;
 pub mod place;
 pub mod scope;
@@ -227,6 +228,11 @@ impl Symbols {
 impl TypeSource for Symbols {
     fn load(&self, entry: TypeRef) -> Result<Type, TypeError> {
         shapes::load(&self.modules, entry)
+    }
+
+    fn package_version(&self, module: u32, package: &str) -> Option<[u32; 3]> {
+        let found = self.modules.get(module as usize)?.as_ref()?;
+        packages::version(found, package)
     }
 
     fn implementors(&self, module: u32, trait_path: &str) -> Vec<Implementor> {

@@ -150,6 +150,13 @@ pub trait TypeSource {
     /// [`TypeError`] where the debug information is damaged or has no type there.
     fn load(&self, entry: TypeRef) -> Result<Type, TypeError>;
 
+    /// The version of a package that a module was built with, where the debug information has one and only one; none by
+    /// default.
+    fn package_version(&self, module: u32, package: &str) -> Option<[u32; 3]> {
+        let _ = (module, package);
+        None
+    }
+
     /// The types of a module whose values are used as trait objects of the trait with this path, as far as the debug
     /// information tells; none by default.
     fn implementors(&self, module: u32, trait_path: &str) -> Vec<Implementor> {

@@ -78,6 +78,7 @@ impl Compiled {
             Outcome::Value(ty) => *ty,
             Outcome::Constant(literal) => return constant(literal),
             Outcome::Unavailable(why) => return missing(*why).into(),
+            Outcome::Redacted => return REDACTED.into(),
             Outcome::Error(error) => return format!("<error: {error}>"),
         };
         let Entry {

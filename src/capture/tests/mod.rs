@@ -4,4 +4,5 @@ mod own;
 mod places;
 mod robust;
 mod values;
+mod views;
 mod world;

@@ -4,7 +4,7 @@ use super::world::{World, memory, pieces};
 use crate::capture::compile::{Limits, compile};
 use crate::capture::interp::{Machine, run};
 use crate::capture::program::{
-    FUEL, Op, Part, Parts, Prefetch, Program, READ_COST, Slot, View, WINDOW,
+    FUEL, Node, Op, Part, Parts, Prefetch, Program, READ_COST, Slot, View, WINDOW,
 };
 use crate::capture::record::Record;
 use crate::capture::template::Template;
@@ -93,38 +93,94 @@ fn small() -> impl Strategy<Value = u8> {
     prop_oneof![9 => 1u8..9, 1 => any::<u8>()]
 }
 
+/// Operations on hash tables, rings and trees.
+fn collection_op() -> impl Strategy<Value = Op> {
+    let offset = || 0u32..64;
+    let node =
+        (offset(), offset(), offset(), offset()).prop_map(|(parent, position, length, edges)| {
+            Node {
+                parent,
+                position,
+                length,
+                edges,
+            }
+        });
+    prop_oneof![
+        (view(), slot(), any::<i64>(), size()).prop_map(|(to, base, offset, size)| {
+            Op::CaptureOnce {
+                to,
+                base,
+                offset,
+                size,
+            }
+        }),
+        (view(), slot(), slot(), size(), size()).prop_map(|(to, end, count, stride, limit)| {
+            Op::CaptureBefore {
+                to,
+                end,
+                count,
+                stride,
+                limit,
+            }
+        }),
+        (view(), view(), slot(), size()).prop_map(|(to, from, index, stride)| {
+            Op::ElementBefore {
+                to,
+                from,
+                index,
+                stride,
+            }
+        }),
+        (slot(), slot(), slot(), slot(), slot()).prop_map(
+            |(first, second, head, length, capacity)| Op::Split {
+                first,
+                second,
+                head,
+                length,
+                capacity,
+            }
+        ),
+        (slot(), slot(), node).prop_map(|(node, height, layout)| Op::NextNode {
+            node,
+            height,
+            layout,
+        }),
+    ]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let target = 0u16..40;
     prop_oneof![
-        (0u8..4, target.clone()).prop_map(|(index, end)| Op::Expression { index, end }),
-        (slot(), part()).prop_map(|(to, terms)| Op::Formula { to, terms }),
-        (slot(), register(), 0u8..9, small()).prop_map(|(to, register, skip, size)| Op::Register {
+        5 => collection_op(),
+        1 => (0u8..4, target.clone()).prop_map(|(index, end)| Op::Expression { index, end }),
+        1 => (slot(), part()).prop_map(|(to, terms)| Op::Formula { to, terms }),
+        1 => (slot(), register(), 0u8..9, small()).prop_map(|(to, register, skip, size)| Op::Register {
             to,
             register,
             skip,
             size
         }),
-        (slot(), slot(), any::<i64>(), small()).prop_map(|(to, base, offset, size)| Op::Memory {
+        1 => (slot(), slot(), any::<i64>(), small()).prop_map(|(to, base, offset, size)| Op::Memory {
             to,
             base,
             offset,
             size
         }),
-        (slot(), view(), size(), small()).prop_map(|(to, from, offset, size)| Op::View {
+        1 => (slot(), view(), size(), small()).prop_map(|(to, from, offset, size)| Op::View {
             to,
             from,
             offset,
             size
         }),
-        (slot(), small()).prop_map(|(slot, size)| Op::SignExtend { slot, size }),
-        (slot(), slot(), slot(), any::<u64>()).prop_map(|(to, base, index, stride)| Op::Scale {
+        1 => (slot(), small()).prop_map(|(slot, size)| Op::SignExtend { slot, size }),
+        1 => (slot(), slot(), slot(), any::<u64>()).prop_map(|(to, base, index, stride)| Op::Scale {
             to,
             base,
             index,
             stride
         }),
-        slot().prop_map(|slot| Op::Require { slot }),
-        (slot(), slot(), any::<bool>(), any::<u64>()).prop_map(
+        1 => slot().prop_map(|slot| Op::Require { slot }),
+        1 => (slot(), slot(), any::<bool>(), any::<u64>()).prop_map(
             |(index, length, signed, stride)| Op::Bounds {
                 index,
                 length,
@@ -132,15 +188,15 @@ fn op() -> impl Strategy<Value = Op> {
                 stride
             }
         ),
-        (slot(), any::<i64>()).prop_map(|(base, offset)| Op::Place { base, offset }),
-        any::<u32>().prop_map(|offset| Op::PlacePseudo { offset }),
-        (view(), slot(), any::<i64>(), size()).prop_map(|(to, base, offset, size)| Op::Capture {
+        1 => (slot(), any::<i64>()).prop_map(|(base, offset)| Op::Place { base, offset }),
+        1 => any::<u32>().prop_map(|offset| Op::PlacePseudo { offset }),
+        1 => (view(), slot(), any::<i64>(), size()).prop_map(|(to, base, offset, size)| Op::Capture {
             to,
             base,
             offset,
             size
         }),
-        (view(), slot(), slot(), size(), size()).prop_map(|(to, base, count, stride, limit)| {
+        1 => (view(), slot(), slot(), size(), size()).prop_map(|(to, base, count, stride, limit)| {
             Op::CaptureCounted {
                 to,
                 base,
@@ -149,7 +205,7 @@ fn op() -> impl Strategy<Value = Op> {
                 limit,
             }
         }),
-        (any::<u32>(), slot(), any::<i64>(), size()).prop_map(|(at, base, offset, size)| {
+        1 => (any::<u32>(), slot(), any::<i64>(), size()).prop_map(|(at, base, offset, size)| {
             Op::PieceMemory {
                 at,
                 base,
@@ -157,7 +213,7 @@ fn op() -> impl Strategy<Value = Op> {
                 size,
             }
         }),
-        (any::<u32>(), register(), 0u8..9, small()).prop_map(|(at, register, skip, size)| {
+        1 => (any::<u32>(), register(), 0u8..9, small()).prop_map(|(at, register, skip, size)| {
             Op::PieceRegister {
                 at,
                 register,
@@ -165,7 +221,7 @@ fn op() -> impl Strategy<Value = Op> {
                 size,
             }
         }),
-        (any::<u32>(), slot(), 0u8..9, small()).prop_map(|(at, slot, skip, size)| {
+        1 => (any::<u32>(), slot(), 0u8..9, small()).prop_map(|(at, slot, skip, size)| {
             Op::PieceNumber {
                 at,
                 slot,
@@ -173,8 +229,8 @@ fn op() -> impl Strategy<Value = Op> {
                 size,
             }
         }),
-        (any::<u32>(), part()).prop_map(|(at, bytes)| Op::PieceBytes { at, bytes }),
-        (slot(), part(), any::<bool>(), target.clone()).prop_map(
+        1 => (any::<u32>(), part()).prop_map(|(at, bytes)| Op::PieceBytes { at, bytes }),
+        1 => (slot(), part(), any::<bool>(), target.clone()).prop_map(
             |(slot, ranges, negated, otherwise)| Op::Match {
                 slot,
                 ranges,
@@ -182,14 +238,14 @@ fn op() -> impl Strategy<Value = Op> {
                 otherwise
             }
         ),
-        target.clone().prop_map(|to| Op::Jump { to }),
-        (slot(), slot(), any::<u32>(), target).prop_map(|(index, count, limit, end)| Op::Loop {
+        1 => target.clone().prop_map(|to| Op::Jump { to }),
+        1 => (slot(), slot(), any::<u32>(), target).prop_map(|(index, count, limit, end)| Op::Loop {
             index,
             count,
             limit,
             end
         }),
-        (view(), view(), size(), slot(), size()).prop_map(|(to, from, offset, index, stride)| {
+        1 => (view(), view(), size(), slot(), size()).prop_map(|(to, from, offset, index, stride)| {
             Op::Element {
                 to,
                 from,
@@ -198,7 +254,7 @@ fn op() -> impl Strategy<Value = Op> {
                 stride,
             }
         }),
-        (slot(), any::<u64>()).prop_map(|(to, value)| Op::Constant { to, value }),
+        1 => (slot(), any::<u64>()).prop_map(|(to, value)| Op::Constant { to, value }),
     ]
 }
 

@@ -1,12 +1,14 @@
 //! What is known of the types of other crates; the versions are those that were looked at.
 
 use super::Known::{
-    ChronoDate, ChronoDateTime, ChronoFixed, ChronoOffset, ChronoTime, ChronoUtc, Uuid,
+    ChronoDate, ChronoDateTime, ChronoFixed, ChronoOffset, ChronoTime, ChronoUtc, TimeDate,
+    TimeOffset, TimeTime, Uuid,
 };
-use super::Quoting;
 use super::layout::Layout::{Bytes, Form, Known, Shared, Small};
 use super::layout::{Layout, Piece, Style, What, When};
 use super::table::{Entries, value};
+use super::{Quoting, View};
+use std::ops::Range;
 
 /// Crates, in the order of their names.
 pub const TABLE: Entries = &[
@@ -127,6 +129,49 @@ pub const TABLE: Entries = &[
             },
         ],
     ),
+    // time 0.3. What a date's number means has changed from version to version: see `needs`.
+    (
+        "time::date::Date",
+        &[Known {
+            known: TimeDate,
+            fields: &["value"],
+        }],
+    ),
+    (
+        "time::time::Time",
+        &[Known {
+            known: TimeTime,
+            fields: &["hour", "minute", "second", "nanosecond"],
+        }],
+    ),
+    (
+        "time::utc_offset::UtcOffset",
+        &[Known {
+            known: TimeOffset,
+            fields: &["hours", "minutes", "seconds"],
+        }],
+    ),
+    (
+        "time::plain_date_time::PlainDateTime",
+        &[Form {
+            style: Style::Joined,
+            parts: &[value("", "date"), value(" ", "time")],
+        }],
+    ),
+    (
+        "time::primitive_date_time::PrimitiveDateTime",
+        &[Form {
+            style: Style::Joined,
+            parts: &[value("", "date"), value(" ", "time")],
+        }],
+    ),
+    (
+        "time::offset_date_time::OffsetDateTime",
+        &[Form {
+            style: Style::Joined,
+            parts: &[value("", "local_date_time"), value(" ", "offset")],
+        }],
+    ),
     // uuid 1
     (
         "uuid::Uuid",
@@ -136,6 +181,16 @@ pub const TABLE: Entries = &[
         }],
     ),
 ];
+
+/// The package and its versions, where the fields alone do not tell what they mean.
+pub fn needs(view: &View) -> Option<(&'static str, Range<[u32; 3]>)> {
+    match view {
+        View::Known {
+            known: TimeDate, ..
+        } => Some(("time", [0, 3, 55]..[0, 4, 0])),
+        _ => None,
+    }
+}
 
 const MUTEX: Layout<'static> = Form {
     style: Style::Struct,

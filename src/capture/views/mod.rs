@@ -17,11 +17,11 @@ mod tests;
 
 use super::program::Node;
 use crate::symbols::types::{Type, TypeKind, TypeRef, Variant};
+use crate::type_view::TypeView;
 use std::sync::Arc;
 
 pub use layout::Style;
 pub use names::short_name;
-pub use user::TypeView;
 
 /// How to look at a value. Offsets are within the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
