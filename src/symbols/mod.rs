@@ -29,8 +29,10 @@ mod vtables;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use self::error::{LineError, MissingInfo, SymbolError};
 use self::loaded::Loaded;
@@ -49,6 +51,8 @@ pub struct Symbols {
     /// What each module was when it was opened, and why it could not be, in the same order.
     loaded: Vec<(Loaded, Option<MissingInfo>)>,
     generation: (u64, u64),
+    /// Of traits that were asked for, by module and path.
+    implementors: Mutex<HashMap<(u32, String), Vec<Implementor>>>,
 }
 
 /// The function that has the code at an address, whatever is inlined into it there.
@@ -90,6 +94,7 @@ impl Symbols {
             modules: Vec::new(),
             loaded: Vec::new(),
             generation,
+            implementors: Mutex::default(),
         };
         for loaded in loaded::list() {
             symbols.add(loaded);
@@ -236,9 +241,17 @@ impl TypeSource for Symbols {
     }
 
     fn implementors(&self, module: u32, trait_path: &str) -> Vec<Implementor> {
-        let found = self.modules.get(module as usize).and_then(Option::as_ref);
-        found.map_or_else(Vec::new, |found| {
-            vtables::implementors(found, module, trait_path)
-        })
+        let Some(Some(found)) = self.modules.get(module as usize) else {
+            return Vec::new();
+        };
+        // A place in the list of modules is never used again, so what is known stays right.
+        let mut known = self
+            .implementors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known
+            .entry((module, trait_path.to_owned()))
+            .or_insert_with(|| vtables::implementors(found, module, trait_path))
+            .clone()
     }
 }

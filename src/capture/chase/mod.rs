@@ -8,12 +8,20 @@ mod extents;
 
 use super::compile::Compiler;
 use super::place::Place;
-use super::program::Op;
+use super::program::{Op, Slot};
 use super::views::{self, Field, Form, Part, Show, Spot, Style, Test, View};
 use crate::symbols::types::{Implementor, Member, Type, TypeKind, TypeRef, Variant};
 
-/// Concrete types that a trait object's data is captured for; of others the type is known, and not the value.
-const MAX_IMPLEMENTORS: usize = 24;
+/// Concrete types of a trait object that are known to rendering: traits like `Debug` have hundreds.
+const MAX_IMPLEMENTORS: usize = 128;
+/// Of these, those whose values' pointers are followed.
+const MAX_FOLLOWED: usize = 16;
+/// Types that are looked at for all of them, shared equally.
+const OBJECT_VISITS: usize = 512;
+/// Bytes of a trait object that are captured whatever its type.
+const OBJECT_BYTES: u32 = 256;
+/// Where a table of methods has the size of its type.
+const VTABLE_SIZE: u64 = 8;
 /// What the header of a shared trait object (`RcInner`, `ArcInner`) aligns its data to. Where the object's own type has
 /// a stricter alignment, the data is elsewhere.
 pub(super) const HEADER_ALIGNMENT: u64 = 16;
@@ -282,15 +290,24 @@ impl<'s> Compiler<'s> {
                 size: 8,
             });
         }
+        let known = implementors.len().min(MAX_IMPLEMENTORS);
+        let share = OBJECT_VISITS.checked_div(known).unwrap_or(0).max(4);
+        let visits = self.visits;
         let mut ends = Vec::new();
-        for Implementor { vtable, ty } in implementors.iter().take(MAX_IMPLEMENTORS) {
-            let (Some(slot), Some(object)) = (table, &object) else {
+        let followed = table.zip(object.as_ref());
+        if let Some((table, Place::Memory { base, offset, .. })) = followed {
+            self.object_bytes(table, *base, *offset)?;
+        }
+        for (index, Implementor { vtable, ty }) in implementors.iter().take(known).enumerate() {
+            self.visits = share.min(visits);
+            let mark = self.builder.mark();
+            let ranges = match followed {
+                Some(_) if index < MAX_FOLLOWED => self.builder.ranges([(*vtable, *vtable)]),
+                _ => None,
+            };
+            let (Some((slot, object)), Some(ranges)) = (followed, ranges) else {
                 self.types_only(*ty, depth, hops);
                 continue;
-            };
-            let mark = self.builder.mark();
-            let Some(ranges) = self.builder.ranges([(*vtable, *vtable)]) else {
-                break;
             };
             let choose = self.builder.push(Op::Match {
                 slot,
@@ -304,10 +321,41 @@ impl<'s> Compiler<'s> {
             self.builder.patch(choose);
             self.builder.release(mark);
         }
+        self.visits = visits.saturating_sub(OBJECT_VISITS.min(share * known));
         for end in ends {
             self.builder.patch(end);
         }
-        (implementors.len() <= MAX_IMPLEMENTORS).then_some(())
+        (implementors.len() <= MAX_FOLLOWED).then_some(())
+    }
+
+    /// Captures the first bytes of an object, as many as its table of methods says that it has.
+    fn object_bytes(&mut self, table: Slot, object: Slot, offset: i64) -> Option<()> {
+        let (one, address, size) = (
+            self.builder.constant(1)?,
+            self.builder.slot()?,
+            self.builder.slot()?,
+        );
+        let to = self.builder.view()?;
+        self.builder.push(Op::Scale {
+            to: address,
+            base: object,
+            index: one,
+            stride: offset.cast_unsigned(),
+        });
+        self.builder.push(Op::Memory {
+            to: size,
+            base: table,
+            offset: VTABLE_SIZE.cast_signed(),
+            size: 8,
+        });
+        self.builder.push(Op::CaptureCounted {
+            to,
+            base: address,
+            count: size,
+            stride: 1,
+            limit: OBJECT_BYTES.min(self.most()),
+        });
+        Some(())
     }
 
     fn plain(&mut self, ty: &Type, place: &Place<'s>, depth: usize, hops: usize) -> Option<()> {

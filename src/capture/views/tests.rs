@@ -1,5 +1,6 @@
 use super::names::{
-    captured, from_short, future, is_coroutine, matches, object_trait, without_bindings, without_env,
+    captured, from_short, future, is_coroutine, matches, object_trait, without_bindings,
+    without_env,
 };
 
 #[test]
