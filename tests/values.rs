@@ -1,6 +1,6 @@
 //! What logpoints show is what the program itself prints with `{:?}`, or says that it cannot be known. Never a wrong value.
 //!
-//! `DETRIX_PROFILE=o1` (or `thin`) repeats it for other builds.
+//! `DETRIX_PROFILE` names another build: `o1`, `thin`, `dwarf5`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,6 +32,11 @@ fn code_is_shown_by_name_and_objects_by_their_types() {
 #[test]
 fn types_of_crates_are_what_the_program_prints() {
     check("values_crates");
+}
+
+#[test]
+fn random_values_of_nested_types_are_what_the_program_prints() {
+    check("values_random");
 }
 
 #[test]
