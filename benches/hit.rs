@@ -89,7 +89,7 @@ const KINDS: [(&str, &str); 9] = [
 
 /// The median cost of a hit in nanoseconds: with the logpoint, less the same calls without it.
 fn hit(criterion: &mut Criterion, name: &str, logpoint: &Logpoint, cpu: Option<usize>) -> f64 {
-    let command = logpoint.command;
+    let word = logpoint.command;
     pin(cpu);
     let mut command = Command::new(fixture("spin", Profile::Release));
     let mut program = Running::spawn(command.env("DETRIX_LOGPOINT_BUDGET", "1"));
@@ -97,10 +97,10 @@ fn hit(criterion: &mut Criterion, name: &str, logpoint: &Logpoint, cpu: Option<u
     pin(cpu.map(|cpu| cpu + 1).filter(|_| cpus() > 1));
     program.run("init");
     let port = program.wake();
-    let bare = program.number(&format!("{command} 2000 {PAUSE}"), "nanoseconds") as f64 / 2000.0;
+    let bare = program.number(&format!("{word} 2000 {PAUSE}"), "nanoseconds") as f64 / 2000.0;
     let client = Reader::start(port, logpoint);
     let (samples, hits) = sample(criterion, name, |iterations| {
-        program.number(&format!("{command} {iterations} {PAUSE}"), "nanoseconds")
+        program.number(&format!("{word} {iterations} {PAUSE}"), "nanoseconds")
     });
     let logged = client.stop(hits);
     if logged < hits {

@@ -410,18 +410,18 @@ impl<'s> Compiler<'s> {
             }
             return Some(());
         };
-        let size = u8::try_from(self.load(discriminant.ty).ok()?.size)
-            .ok()
-            .filter(|size| (1..=8).contains(size))?;
+        let at = place.at(discriminant.offset);
+        let size = self.load(discriminant.ty).map_or(0, |ty| ty.size);
         let mark = self.builder.mark();
-        let Ok(slot) = place.at(discriminant.offset).load(&mut self.builder, size) else {
+        let Some((slot, guard)) = self.discriminant(&at, size) else {
             // The types of the variants are needed all the same.
+            self.builder.rewind(mark);
             for variant in variants {
                 self.types_only(variant.data.ty, depth, hops);
             }
             return None;
         };
-        let mut ends = Vec::new();
+        let (mut ends, mut any) = (Vec::new(), false);
         for variant in variants {
             let before = self.builder.mark();
             let negated = variant.values.is_empty();
@@ -441,19 +441,43 @@ impl<'s> Compiler<'s> {
                 otherwise: 0,
             });
             if body(self, variant) {
+                any = true;
                 ends.push(self.builder.push(Op::Jump { to: 0 }));
                 self.builder.patch(choose);
             } else {
                 self.builder.rewind(before);
             }
         }
-        if ends.is_empty() {
+        ends.extend(guard);
+        if !any {
             self.builder.rewind(mark);
+            return Some(());
         }
         for end in ends {
             self.builder.patch(end);
         }
         Some(())
+    }
+
+    /// Loads a discriminant. One of 16 bytes, as an enum with a `u128` has, is a small number in a wide place: the
+    /// operation that is returned with it jumps where it is not.
+    fn discriminant(&mut self, at: &Place<'s>, size: u64) -> Option<(Slot, Option<usize>)> {
+        if size == 16 {
+            let high = at.at(8).load(&mut self.builder, 8).ok()?;
+            let low = at.load(&mut self.builder, 8).ok()?;
+            let ranges = self.builder.ranges([(0, 0)])?;
+            let guard = self.builder.push(Op::Match {
+                slot: high,
+                ranges,
+                negated: false,
+                otherwise: 0,
+            });
+            return Some((low, Some(guard)));
+        }
+        let size = u8::try_from(size)
+            .ok()
+            .filter(|size| (1..=8).contains(size))?;
+        Some((at.load(&mut self.builder, size).ok()?, None))
     }
 }
 
