@@ -177,3 +177,30 @@ fn types_of_secrets_are_redacted_wherever_they_stand() {
         "<redacted> <redacted> <redacted>"
     );
 }
+
+/// An enum with a discriminant of 16 bytes, and a text in one of its variants.
+fn wide(discriminant: u128) -> String {
+    let mut world = World::new();
+    let (tag, text) = (world.types.base("u128"), world.types.text());
+    let ty = world.types.enumeration(
+        "shop::Wide",
+        32,
+        Some((0, tag)),
+        &[
+            ("Nothing", &[(0, 0)], &[]),
+            ("Text", &[(1, 1)], &[("__0", 16, text)]),
+        ],
+    );
+    let mut bytes = discriminant.to_le_bytes().to_vec();
+    bytes.extend(world.fat(b"wide", 4));
+    world.variable("x", ty, &bytes);
+    world.show("{x}")
+}
+
+#[test]
+fn a_discriminant_may_be_16_bytes_wide() {
+    assert_eq!(wide(0), "Nothing");
+    assert_eq!(wide(1), "Text(\"wide\")");
+    let other = 1 | 1 << 64;
+    assert_eq!(wide(other), format!("<invalid discriminant {other}>"));
+}
