@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
-use detrix_test_support::{Profile, Running, Session, mark, source};
+use detrix_test_support::{Profile, Running, Session, fixture, mark, source};
 
 /// Between two values of one message: no value contains it.
 const BETWEEN: &str = " ¦ ";
@@ -84,9 +85,9 @@ fn profiles() -> Vec<Profile> {
     }
 }
 
-fn check(fixture: &str) {
+fn check(name: &str) {
     for profile in profiles() {
-        check_build(fixture, profile);
+        check_build(name, profile);
     }
 }
 
@@ -206,6 +207,27 @@ fn what_does_not_exist_is_refused_with_its_name() {
         );
     }
     program.quit();
+}
+
+#[test]
+fn what_is_redacted_is_shown_only_where_it_is_named() {
+    let file = source("bin/values.rs");
+    let shown = |redact: &str| {
+        let mut command = Command::new(fixture("values", Profile::Release));
+        let mut program = Running::spawn(command.env("DETRIX_REDACT", redact));
+        let mut session = Session::attach(program.port());
+        let line = mark(&file, "structs");
+        session.logpoint(&file, line, "{order} {order.symbol} {order.id}");
+        program.run("go");
+        let text = session.output().text;
+        session.disconnect();
+        program.quit();
+        text
+    };
+    let order = "Order { id: 42, symbol: <redacted>, at: Point { x: -1, y: 1 }, \
+                 legs: [Point { x: 1, y: 2 }, Point { x: 3, y: 4 }] }";
+    assert_eq!(shown("symbol"), format!("{order} \"ETH\" 42"));
+    assert_eq!(shown("symbol,strict"), format!("{order} <redacted> 42"));
 }
 
 /// Whether `value` has holes that say so, and is right around them.
