@@ -1,4 +1,5 @@
-//! The cost of a hit of a logpoint (an integer and a `&str`), against the floor: a bare stop and continue by ptrace.
+//! The cost of a hit of a logpoint (an integer and a `&str`), against the floor: a bare stop and continue by ptrace. Then
+//! the cost by the kind of value.
 //!
 //! Both are paced alike, in bursts: what reads the records has to keep up. The budget is off.
 //! Each is measured with everything that takes part on one CPU, and left to the scheduler.
@@ -24,8 +25,15 @@ fn main() {
     let mut table = Table::default();
     let floor = floor(&mut criterion, "floor, one CPU", Some(0));
     let free_floor = self::floor(&mut criterion, "floor, unpinned", None);
-    let pinned = hit(&mut criterion, "hit, one CPU", Some(0));
-    let free = hit(&mut criterion, "hit, unpinned", None);
+    let pinned = hit(&mut criterion, "hit, one CPU", &ORDER, Some(0));
+    let free = hit(&mut criterion, "hit, unpinned", &ORDER, None);
+    let kinds = KINDS.map(|(name, message)| {
+        let kind = Logpoint {
+            command: "kinds",
+            message,
+        };
+        (name, hit(&mut criterion, name, &kind, Some(0)))
+    });
     criterion.final_summary();
     for (name, cost) in [
         ("bare ptrace stop and continue, one CPU", floor),
@@ -45,11 +53,43 @@ fn main() {
         format!("{:.2}", free / floor),
         "< 2",
     );
+    for (name, cost) in kinds {
+        table.add(
+            &format!("hit that shows {name}, one CPU"),
+            format!("{:.2} us", cost / 1000.0),
+            "",
+        );
+    }
     println!("{table}");
 }
 
+/// A marked line of the fixture, and the command that runs it.
+struct Logpoint {
+    command: &'static str,
+    message: &'static str,
+}
+
+const ORDER: Logpoint = Logpoint {
+    command: "hot",
+    message: "id={id} symbol={symbol}",
+};
+
+/// What a value costs by its kind, with 16 elements or entries where it has several.
+const KINDS: [(&str, &str); 9] = [
+    ("nothing", "hit"),
+    ("an integer", "{kinds.number}"),
+    ("a String", "{kinds.text}"),
+    ("an Option<String>", "{kinds.option}"),
+    ("an Arc", "{kinds.shared}"),
+    ("a Vec of integers", "{kinds.numbers}"),
+    ("a Vec of Strings", "{kinds.words}"),
+    ("a HashMap of integers", "{kinds.table}"),
+    ("a BTreeMap to Strings", "{kinds.tree}"),
+];
+
 /// The median cost of a hit in nanoseconds: with the logpoint, less the same calls without it.
-fn hit(criterion: &mut Criterion, name: &str, cpu: Option<usize>) -> f64 {
+fn hit(criterion: &mut Criterion, name: &str, logpoint: &Logpoint, cpu: Option<usize>) -> f64 {
+    let word = logpoint.command;
     pin(cpu);
     let mut command = Command::new(fixture("spin", Profile::Release));
     let mut program = Running::spawn(command.env("DETRIX_LOGPOINT_BUDGET", "1"));
@@ -57,10 +97,10 @@ fn hit(criterion: &mut Criterion, name: &str, cpu: Option<usize>) -> f64 {
     pin(cpu.map(|cpu| cpu + 1).filter(|_| cpus() > 1));
     program.run("init");
     let port = program.wake();
-    let bare = program.number(&format!("hot 2000 {PAUSE}"), "nanoseconds") as f64 / 2000.0;
-    let client = Reader::start(port);
+    let bare = program.number(&format!("{word} 2000 {PAUSE}"), "nanoseconds") as f64 / 2000.0;
+    let client = Reader::start(port, logpoint);
     let (samples, hits) = sample(criterion, name, |iterations| {
-        program.number(&format!("hot {iterations} {PAUSE}"), "nanoseconds")
+        program.number(&format!("{word} {iterations} {PAUSE}"), "nanoseconds")
     });
     let logged = client.stop(hits);
     if logged < hits {
@@ -142,15 +182,15 @@ struct Reader {
 }
 
 impl Reader {
-    fn start(port: u16) -> Self {
+    fn start(port: u16, logpoint: &Logpoint) -> Self {
         let file = source("bin/spin.rs");
-        let line = mark(&file, "hot");
+        let line = mark(&file, logpoint.command);
         let mut client = dap::Client::connect((Ipv4Addr::LOCALHOST, port)).expect("connect");
         client.initialize().expect("initialize");
         client.attach(serde_json::json!({})).expect("attach");
         let path = file.to_str().expect("UTF-8");
         let placed = client
-            .set_logpoints(path, &[(line.into(), "id={id} symbol={symbol}")])
+            .set_logpoints(path, &[(line.into(), logpoint.message)])
             .expect("setBreakpoints");
         assert!(placed[0].verified, "{placed:?}");
         let (end, logged) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());

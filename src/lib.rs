@@ -45,6 +45,7 @@ mod responses;
 mod server;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod symbols;
+mod type_view;
 
 /// What the fuzz targets call; there only when they are built.
 #[cfg(fuzzing)]
@@ -62,6 +63,7 @@ pub use responses::{
     Check, ClientState, DaemonLink, DiscoverResponse, InfoResponse, Preflight, SleepResponse,
     SleepResponseStatus, StatusResponse, UnknownName, WakeResponse, WakeResponseStatus,
 };
+pub use type_view::{Shape, TypeView};
 
 /// The version of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,11 +1,12 @@
 //! What logpoints show is what the program itself prints with `{:?}`, or says that it cannot be known. Never a wrong value.
 //!
-//! `DETRIX_PROFILE=o1` (or `thin`) repeats it for other builds.
+//! `DETRIX_PROFILE` names another build: `o1`, `thin`, `dwarf5`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
-use detrix_test_support::{Profile, Running, Session, mark, source};
+use detrix_test_support::{Profile, Running, Session, fixture, mark, source};
 
 /// Between two values of one message: no value contains it.
 const BETWEEN: &str = " ¦ ";
@@ -16,24 +17,86 @@ const GONE: [&str; 2] = ["<optimized out", "<unavailable: its place is described
 
 #[test]
 fn values_are_what_the_program_prints() {
-    check("values", 4);
+    check("values");
+}
+
+#[test]
+fn library_types_are_what_the_program_prints() {
+    check("values_std");
+}
+
+#[test]
+fn code_is_shown_by_name_and_objects_by_their_types() {
+    check("values_code");
+}
+
+#[test]
+fn types_of_crates_are_what_the_program_prints() {
+    check("values_crates");
+}
+
+#[test]
+fn random_values_of_nested_types_are_what_the_program_prints() {
+    check("values_random");
 }
 
 #[test]
 fn a_place_that_is_not_kept_up_to_date_is_not_shown() {
-    check("scope_sunk", 60);
+    check("scope_sunk");
 }
 
 #[test]
 fn locals_of_async_functions_and_captures_are_read_where_they_are_kept() {
-    check("async_locals", 50);
+    check("async_locals");
 }
 
 /// What the fixture expects, by mark, pass and expression: a line that runs several times has several passes.
 type Expected = BTreeMap<String, Vec<Vec<(String, String)>>>;
 
-fn check(fixture: &str, most_gone: usize) {
-    let profile = Profile::from_env();
+/// How many values of a fixture are right, by build. What the optimizer leaves of them depends on the compiler's version, not on
+/// chance: fewer are a loss. Without optimization all of them are there.
+const FLOORS: [(&str, [(&str, usize); 4]); 6] = [
+    (
+        "values",
+        [("o1", 125), ("release", 125), ("thin", 0), ("dwarf5", 125)],
+    ),
+    (
+        "values_std",
+        [("o1", 169), ("release", 169), ("thin", 0), ("dwarf5", 169)],
+    ),
+    (
+        "values_code",
+        [("o1", 20), ("release", 20), ("thin", 0), ("dwarf5", 20)],
+    ),
+    (
+        "values_crates",
+        [("o1", 31), ("release", 31), ("thin", 0), ("dwarf5", 31)],
+    ),
+    (
+        "values_random",
+        [("o1", 240), ("release", 240), ("thin", 0), ("dwarf5", 240)],
+    ),
+    (
+        "scope_sunk",
+        [("o1", 31), ("release", 27), ("thin", 0), ("dwarf5", 27)],
+    ),
+];
+
+/// The builds to look at: the one that `DETRIX_PROFILE` names, or the two that users have most.
+fn profiles() -> Vec<Profile> {
+    match std::env::var_os("DETRIX_PROFILE") {
+        Some(_) => vec![Profile::from_env()],
+        None => vec![Profile::Debug, Profile::Release],
+    }
+}
+
+fn check(name: &str) {
+    for profile in profiles() {
+        check_build(name, profile);
+    }
+}
+
+fn check_build(fixture: &str, profile: Profile) {
     let file = source(&format!("bin/{fixture}.rs"));
     let mut program = Running::start(fixture, profile);
     let port = program.port();
@@ -87,18 +150,28 @@ fn check(fixture: &str, most_gone: usize) {
         }
     }
     println!(
-        "{}: {right} right, {} optimized out, {} wrong\n{}",
+        "{fixture}, {}: {right} right, {} unavailable, {} wrong\n{}",
         profile.name(),
         gone.len(),
         wrong.len(),
         gone.join("\n")
     );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(
-        gone.len() * 100 <= most_gone * (right + gone.len()),
-        "more than {most_gone} % is gone:\n{}",
-        gone.join("\n")
-    );
+    if profile == Profile::Debug {
+        assert!(gone.is_empty(), "{}", gone.join("\n"));
+    }
+    let floor = FLOORS
+        .iter()
+        .filter(|(name, _)| *name == fixture)
+        .flat_map(|(_, floors)| floors)
+        .find(|(name, _)| *name == profile.name());
+    if let Some((_, floor)) = floor {
+        assert!(
+            right >= *floor,
+            "only {right} are right, there were {floor}:\n{}",
+            gone.join("\n")
+        );
+    }
     session.disconnect();
     program.quit();
 }
@@ -139,6 +212,27 @@ fn what_does_not_exist_is_refused_with_its_name() {
         );
     }
     program.quit();
+}
+
+#[test]
+fn what_is_redacted_is_shown_only_where_it_is_named() {
+    let file = source("bin/values.rs");
+    let shown = |redact: &str| {
+        let mut command = Command::new(fixture("values", Profile::Release));
+        let mut program = Running::spawn(command.env("DETRIX_REDACT", redact));
+        let mut session = Session::attach(program.port());
+        let line = mark(&file, "structs");
+        session.logpoint(&file, line, "{order} {order.symbol} {order.id}");
+        program.run("go");
+        let text = session.output().text;
+        session.disconnect();
+        program.quit();
+        text
+    };
+    let order = "Order { id: 42, symbol: <redacted>, at: Point { x: -1, y: 1 }, \
+                 legs: [Point { x: 1, y: 2 }, Point { x: 3, y: 4 }] }";
+    assert_eq!(shown("symbol"), format!("{order} \"ETH\" 42"));
+    assert_eq!(shown("symbol,strict"), format!("{order} <redacted> 42"));
 }
 
 /// Whether `value` has holes that say so, and is right around them.

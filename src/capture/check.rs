@@ -4,8 +4,8 @@
 //! exist, never jumps backwards or into a loop, and has a known worst case.
 
 use super::program::{
-    Calc, EXPRESSIONS, LOOPS, NUMBERS, OPS, Op, Part, Parts, Prefetch, READ_COST, SLOTS, STACK,
-    Slot, VIEWS, View, WINDOW, Words,
+    CLIMB, Calc, EXPRESSIONS, LOOPS, NUMBERS, OPS, Op, Part, Parts, Prefetch, READ_COST, SLOTS,
+    STACK, Slot, VIEWS, View, WINDOW, Words,
 };
 use super::record;
 use crate::symbols::place::{Register, Term, Unary};
@@ -336,6 +336,47 @@ impl Checker<'_> {
                 slot(index)?;
             }
             Op::Constant { to, .. } => slot(to)?,
+            Op::CaptureOnce { to, base, size, .. } => {
+                view(to)?;
+                slot(base)?;
+                bytes(size)?;
+                reads = 2;
+            }
+            Op::CaptureBefore {
+                to,
+                end,
+                count,
+                stride,
+                limit,
+            } => {
+                view(to)?;
+                slot(end)?;
+                slot(count)?;
+                bytes(stride.checked_mul(limit).ok_or(CheckError::Size(at))?)?;
+                reads = 1;
+            }
+            Op::ElementBefore {
+                to, from, index, ..
+            } => {
+                view(to)?;
+                view(from)?;
+                slot(index)?;
+            }
+            Op::Split {
+                first,
+                second,
+                head,
+                length,
+                capacity,
+            } => [first, second, head, length, capacity]
+                .into_iter()
+                .try_for_each(slot)?,
+            Op::NextNode { node, height, .. } => {
+                slot(node)?;
+                slot(height)?;
+                // At each level two numbers of the node and one of its parent, then the way down.
+                reads = 3 * CLIMB as u64 + 1;
+            }
         }
         Ok((reads, terms))
     }

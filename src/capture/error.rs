@@ -76,6 +76,8 @@ pub enum CompileError {
     TooComplex,
     #[error("its type cannot be read: {0}")]
     Type(TypeError),
+    #[error("it is redacted")]
+    Redacted,
     #[error("the capture program is not sound: {0}")]
     Check(CheckError),
 }

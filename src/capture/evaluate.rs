@@ -11,17 +11,18 @@ use super::format::Format;
 use super::number::{Binary, Fault, Kind, Mode, Number, binary, cast, unary};
 use super::program::{is_pseudo, pseudo};
 use super::record::{Code, Entry, Record, Why};
-use super::render::missing;
+use super::render::{Names, Showing, missing};
 use super::typed::{Fold, Function, Node, Part, Refusal};
-use super::views::{self, View};
+use super::views::View;
 
 impl Compiled {
     /// The text of an expression.
-    pub(super) fn shown(&self, record: &Record<'_>, shown: &Shown) -> String {
+    pub(super) fn shown(&self, record: &Record<'_>, shown: &Shown, names: &dyn Names) -> String {
         let evaluation = Evaluation {
             compiled: self,
             record,
             shown,
+            names,
         };
         let whole = !shown.format.is_debug();
         let text = match evaluation.value(&shown.node, whole) {
@@ -118,6 +119,7 @@ struct Evaluation<'a> {
     compiled: &'a Compiled,
     record: &'a Record<'a>,
     shown: &'a Shown,
+    names: &'a dyn Names,
 }
 
 impl Evaluation<'_> {
@@ -232,15 +234,20 @@ impl Evaluation<'_> {
     }
 
     fn rendered(&self, operand: usize, whole: bool) -> Result<String, Trouble> {
-        let (compiled, elements) = (self.compiled, self.shown.elements);
+        let compiled = self.compiled;
+        let showing = Showing {
+            names: self.names,
+            elements: self.shown.elements,
+            whole,
+        };
         Ok(match self.reading(operand)? {
             Reading::Entry { index, ty } => {
                 let (address, _) = self.found(*index)?;
-                compiled.render_value(self.record, (*ty, address), elements, whole)
+                compiled.render_value(self.record, (*ty, address), showing)
             }
             Reading::Run { index, element, .. } => {
                 let (address, count) = self.found(*index)?;
-                compiled.render_elements(self.record, *element, (address, count), elements)
+                compiled.render_elements(self.record, *element, (address, count), showing)
             }
             Reading::Unavailable(_) => return Err(Fault::Type.into()),
         })
@@ -357,7 +364,7 @@ impl Evaluation<'_> {
         let (address, _) = self.found(*index)?;
         let types = &self.compiled.types;
         let found = types.get(*ty).ok_or(Fault::Type)?;
-        let View::Text { data, length } = views::view(&found, &mut |ty| types.get(ty)) else {
+        let View::Text { data, length } = *types.view(*ty, &found) else {
             return Err(Fault::Type.into());
         };
         let word = |offset: u64| {

@@ -6,8 +6,8 @@ use super::expr::Special;
 use super::interp::{Machine, Ran, run};
 use super::number::{Binary, Kind, Mode, Number, Unary};
 use super::program::{
-    Calc, FUEL, LOOPS, OPS, Op, Part, Parts, Prefetch, Program, READ_COST, Slot, View, WINDOW,
-    Words,
+    Calc, FUEL, LOOPS, Node, OPS, Op, Part, Parts, Prefetch, Program, READ_COST, Slot, View,
+    WINDOW, Words,
 };
 use super::record::Record;
 use super::typed::Comparison;
@@ -308,7 +308,7 @@ fn block(bytes: &mut Bytes<'_>, parts: &mut Parts, begin: Op, decides: bool) {
 }
 
 fn op(bytes: &mut Bytes<'_>, parts: &mut Parts, forward: u16, decides: bool) -> Op {
-    match bytes.below(28) {
+    match bytes.below(33) {
         0 => Op::Formula {
             to: bytes.slot(),
             terms: formula(bytes, &mut parts.terms),
@@ -450,6 +450,42 @@ fn op(bytes: &mut Bytes<'_>, parts: &mut Parts, forward: u16, decides: bool) -> 
             count: bytes.slot(),
         },
         27 if decides => Op::Count,
+        28 => Op::CaptureOnce {
+            to: bytes.view(),
+            base: bytes.slot(),
+            offset: bytes.long().cast_signed(),
+            size: bytes.size(),
+        },
+        29 => Op::CaptureBefore {
+            to: bytes.view(),
+            end: bytes.slot(),
+            count: bytes.slot(),
+            stride: bytes.size() % 64 + 1,
+            limit: bytes.size() % 32 + 1,
+        },
+        30 => Op::ElementBefore {
+            to: bytes.view(),
+            from: bytes.view(),
+            index: bytes.slot(),
+            stride: bytes.size(),
+        },
+        31 => Op::Split {
+            first: bytes.slot(),
+            second: bytes.slot(),
+            head: bytes.slot(),
+            length: bytes.slot(),
+            capacity: bytes.slot(),
+        },
+        32 => Op::NextNode {
+            node: bytes.slot(),
+            height: bytes.slot(),
+            layout: Node {
+                parent: bytes.size(),
+                position: bytes.size(),
+                length: bytes.size(),
+                edges: bytes.size(),
+            },
+        },
         _ => Op::Constant {
             to: bytes.slot(),
             value: bytes.long(),

@@ -6,7 +6,8 @@ mod words;
 use super::arithmetic::{Stack, binary, unary};
 use super::expr::Special;
 use super::program::{
-    FUEL, LOOPS, Op, Part, Prefetch, Program, READ_COST, SLOTS, Slot, VIEWS, View, WINDOW, pseudo,
+    CLIMB, FUEL, LOOPS, Node, Op, Part, Prefetch, Program, READ_COST, SLOTS, Slot, VIEWS, View,
+    WINDOW, pseudo,
 };
 use super::record::{Code, Writer};
 use crate::symbols::place::{Register, Term};
@@ -493,6 +494,55 @@ impl<M: Machine> Run<'_, M> {
                 let span = self.element(from, offset, index, stride);
                 self.put_view(to, span);
             }
+            Op::CaptureOnce {
+                to,
+                base,
+                offset,
+                size,
+            } => {
+                let address = self.slot(base).map(|base| base.wrapping_add_signed(offset));
+                if let Some(start) = address.and_then(|address| self.recorded(address, size)) {
+                    self.put_view(to, Span { start, size });
+                    return Then::Next;
+                }
+                return self.capture(Some(to), address, address, size);
+            }
+            Op::CaptureBefore {
+                to,
+                end,
+                count,
+                stride,
+                limit,
+            } => return self.capture_before(to, end, count, stride, limit),
+            Op::ElementBefore {
+                to,
+                from,
+                index,
+                stride,
+            } => {
+                let span = self.element_before(from, index, stride);
+                self.put_view(to, span);
+            }
+            Op::Split {
+                first,
+                second,
+                head,
+                length,
+                capacity,
+            } => {
+                let parts = self.split(head, length, capacity);
+                self.put(first, parts.map(|(first, _)| first));
+                self.put(second, parts.map(|(_, second)| second));
+            }
+            Op::NextNode {
+                node,
+                height,
+                layout,
+            } => {
+                let next = self.next_node(node, height, layout);
+                self.put(node, next.map(|(node, _)| node));
+                self.put(height, next.map(|(_, height)| height));
+            }
         }
         Then::Next
     }
@@ -695,6 +745,95 @@ impl<M: Machine> Run<'_, M> {
             },
             None => Span::default(),
         }
+    }
+
+    fn capture_before(
+        &mut self,
+        to: View,
+        end: Slot,
+        count: Slot,
+        stride: u32,
+        limit: u32,
+    ) -> Then {
+        let taken = self
+            .slot(count)
+            .filter(|count| sensible(*count, u64::from(stride)))
+            .map_or(0, |count| {
+                u32::try_from(count).unwrap_or(u32::MAX).min(limit)
+            });
+        let size = taken.saturating_mul(stride);
+        let address = self
+            .slot(end)
+            .and_then(|end| end.checked_sub(u64::from(size)));
+        let then = self.capture(Some(to), address, address, size);
+        // Elements are counted from the end: without it, nothing is where it seems.
+        if self.span(to).size != size {
+            self.put_view(to, Span::default());
+        }
+        then
+    }
+
+    fn element_before(&self, from: View, index: Slot, stride: u32) -> Span {
+        let span = self.span(from);
+        let start = self
+            .slot(index)
+            .and_then(|index| u32::try_from(index).ok()?.checked_add(1))
+            .and_then(|elements| elements.checked_mul(stride))
+            .and_then(|distance| span.size.checked_sub(distance));
+        match start.and_then(|start| span.start.checked_add(start)) {
+            Some(start) => Span {
+                start,
+                size: stride,
+            },
+            None => Span::default(),
+        }
+    }
+
+    fn split(&self, head: Slot, length: Slot, capacity: Slot) -> Option<(u64, u64)> {
+        let (head, length, capacity) = (self.slot(head)?, self.slot(length)?, self.slot(capacity)?);
+        if length > capacity {
+            return None;
+        }
+        let first = capacity.checked_sub(head)?.min(length);
+        Some((first, length.checked_sub(first)?))
+    }
+
+    fn next_node(&mut self, node: Slot, height: Slot, layout: Node) -> Option<(u64, u64)> {
+        let (mut at, mut level) = (self.slot(node)?, self.slot(height)?);
+        if level > 0 {
+            let child = self.captured_number(at, layout.edges, 8)?;
+            return Some((child, level.checked_sub(1)?));
+        }
+        for _ in 0..CLIMB {
+            let parent = self.captured_number(at, layout.parent, 8)?;
+            let position = self.captured_number(at, layout.position, 2)?;
+            if position < self.captured_number(parent, layout.length, 2)? {
+                let edge = u32::try_from(position)
+                    .ok()?
+                    .checked_add(1)?
+                    .checked_mul(8)?;
+                let sibling = self.captured_number(parent, layout.edges.checked_add(edge)?, 8)?;
+                return Some((sibling, level));
+            }
+            level = level.checked_add(1)?;
+            at = parent;
+        }
+        None
+    }
+
+    /// A number of 1 to 8 bytes that was captured.
+    fn captured_number(&mut self, base: u64, offset: u32, size: u8) -> Option<u64> {
+        let address = base.checked_add(u64::from(offset))?;
+        let start = self.recorded(address, u32::from(size))?;
+        number(self.writer.bytes(start, usize::from(size))?, size)
+    }
+
+    /// Where in the record memory is that was captured before, all of it in one block.
+    fn recorded(&mut self, address: u64, size: u32) -> Option<u32> {
+        if !self.spend(READ_COST) {
+            return None;
+        }
+        self.writer.find(address, size)
     }
 
     /// Captures memory from `source` as a block at `address`. Where there is no address there is nothing to capture.

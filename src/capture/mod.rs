@@ -26,6 +26,7 @@ pub mod place;
 pub mod pretty;
 pub mod program;
 pub mod record;
+pub mod redact;
 pub mod render;
 pub mod template;
 pub mod typed;

@@ -34,6 +34,9 @@ pub const FUEL: u32 = 12_000;
 /// Cost of a read of memory, in operations.
 pub const READ_COST: u32 = 32;
 
+/// How many levels a step through a tree goes up at the most.
+pub const CLIMB: usize = 4;
+
 /// Where values that lie in registers are put in a record. No such address is canonical on x86-64, with four or five
 /// levels of page tables, so memory never lies there.
 pub const PSEUDO: u64 = 0x8000_0000_0000_0000;
@@ -219,6 +222,59 @@ pub enum Op {
     },
     /// Sets a number.
     Constant { to: Slot, value: u64 },
+    /// Captures memory, unless the record has it already.
+    CaptureOnce {
+        to: View,
+        base: Slot,
+        offset: i64,
+        size: u32,
+    },
+    /// Captures the `count` elements of `stride` bytes that end at `end`, but at most `limit` elements; nothing where so
+    /// many cannot exist or not all of them can be read.
+    CaptureBefore {
+        to: View,
+        end: Slot,
+        count: Slot,
+        stride: u32,
+        limit: u32,
+    },
+    /// Narrows a view to the `stride` bytes that end `index * stride` before its own end.
+    ElementBefore {
+        to: View,
+        from: View,
+        index: Slot,
+        stride: u32,
+    },
+    /// Splits `length` elements that begin at index `head` of a buffer, and go on at its start, in two numbers; both are
+    /// invalid where the buffer has no such elements.
+    Split {
+        first: Slot,
+        second: Slot,
+        head: Slot,
+        length: Slot,
+        capacity: Slot,
+    },
+    /// Goes from a captured node of a tree to the one that follows when parents come before their children. `height` is
+    /// how many levels are below the node. The node becomes invalid after the last one, or where one on the way was not
+    /// captured.
+    NextNode {
+        node: Slot,
+        height: Slot,
+        layout: Node,
+    },
+}
+
+/// Offsets within the nodes of a tree: 8 bytes for an address, 2 for a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Address of the parent.
+    pub parent: u32,
+    /// Which of the parent's children this one is.
+    pub position: u32,
+    /// Number of entries; there is one child more.
+    pub length: u32,
+    /// Addresses of the children.
+    pub edges: u32,
 }
 
 /// A step of a computation, in postfix order; it leaves exactly one number on the stack.

@@ -147,6 +147,25 @@ impl<'a> Writer<'a> {
         start as u32
     }
 
+    /// Where the bytes of memory begin that one block has all of.
+    pub fn find(&self, address: u64, size: u32) -> Option<u32> {
+        let mut at = head(self.expressions);
+        while at < self.used {
+            let block = self.out.get(at..)?;
+            let (first, captured) = (read_u64(block, 0)?, read_u64(block, 8)? >> 32);
+            let within = address.checked_sub(first).filter(|skip| {
+                skip.checked_add(u64::from(size))
+                    .is_some_and(|end| end <= captured)
+            });
+            let start = at.checked_add(BLOCK)?;
+            if let Some(skip) = within {
+                return u32::try_from(start.checked_add(usize::try_from(skip).ok()?)?).ok();
+            }
+            at = start.checked_add(usize::try_from(captured).ok()?)?;
+        }
+        None
+    }
+
     /// Bytes that were written.
     pub fn bytes(&self, start: u32, size: usize) -> Option<&[u8]> {
         let start = start as usize;

@@ -76,7 +76,17 @@ pub(super) struct Variable {
 }
 
 macro_rules! variables {
-    ($($name:literal => $($field:ident).+,)+) => {
+    (@apply $($field:ident).+) => {
+        |config, default, value| {
+            let value = Value::read(value)?;
+            if config.$($field).+ == default.$($field).+ {
+                config.$($field).+ = value;
+            }
+            Ok(())
+        }
+    };
+    (@apply $($field:ident).+ by $apply:path) => { $apply };
+    ($($name:literal => $($field:ident).+ $(by $apply:path)?,)+) => {
         /// Every variable that is a field's.
         // The fields of lldb are deprecated for those who set them.
         #[allow(deprecated)]
@@ -84,13 +94,7 @@ macro_rules! variables {
             name: $name,
             #[cfg(test)]
             field: stringify!($($field).+),
-            apply: |config, default, value| {
-                let value = Value::read(value)?;
-                if config.$($field).+ == default.$($field).+ {
-                    config.$($field).+ = value;
-                }
-                Ok(())
-            },
+            apply: variables!(@apply $($field).+ $(by $apply)?),
         },)+];
     };
 }
@@ -121,7 +125,22 @@ variables! {
     "DETRIX_REGISTER_TIMEOUT" => register_timeout,
     "DETRIX_UNREGISTER_TIMEOUT" => unregister_timeout,
     "DETRIX_LOGPOINT_BUDGET" => logpoint_budget,
+    "DETRIX_REDACT" => redact by redacted,
     "DETRIX_LLDB_DAP_PATH" => lldb_dap_path,
+}
+
+/// What is redacted; `strict` among the patterns is no pattern, and alone leaves them as they are.
+fn redacted(config: &mut Config, default: &Config, value: &OsStr) -> Reading<()> {
+    let words = Vec::<String>::read(value)?;
+    if (&config.redact, config.redact_strict) != (&default.redact, default.redact_strict) {
+        return Ok(());
+    }
+    let (strict, patterns): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word == "strict");
+    config.redact_strict = !strict.is_empty();
+    if !patterns.is_empty() {
+        config.redact = patterns;
+    }
+    Ok(())
 }
 
 /// The error is what was expected.
@@ -286,6 +305,11 @@ mod tests {
             ("DETRIX_REGISTER_TIMEOUT", "1e1", "register_timeout: 10s"),
             ("DETRIX_UNREGISTER_TIMEOUT", "3", "unregister_timeout: 3s"),
             ("DETRIX_LOGPOINT_BUDGET", "1", "logpoint_budget: 1.0"),
+            (
+                "DETRIX_REDACT",
+                "ssn, card_number",
+                r#"redact: ["ssn", "card_number"], redact_strict: false"#,
+            ),
             ("DETRIX_LLDB_DAP_PATH", "/l", r#"lldb_dap_path: Some("/l")"#),
         ];
         assert_eq!(
@@ -316,6 +340,28 @@ mod tests {
         let (config, wrong) = overridden(set, &variables);
         assert!(wrong.is_none());
         assert_eq!((config.name.as_deref(), config.debug_port), (Some("b"), 99));
+    }
+
+    #[test]
+    fn what_is_redacted_can_be_told_in_a_variable() {
+        let told = |words| overridden(Config::default(), &[("DETRIX_REDACT", words)]).0;
+        let config = told("ssn, card_number");
+        assert_eq!(config.redact, ["ssn", "card_number"]);
+        assert!(!config.redact_strict);
+        let config = told("strict");
+        assert_eq!(config.redact, Config::default().redact);
+        assert!(config.redact_strict);
+        let config = told("ssn,strict");
+        assert_eq!(
+            (config.redact.as_slice(), config.redact_strict),
+            (&["ssn".to_owned()][..], true)
+        );
+        let set = Config {
+            redact: vec!["own".into()],
+            ..Config::default()
+        };
+        let (config, _) = overridden(set, &[("DETRIX_REDACT", "ssn")]);
+        assert_eq!(config.redact, ["own"]);
     }
 
     #[test]

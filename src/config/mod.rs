@@ -6,6 +6,8 @@ mod rules;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::type_view::TypeView;
+
 /// How detrix behaves. [`Config::default`] is what most services want, with a name.
 ///
 /// ```
@@ -75,6 +77,17 @@ pub struct Config {
     /// The share of one CPU's time that threads may spend stopped at one place because of logpoints, 0 to 1; what goes
     /// beyond is not logged until the window of 100 ms ends. 0.05 by default. Variable: `DETRIX_LOGPOINT_BUDGET`.
     pub logpoint_budget: f64,
+    /// How values of the application's own types are shown; none by default. They come before what detrix knows of
+    /// library types.
+    pub views: Vec<TypeView>,
+    /// Parts of names whose values are never shown as a part of others: members, captured variables and types that have
+    /// one in their name, whatever its case and its underscores, show as `<redacted>`. An expression that names one on
+    /// purpose, as `{config.password}`, shows it all the same, unless `redact_strict` is set. By default `password`,
+    /// `passwd`, `passphrase`, `secret`, `token`, `api_key`, `private_key` and `credential`. Variable: `DETRIX_REDACT`,
+    /// separated by commas; `strict` among them sets `redact_strict`, and alone leaves the patterns as they are.
+    pub redact: Vec<String>,
+    /// Whether what is redacted is not shown either where an expression names it on purpose; not so by default.
+    pub redact_strict: bool,
     /// Has no effect: there is no lldb-dap. Accepted for what was written for `detrix-rs`.
     #[deprecated = "detrix needs no lldb-dap; leave it out"]
     pub lldb_dap_path: Option<PathBuf>,
@@ -104,6 +117,18 @@ pub enum StartState {
     Warm,
 }
 
+/// What [`Config::redact`] has by default.
+const REDACTED: [&str; 8] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "api_key",
+    "private_key",
+    "credential",
+];
+
 impl Default for Config {
     #[allow(deprecated)] // They still have to be filled.
     fn default() -> Self {
@@ -130,6 +155,9 @@ impl Default for Config {
             register_timeout: Duration::from_secs(5),
             unregister_timeout: Duration::from_secs(2),
             logpoint_budget: 0.05,
+            views: Vec::new(),
+            redact: REDACTED.map(str::to_owned).into(),
+            redact_strict: false,
             lldb_dap_path: None,
             lldb_start_timeout: Duration::from_secs(10),
         }
@@ -239,11 +267,14 @@ mod tests {
         let shown = format!("{:#?}", Config::default());
         for [field, _, default] in rows() {
             let name = field.strip_prefix("tls.").unwrap_or(field);
-            let line = shown.lines().find_map(|line| {
-                let value = line.trim().strip_prefix(name)?.strip_prefix(": ")?;
-                Some(value.trim_end_matches(','))
-            });
-            let value = line.expect("a field").to_lowercase();
+            let mut lines = shown.lines().map(|line| line.trim().trim_end_matches(','));
+            let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            let mut value = line.expect("a field").to_lowercase();
+            if value == "[" {
+                let entries = lines.take_while(|line| *line != "]");
+                let entries: Vec<_> = entries.map(|entry| entry.trim_matches('"')).collect();
+                value = entries.join(",");
+            }
             let value = value.trim_matches('"');
             let said = default
                 .split(": ")

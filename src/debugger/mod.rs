@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex};
 use dap::SourceMap;
 use tokio::sync::Notify;
 
+use crate::capture::compile::Knowledge;
+use crate::capture::redact::Redaction;
 use crate::config::Config;
 use crate::engine::{Budget, Engine, EngineError, Placement};
 use crate::error::{Error, Result};
@@ -57,6 +59,7 @@ const SAFE_MODE: &str = "this process is in safe mode (safe_mode, DETRIX_SAFE_MO
 /// See the module's documentation. Dropping it restores the program's code.
 pub struct Debugger {
     symbols: Symbols,
+    knowledge: Knowledge,
     engine: Engine,
     sessions: HashMap<SessionId, Session>,
     probes: Probes,
@@ -85,6 +88,10 @@ impl Debugger {
         })?;
         Ok(Self {
             symbols,
+            knowledge: Knowledge {
+                views: config.views.as_slice().into(),
+                redaction: Arc::new(Redaction::new(&config.redact, config.redact_strict)),
+            },
             engine,
             sessions: HashMap::new(),
             probes: Probes::default(),
@@ -192,7 +199,7 @@ impl Debugger {
                 let wanted = &breakpoint.wanted;
                 let resolved = match wanted.log_message {
                     None if self.safe_mode => Err(SAFE_MODE.to_owned()),
-                    _ => resolve::resolve(&self.symbols, find, wanted, wrong),
+                    _ => resolve::resolve(&self.symbols, &self.knowledge, find, wanted, wrong),
                 };
                 (index, resolved)
             })

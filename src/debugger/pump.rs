@@ -12,8 +12,9 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, sleep_until};
 
 use super::Debugger;
-use crate::capture::render;
+use crate::capture::render::{self, Names};
 use crate::server::backend::{Hit, Part};
+use crate::symbols::Symbols;
 
 /// How many records are rendered before the sessions get their turn.
 const BATCH: usize = 512;
@@ -122,6 +123,14 @@ impl Pump {
     }
 }
 
+/// Of a pointer that leads into the middle of a function, no name is given.
+impl Names for Symbols {
+    fn function(&self, address: u64) -> Option<String> {
+        let function = self.function_at(address)?;
+        (function.range.start == address).then_some(function.name)
+    }
+}
+
 impl Debugger {
     /// Renders up to `limit` records and sends them to their clients; returns how many there were.
     pub(super) fn deliver(&mut self, limit: usize) -> usize {
@@ -129,8 +138,10 @@ impl Debugger {
             engine,
             probes,
             sessions,
+            symbols,
             ..
         } = self;
+        let symbols = &*symbols;
         engine.read(limit, |header, record| {
             let Some(owner) = probes.owner(header.probe) else {
                 return;
@@ -139,7 +150,7 @@ impl Debugger {
                 return;
             };
             let mut parts = Vec::new();
-            owner.compiled.render_parts(record, |part| {
+            owner.compiled.render_parts(record, symbols, |part| {
                 parts.push(match part {
                     render::Part::Text(text) => Part::Text(text),
                     render::Part::Value(value) => Part::Value(value),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::capture::compile::{Compiled, Limits, Logpoint, compile};
+use crate::capture::compile::{Compiled, Knowledge, Limits, Logpoint, compile};
 use crate::capture::hits::HitRule;
 use crate::capture::template::Template;
 use crate::server::backend::{Wanted, WrongExpressions};
@@ -39,6 +39,7 @@ pub struct Place {
 /// One line for the client: why it cannot be set, and what to change.
 pub fn resolve(
     symbols: &Symbols,
+    knowledge: &Knowledge,
     find: impl FnOnce(u64) -> Result<LineMatch, String>,
     wanted: &Wanted,
     wrong: WrongExpressions,
@@ -64,7 +65,7 @@ pub fn resolve(
     let mut places = Vec::new();
     let mut refusals = BTreeSet::new();
     for address in &found.addresses {
-        match place(symbols, &logpoint, &mut statics, address) {
+        match place(symbols, knowledge, &logpoint, &mut statics, address) {
             Ok(place) => places.push(place),
             Err(why) => drop(refusals.insert(why)),
         }
@@ -96,6 +97,7 @@ pub fn resolve(
 
 fn place(
     symbols: &Symbols,
+    knowledge: &Knowledge,
     logpoint: &Logpoint<'_>,
     statics: &mut Statics<'_>,
     at: &LineAddress,
@@ -120,7 +122,7 @@ fn place(
         .variables
         .retain(|variable| variable.depth >= at.depth);
     statics.add(address, &text, &mut scope);
-    let compiled = compile(logpoint, &scope, symbols, &Limits::default())
+    let compiled = compile(logpoint, &scope, symbols, &Limits::default(), knowledge)
         .map_err(|error| error.to_string())?;
     Ok((Place { address, text }, Arc::new(compiled)))
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 mod refusals;
 
 use super::*;
-use crate::capture::compile::{Limits, Logpoint, compile};
+use crate::capture::compile::{Knowledge, Limits, Logpoint, compile};
 use crate::capture::template::Template;
 use crate::symbols::scope::Scope;
 use crate::symbols::types::{Type, TypeError, TypeRef, TypeSource};
@@ -51,7 +51,8 @@ fn program() -> Program {
     }
     let template = Template::parse("hit").unwrap();
     let logpoint = Logpoint::new(&template);
-    compile(&logpoint, &Scope::default(), &NoTypes, &Limits::default())
+    let (scope, limits) = (Scope::default(), Limits::default());
+    compile(&logpoint, &scope, &NoTypes, &limits, &Knowledge::default())
         .unwrap()
         .program
 }

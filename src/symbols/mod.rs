@@ -18,6 +18,7 @@ mod location;
 pub mod lookup;
 mod module;
 pub mod overview;
+mod packages;
 mod path;
 pub mod place;
 pub mod scope;
@@ -28,19 +29,22 @@ mod trace;
 pub mod types;
 mod unwind;
 mod variables;
+mod vtables;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use self::error::{LineError, MissingInfo, SymbolError};
 use self::loaded::Loaded;
 use self::lookup::SourceFile;
 use self::module::Module;
 use self::scope::{Scope, Variable};
-use self::types::{Type, TypeError, TypeRef, TypeSource};
+use self::types::{Implementor, Type, TypeError, TypeRef, TypeSource};
 
 /// The debug information of the running process.
 ///
@@ -52,6 +56,8 @@ pub struct Symbols {
     /// What each module was when it was opened, and why it could not be, in the same order.
     loaded: Vec<(Loaded, Option<MissingInfo>)>,
     generation: (u64, u64),
+    /// Of traits that were asked for, by module and path.
+    implementors: Mutex<HashMap<(u32, String), Vec<Implementor>>>,
 }
 
 /// The function that has the code at an address, whatever is inlined into it there.
@@ -93,6 +99,7 @@ impl Symbols {
             modules: Vec::new(),
             loaded: Vec::new(),
             generation,
+            implementors: Mutex::default(),
         };
         for loaded in loaded::list() {
             symbols.add(loaded);
@@ -238,5 +245,25 @@ impl Symbols {
 impl TypeSource for Symbols {
     fn load(&self, entry: TypeRef) -> Result<Type, TypeError> {
         shapes::load(&self.modules, entry)
+    }
+
+    fn package_version(&self, module: u32, package: &str) -> Option<[u32; 3]> {
+        let found = self.modules.get(module as usize)?.as_ref()?;
+        packages::version(found, package)
+    }
+
+    fn implementors(&self, module: u32, trait_path: &str) -> Vec<Implementor> {
+        let Some(Some(found)) = self.modules.get(module as usize) else {
+            return Vec::new();
+        };
+        // A place in the list of modules is never used again, so what is known stays right.
+        let mut known = self
+            .implementors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known
+            .entry((module, trait_path.to_owned()))
+            .or_insert_with(|| vtables::implementors(found, module, trait_path))
+            .clone()
     }
 }

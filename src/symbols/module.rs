@@ -423,9 +423,9 @@ impl Module {
     }
 
     /// Whether a unit's code is optimized, from the cache if it was asked for recently.
-    pub fn is_optimized(&self, unit: &Unit<Slice<'_>>) -> bool {
+    pub fn is_optimized<'a>(&'a self, unit: &Unit<Slice<'a>>) -> bool {
         let offset = unit.header.offset().0 as u64;
-        let read = || functions::is_optimized(unit);
+        let read = || functions::is_optimized(&self.dwarf(), unit);
         self.optimized
             .get_or_try(offset, read)
             .map_or(true, |optimized| *optimized)

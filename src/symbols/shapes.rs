@@ -301,6 +301,7 @@ impl<'a> Reader<'_, 'a> {
                             name: data.name.clone(),
                             values: std::mem::take(&mut values),
                             data,
+                            line: number(&entry, dw::DW_AT_decl_line),
                         });
                     }
                 }

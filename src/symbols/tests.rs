@@ -53,6 +53,7 @@ fn of_file(path: &str) -> Symbols {
         modules: Vec::new(),
         loaded: Vec::new(),
         generation: (0, 0),
+        implementors: std::sync::Mutex::default(),
     };
     symbols.add(loaded);
     symbols

@@ -108,6 +108,8 @@ pub struct Variant {
     pub values: Vec<DiscriminantRange>,
     /// The struct of this variant's data, which starts at [`Member::offset`] within the enum.
     pub data: Member,
+    /// The line that it stands for: where a coroutine waits.
+    pub line: Option<u64>,
 }
 
 /// Discriminants from `first` to `last`, both included.
@@ -130,6 +132,15 @@ impl fmt::Display for TypeError {
 
 impl std::error::Error for TypeError {}
 
+/// A type that implements a trait, and is used as a trait object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Implementor {
+    /// Address of its table of methods in the running process.
+    pub vtable: u64,
+    /// The type.
+    pub ty: TypeRef,
+}
+
 /// Reads types on demand.
 pub trait TypeSource {
     /// The type that `entry` names, one level deep.
@@ -138,4 +149,18 @@ pub trait TypeSource {
     ///
     /// [`TypeError`] where the debug information is damaged or has no type there.
     fn load(&self, entry: TypeRef) -> Result<Type, TypeError>;
+
+    /// The version of a package that a module was built with, where the debug information has one and only one; none by
+    /// default.
+    fn package_version(&self, module: u32, package: &str) -> Option<[u32; 3]> {
+        let _ = (module, package);
+        None
+    }
+
+    /// The types of a module whose values are used as trait objects of the trait with this path, as far as the debug
+    /// information tells; none by default.
+    fn implementors(&self, module: u32, trait_path: &str) -> Vec<Implementor> {
+        let _ = (module, trait_path);
+        Vec::new()
+    }
 }

@@ -20,7 +20,7 @@ impl Compiler<'_> {
         self.entries = 1;
         if let Some(source) = logpoint.condition {
             let expr = Expr::parse(source)?;
-            let typed = typing::condition(&expr, self.scope, &mut self.loader)?;
+            let typed = typing::condition(&expr, self.scope, &mut self.loader, &self.redaction)?;
             if super::specials(&typed.node).contains(&Special::Hits) {
                 return Err(CompileError::Unsupported {
                     what: "`$hits` in a condition".into(),

@@ -227,8 +227,8 @@ impl Compiler<'_> {
                 let operand = typed.operands.get(*operand);
                 let path = &operand.ok_or(CompileError::TooComplex)?.path;
                 let place = self.place(path)?;
-                let found = self.load(path.ty)?;
-                let View::Text { data, length } = self.view(&found) else {
+                let view = self.view_of(path.ty).ok_or(CompileError::TooComplex)?;
+                let View::Text { data, length } = *view else {
                     return Err(CompileError::TooComplex.into());
                 };
                 Ok(Words::Memory {

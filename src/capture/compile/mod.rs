@@ -19,14 +19,16 @@ use super::hits::HitRule;
 use super::number::Kind;
 use super::place::{Place, Stop, capture_pieces};
 use super::program::{EXPRESSIONS, Op, Program};
+use super::redact::Redaction;
 use super::template::{Segment, Template};
 use super::typed::{Node, Operand, Want};
 use super::types::{Loader, Types};
 use super::typing;
-use super::views::{self, View};
+use super::views::View;
 use crate::symbols::place::Missing;
 use crate::symbols::scope::Scope;
 use crate::symbols::types::{Type, TypeError, TypeRef, TypeSource};
+use crate::type_view::TypeView;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -64,6 +66,15 @@ impl Limits {
             record: self.record.clamp(2 << 10, 4 << 20),
         }
     }
+}
+
+/// What the user of the library says about types and names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Knowledge {
+    /// How values of some types are shown; come before what is known of library types.
+    pub views: Arc<[TypeView]>,
+    /// What is not shown.
+    pub redaction: Arc<Redaction>,
 }
 
 /// What a logpoint is to do.
@@ -135,6 +146,7 @@ pub struct Compiled {
     pub(super) condition: Option<String>,
     pub(super) types: Types,
     pub(super) limits: Limits,
+    pub(super) redaction: Arc<Redaction>,
 }
 
 /// What became of an expression.
@@ -142,6 +154,8 @@ pub struct Compiled {
 pub(super) enum Outcome {
     /// It has a value.
     Value(Shown),
+    /// It is not to be shown, even though it is named on purpose.
+    Redacted,
     /// See [`Compiled::errors`].
     Error(CompileError),
 }
@@ -190,7 +204,7 @@ impl Compiled {
                 });
                 missing.map(|why| (index, why))
             }
-            Outcome::Error(_) => None,
+            Outcome::Redacted | Outcome::Error(_) => None,
         })
     }
 }
@@ -208,10 +222,11 @@ pub fn compile(
     scope: &Scope,
     types: &dyn TypeSource,
     limits: &Limits,
+    knowledge: &Knowledge,
 ) -> Result<Compiled, CompileError> {
     let limits = limits.clamped();
     let sources: Vec<&str> = logpoint.message.expressions().collect();
-    let mut compiler = Compiler::new(scope, types, limits);
+    let mut compiler = Compiler::new(scope, types, limits, knowledge);
     compiler.decide(logpoint)?;
     let mut errors = Vec::new();
     let mut outcomes = Vec::new();
@@ -234,6 +249,7 @@ pub fn compile(
         condition: logpoint.condition.map(str::to_owned),
         types,
         limits,
+        redaction: Arc::clone(&knowledge.redaction),
     })
 }
 
@@ -244,6 +260,7 @@ pub(super) struct Compiler<'s> {
     pub(super) builder: Builder,
     pub(super) loader: Loader<'s>,
     pub(super) limits: Limits,
+    pub(super) redaction: Arc<Redaction>,
     scope: &'s Scope,
     /// Entries of the record so far.
     entries: u8,
@@ -260,11 +277,17 @@ pub(super) struct Compiler<'s> {
 }
 
 impl<'s> Compiler<'s> {
-    fn new(scope: &'s Scope, types: &'s dyn TypeSource, limits: Limits) -> Self {
+    fn new(
+        scope: &'s Scope,
+        types: &'s dyn TypeSource,
+        limits: Limits,
+        knowledge: &Knowledge,
+    ) -> Self {
         Self {
             builder: Builder::default(),
-            loader: Loader::new(types),
+            loader: Loader::new(types, Arc::clone(&knowledge.views)),
             limits,
+            redaction: Arc::clone(&knowledge.redaction),
             scope,
             entries: 0,
             soft: 0,
@@ -289,7 +312,10 @@ impl<'s> Compiler<'s> {
             Err(error) => {
                 self.builder.rewind(mark);
                 self.entries = entries;
-                Outcome::Error(error)
+                match error {
+                    CompileError::Redacted => Outcome::Redacted,
+                    error => Outcome::Error(error),
+                }
             }
         }
     }
@@ -297,7 +323,13 @@ impl<'s> Compiler<'s> {
     fn shown(&mut self, source: &str) -> Result<Shown, CompileError> {
         let (source, format) = Format::split(source)?;
         let expr = Expr::parse(source)?;
-        let typed = typing::shown(&expr, &format, self.scope, &mut self.loader)?;
+        let typed = typing::shown(
+            &expr,
+            &format,
+            self.scope,
+            &mut self.loader,
+            &self.redaction,
+        )?;
         if let Some(elements) = format.elements() {
             self.limits.elements = elements;
             self.limits = self.limits.clamped();
@@ -446,8 +478,8 @@ impl<'s> Compiler<'s> {
         self.loader.load(ty)
     }
 
-    pub(super) fn view(&mut self, ty: &Type) -> View {
-        views::view(ty, &mut |ty| self.loader.load(ty).ok())
+    pub(super) fn view_of(&mut self, ty: TypeRef) -> Option<Arc<View>> {
+        self.loader.view(ty).ok()
     }
 
     /// Bytes of the longest block: it must not take the whole record.

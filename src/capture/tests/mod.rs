@@ -8,13 +8,14 @@ mod own;
 mod places;
 mod robust;
 mod values;
+mod views;
 mod world;
 
 impl Compiled {
     /// The whole message of one hit.
     pub fn render(&self, record: &[u8]) -> String {
         let mut message = String::new();
-        self.render_parts(record, |part| match part {
+        self.render_parts(record, &(), |part| match part {
             Part::Text(text) => message.push_str(text),
             Part::Value(value) => message.push_str(&value),
         });

@@ -63,6 +63,7 @@ fn compiled<T>(value: &T, message: &str, describe: impl FnOnce(&mut Types) -> Ty
         &world.scope,
         &world.types,
         &limits,
+        &world.knowledge,
     )
     .unwrap()
 }

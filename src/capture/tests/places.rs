@@ -388,6 +388,7 @@ fn a_formula_that_is_not_sound_fails_the_check() {
         &world.scope,
         &world.types,
         &world.limits,
+        &world.knowledge,
     )
     .unwrap_err();
     assert!(

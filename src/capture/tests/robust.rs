@@ -6,7 +6,7 @@ use crate::capture::expr::Special;
 use crate::capture::interp::{Machine, run};
 use crate::capture::number::{self, Kind, Mode, Number};
 use crate::capture::program::{
-    Calc, FUEL, Op, Part, Parts, Prefetch, Program, READ_COST, Slot, View, WINDOW, Words,
+    Calc, FUEL, Node, Op, Part, Parts, Prefetch, Program, READ_COST, Slot, View, WINDOW, Words,
 };
 use crate::capture::record::Record;
 use crate::capture::template::Template;
@@ -163,31 +163,87 @@ fn step() -> impl Strategy<Value = Calc> {
     ]
 }
 
+/// Operations on hash tables, rings and trees.
+fn collection_op() -> impl Strategy<Value = Op> {
+    let offset = || 0u32..64;
+    let node =
+        (offset(), offset(), offset(), offset()).prop_map(|(parent, position, length, edges)| {
+            Node {
+                parent,
+                position,
+                length,
+                edges,
+            }
+        });
+    prop_oneof![
+        (view(), slot(), any::<i64>(), size()).prop_map(|(to, base, offset, size)| {
+            Op::CaptureOnce {
+                to,
+                base,
+                offset,
+                size,
+            }
+        }),
+        (view(), slot(), slot(), size(), size()).prop_map(|(to, end, count, stride, limit)| {
+            Op::CaptureBefore {
+                to,
+                end,
+                count,
+                stride,
+                limit,
+            }
+        }),
+        (view(), view(), slot(), size()).prop_map(|(to, from, index, stride)| {
+            Op::ElementBefore {
+                to,
+                from,
+                index,
+                stride,
+            }
+        }),
+        (slot(), slot(), slot(), slot(), slot()).prop_map(
+            |(first, second, head, length, capacity)| Op::Split {
+                first,
+                second,
+                head,
+                length,
+                capacity,
+            }
+        ),
+        (slot(), slot(), node).prop_map(|(node, height, layout)| Op::NextNode {
+            node,
+            height,
+            layout,
+        }),
+    ]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let target = 0u16..40;
     prop_oneof![
-        (0u8..4, target.clone()).prop_map(|(index, end)| Op::Expression { index, end }),
-        (slot(), part()).prop_map(|(to, terms)| Op::Formula { to, terms }),
-        (slot(), register(), 0u8..9, small()).prop_map(|(to, register, skip, size)| Op::Register {
+        5 => collection_op(),
+        1 => (0u8..4, target.clone()).prop_map(|(index, end)| Op::Expression { index, end }),
+        1 => (slot(), part()).prop_map(|(to, terms)| Op::Formula { to, terms }),
+        1 => (slot(), register(), 0u8..9, small()).prop_map(|(to, register, skip, size)| Op::Register {
             to,
             register,
             skip,
             size
         }),
-        (slot(), slot(), any::<i64>(), small()).prop_map(|(to, base, offset, size)| Op::Memory {
+        1 => (slot(), slot(), any::<i64>(), small()).prop_map(|(to, base, offset, size)| Op::Memory {
             to,
             base,
             offset,
             size
         }),
-        (slot(), view(), size(), small()).prop_map(|(to, from, offset, size)| Op::View {
+        1 => (slot(), view(), size(), small()).prop_map(|(to, from, offset, size)| Op::View {
             to,
             from,
             offset,
             size
         }),
-        (slot(), part()).prop_map(|(to, steps)| Op::Calculate { to, steps }),
-        (slot(), comparison(), words(), words()).prop_map(|(to, comparison, left, right)| {
+        1 => (slot(), part()).prop_map(|(to, steps)| Op::Calculate { to, steps }),
+        1 => (slot(), comparison(), words(), words()).prop_map(|(to, comparison, left, right)| {
             Op::Compare {
                 to,
                 comparison,
@@ -195,11 +251,11 @@ fn op() -> impl Strategy<Value = Op> {
                 right,
             }
         }),
-        slot().prop_map(|to| Op::Special {
+        1 => slot().prop_map(|to| Op::Special {
             to,
             special: Special::Thread
         }),
-        (slot(), part(), any::<bool>(), any::<u8>(), any::<bool>()).prop_map(
+        1 => (slot(), part(), any::<bool>(), any::<u8>(), any::<bool>()).prop_map(
             |(slot, ranges, negated, refusal, optional)| Op::Choose {
                 slot,
                 ranges,
@@ -208,7 +264,7 @@ fn op() -> impl Strategy<Value = Op> {
                 optional
             }
         ),
-        (slot(), slot(), slot(), slot(), slot(), slot(), any::<u64>()).prop_map(
+        1 => (slot(), slot(), slot(), slot(), slot(), slot(), any::<u64>()).prop_map(
             |(to, count, base, length, start, end, stride)| Op::Slice {
                 to,
                 count,
@@ -219,15 +275,15 @@ fn op() -> impl Strategy<Value = Op> {
                 stride
             }
         ),
-        (slot(), slot()).prop_map(|(base, count)| Op::PlaceCounted { base, count }),
-        (slot(), slot(), slot(), any::<u64>()).prop_map(|(to, base, index, stride)| Op::Scale {
+        1 => (slot(), slot()).prop_map(|(base, count)| Op::PlaceCounted { base, count }),
+        1 => (slot(), slot(), slot(), any::<u64>()).prop_map(|(to, base, index, stride)| Op::Scale {
             to,
             base,
             index,
             stride
         }),
-        slot().prop_map(|slot| Op::Require { slot }),
-        (slot(), slot(), any::<bool>(), any::<u64>(), any::<bool>()).prop_map(
+        1 => slot().prop_map(|slot| Op::Require { slot }),
+        1 => (slot(), slot(), any::<bool>(), any::<u64>(), any::<bool>()).prop_map(
             |(index, length, signed, stride, optional)| Op::Bounds {
                 index,
                 length,
@@ -236,15 +292,15 @@ fn op() -> impl Strategy<Value = Op> {
                 optional
             }
         ),
-        (slot(), any::<i64>()).prop_map(|(base, offset)| Op::Place { base, offset }),
-        any::<u32>().prop_map(|offset| Op::PlacePseudo { offset }),
-        (view(), slot(), any::<i64>(), size()).prop_map(|(to, base, offset, size)| Op::Capture {
+        1 => (slot(), any::<i64>()).prop_map(|(base, offset)| Op::Place { base, offset }),
+        1 => any::<u32>().prop_map(|offset| Op::PlacePseudo { offset }),
+        1 => (view(), slot(), any::<i64>(), size()).prop_map(|(to, base, offset, size)| Op::Capture {
             to,
             base,
             offset,
             size
         }),
-        (view(), slot(), slot(), size(), size()).prop_map(|(to, base, count, stride, limit)| {
+        1 => (view(), slot(), slot(), size(), size()).prop_map(|(to, base, count, stride, limit)| {
             Op::CaptureCounted {
                 to,
                 base,
@@ -253,7 +309,7 @@ fn op() -> impl Strategy<Value = Op> {
                 limit,
             }
         }),
-        (any::<u32>(), slot(), any::<i64>(), size()).prop_map(|(at, base, offset, size)| {
+        1 => (any::<u32>(), slot(), any::<i64>(), size()).prop_map(|(at, base, offset, size)| {
             Op::PieceMemory {
                 at,
                 base,
@@ -261,7 +317,7 @@ fn op() -> impl Strategy<Value = Op> {
                 size,
             }
         }),
-        (any::<u32>(), register(), 0u8..9, small()).prop_map(|(at, register, skip, size)| {
+        1 => (any::<u32>(), register(), 0u8..9, small()).prop_map(|(at, register, skip, size)| {
             Op::PieceRegister {
                 at,
                 register,
@@ -269,7 +325,7 @@ fn op() -> impl Strategy<Value = Op> {
                 size,
             }
         }),
-        (any::<u32>(), slot(), 0u8..9, small()).prop_map(|(at, slot, skip, size)| {
+        1 => (any::<u32>(), slot(), 0u8..9, small()).prop_map(|(at, slot, skip, size)| {
             Op::PieceNumber {
                 at,
                 slot,
@@ -277,8 +333,8 @@ fn op() -> impl Strategy<Value = Op> {
                 size,
             }
         }),
-        (any::<u32>(), part()).prop_map(|(at, bytes)| Op::PieceBytes { at, bytes }),
-        (slot(), part(), any::<bool>(), target.clone()).prop_map(
+        1 => (any::<u32>(), part()).prop_map(|(at, bytes)| Op::PieceBytes { at, bytes }),
+        1 => (slot(), part(), any::<bool>(), target.clone()).prop_map(
             |(slot, ranges, negated, otherwise)| Op::Match {
                 slot,
                 ranges,
@@ -286,14 +342,14 @@ fn op() -> impl Strategy<Value = Op> {
                 otherwise
             }
         ),
-        target.clone().prop_map(|to| Op::Jump { to }),
-        (slot(), slot(), any::<u32>(), target).prop_map(|(index, count, limit, end)| Op::Loop {
+        1 => target.clone().prop_map(|to| Op::Jump { to }),
+        1 => (slot(), slot(), any::<u32>(), target).prop_map(|(index, count, limit, end)| Op::Loop {
             index,
             count,
             limit,
             end
         }),
-        (view(), view(), size(), slot(), size()).prop_map(|(to, from, offset, index, stride)| {
+        1 => (view(), view(), size(), slot(), size()).prop_map(|(to, from, offset, index, stride)| {
             Op::Element {
                 to,
                 from,
@@ -302,7 +358,7 @@ fn op() -> impl Strategy<Value = Op> {
                 stride,
             }
         }),
-        (slot(), any::<u64>()).prop_map(|(to, value)| Op::Constant { to, value }),
+        1 => (slot(), any::<u64>()).prop_map(|(to, value)| Op::Constant { to, value }),
     ]
 }
 
@@ -533,6 +589,7 @@ fn tangle(world: &mut World, shapes: &[(u8, u64, u8, u8, u64)]) {
                 .into_iter()
                 .collect(),
             data: member(name, 0, ty),
+            line: None,
         };
         let (name, kind) = match kind % 14 {
             0 => ("&a", TypeKind::Pointer { target: a }),
@@ -636,7 +693,7 @@ proptest! {
         let (depth, elements, bytes, record) = limits;
         let limits = Limits { depth, elements, bytes, record };
         let template = Template::parse("{x} {y} {x.a} {*y} {y[i]} {x.a.c} {x[1]} {i.1} {x.len()} {x.unwrap()} {x[1..i]:x} {x.iter().sum()} {y.get(i).is_some() && i > 3} {x == i} {matches!(x, Some(1..=4) | None)} {x as u8 + 1:#?}").unwrap();
-        let compiled = compile(&Logpoint::new(&template), &world.scope, &world.types, &limits);
+        let compiled = compile(&Logpoint::new(&template), &world.scope, &world.types, &limits, &world.knowledge);
         prop_assert!(compiled.is_ok(), "{:?}", compiled.err());
         let compiled = compiled.unwrap();
         let mut out = vec![0xff; 24_000];
@@ -663,7 +720,7 @@ proptest! {
         let array = world.types.array(number, 3);
         world.variable("a", array, &[1, 2, 3]);
         if let Ok(template) = Template::parse(&format!("{{{source}}}")) {
-            let compiled = compile(&Logpoint::new(&template), &world.scope, &world.types, &world.limits).unwrap();
+            let compiled = compile(&Logpoint::new(&template), &world.scope, &world.types, &world.limits, &world.knowledge).unwrap();
             compiled.render(&[]);
         }
     }

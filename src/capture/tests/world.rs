@@ -1,6 +1,6 @@
 //! A program made by hand: its types, variables, memory and registers.
 
-use crate::capture::compile::{Compiled, Limits, Logpoint, compile};
+use crate::capture::compile::{Compiled, Knowledge, Limits, Logpoint, compile};
 use crate::capture::interp::{self, Machine, Ran};
 use crate::capture::template::Template;
 use crate::symbols::place::{Formula, Location, Piece, Register, Source, Term};
@@ -196,6 +196,7 @@ impl Types {
                 offset: 0,
                 ty: self.structure(&format!("{name}::{variant}"), size, members),
             },
+            line: None,
         });
         let variants = variants.collect();
         let discriminant = discriminant.map(|(offset, ty)| Member {
@@ -297,6 +298,7 @@ pub struct World {
     pub memory: Memory,
     pub scope: Scope,
     pub limits: Limits,
+    pub knowledge: Knowledge,
     next: u64,
 }
 
@@ -339,6 +341,7 @@ impl World {
             &self.scope,
             &self.types,
             &self.limits,
+            &self.knowledge,
         )
         .unwrap()
     }
@@ -350,8 +353,14 @@ impl World {
             condition: Some(condition),
             ..Logpoint::new(&message)
         };
-        let compiled = compile(&logpoint, &self.scope, &self.types, &self.limits)
-            .map_err(|error| error.to_string())?;
+        let compiled = compile(
+            &logpoint,
+            &self.scope,
+            &self.types,
+            &self.limits,
+            &self.knowledge,
+        )
+        .map_err(|error| error.to_string())?;
         let mut record = vec![0xaa; self.limits.record];
         match interp::run(&compiled.program, &mut self.memory, &mut record) {
             Ran::Recorded(_) => Ok(true),

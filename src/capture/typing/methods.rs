@@ -485,8 +485,7 @@ impl Typing<'_, '_> {
         else {
             return Ok(None);
         };
-        let found = self.load(path.ty)?;
-        let View::Text { length, .. } = self.view(&found) else {
+        let View::Text { length, .. } = *self.view(path.ty)? else {
             return Ok(None);
         };
         let ty = path.ty;

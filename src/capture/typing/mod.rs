@@ -14,9 +14,10 @@ use super::error::CompileError;
 use super::expr::{Expr, FormatPart, Literal, Special};
 use super::format::Format;
 use super::number::{Kind, Mode, Number};
+use super::redact::Redaction;
 use super::typed::{Fold, Node, Operand, Part, Path, Run, Typed, Want};
 use super::types::Loader;
-use super::views::{self, View};
+use super::views::View;
 use crate::symbols::scope::Scope;
 use crate::symbols::types::{Type, TypeKind, TypeRef};
 use std::sync::Arc;
@@ -31,8 +32,9 @@ pub fn shown(
     format: &Format,
     scope: &Scope,
     loader: &mut Loader<'_>,
+    redaction: &Redaction,
 ) -> Result<Typed, CompileError> {
-    let mut typing = Typing::new(scope, loader);
+    let mut typing = Typing::new(scope, loader, redaction);
     let item = typing.item(expr)?;
     let node = typing.formatted(item, format)?;
     Ok(typing.finish(node))
@@ -47,8 +49,9 @@ pub fn condition(
     expr: &Expr,
     scope: &Scope,
     loader: &mut Loader<'_>,
+    redaction: &Redaction,
 ) -> Result<Typed, CompileError> {
-    let mut typing = Typing::new(scope, loader);
+    let mut typing = Typing::new(scope, loader, redaction);
     let item = typing.item(expr)?;
     let node = typing.boolean(item)?;
     Ok(typing.finish(node))
@@ -58,6 +61,7 @@ pub fn condition(
 struct Typing<'a, 's> {
     scope: &'a Scope,
     loader: &'a mut Loader<'s>,
+    redaction: &'a Redaction,
     operands: Vec<Operand>,
     held: Vec<Node>,
 }
@@ -88,10 +92,11 @@ enum Item {
 }
 
 impl<'a, 's> Typing<'a, 's> {
-    fn new(scope: &'a Scope, loader: &'a mut Loader<'s>) -> Self {
+    fn new(scope: &'a Scope, loader: &'a mut Loader<'s>, redaction: &'a Redaction) -> Self {
         Self {
             scope,
             loader,
+            redaction,
             operands: Vec::new(),
             held: Vec::new(),
         }
@@ -191,12 +196,13 @@ impl<'a, 's> Typing<'a, 's> {
         {
             return Ok(Item::Number(Node::Number(number), number.kind));
         }
-        self.variable(&segments.join("::"))
-            .map(Item::Place)
-            .map_err(|_| CompileError::Unsupported {
+        match self.variable(&segments.join("::")) {
+            Err(CompileError::UnknownName { .. }) => Err(CompileError::Unsupported {
                 what: format!("the path `{}`", segments.join("::")),
                 why: "there is no such static; variants stand in a comparison or in `matches!`",
-            })
+            }),
+            found => found.map(Item::Place),
+        }
     }
 
     fn format(&mut self, parts: &[FormatPart]) -> Result<Node, CompileError> {
@@ -230,7 +236,7 @@ impl<'a, 's> Typing<'a, 's> {
             Item::Place(path) | Item::Guarded(path) => {
                 let path = self.auto_deref(path.clone())?;
                 let found = self.load(path.ty)?;
-                Ok(kind_of(&found).is_some() || matches!(self.view(&found), View::Text { .. }))
+                Ok(kind_of(&found).is_some() || matches!(*self.view(path.ty)?, View::Text { .. }))
             }
             _ => Ok(false),
         }
@@ -339,8 +345,7 @@ impl<'a, 's> Typing<'a, 's> {
             Item::Text(node) => Ok(Some(node.clone())),
             Item::Place(path) | Item::Guarded(path) => {
                 let path = self.auto_deref(path.clone())?;
-                let found = self.load(path.ty)?;
-                match self.view(&found) {
+                match *self.view(path.ty)? {
                     View::Text { .. } => Ok(Some(Node::Text(self.operand(path, Want::Value)))),
                     _ => Ok(None),
                 }
@@ -365,18 +370,31 @@ impl<'a, 's> Typing<'a, 's> {
     }
 
     fn type_name(&mut self, ty: TypeRef) -> String {
-        self.load(ty).map_or_else(
+        self.loader.load(ty).map_or_else(
             |_| "a type that cannot be read".into(),
             |found| found.name.to_string(),
         )
     }
 
+    /// A type on the way. Strict redaction leaves no way to, or through, a value of a hidden one.
     fn load(&mut self, ty: TypeRef) -> Result<Arc<Type>, CompileError> {
-        Ok(self.loader.load(ty)?)
+        let found = self.loader.load(ty)?;
+        if self.redaction.is_strict() && self.redaction.hides_type(&found.name) {
+            return Err(CompileError::Redacted);
+        }
+        Ok(found)
     }
 
-    fn view(&mut self, ty: &Type) -> View {
-        views::view(ty, &mut |ty| self.loader.load(ty).ok())
+    /// Strict redaction leaves no way to what has such a name.
+    fn refuse_hidden(&self, name: &str) -> Result<(), CompileError> {
+        if self.redaction.is_strict() && self.redaction.hides_name(name) {
+            return Err(CompileError::Redacted);
+        }
+        Ok(())
+    }
+
+    fn view(&mut self, ty: TypeRef) -> Result<Arc<View>, CompileError> {
+        Ok(self.loader.view(ty)?)
     }
 
     /// A fold over the elements of a sequence of numbers.

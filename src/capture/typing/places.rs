@@ -12,6 +12,8 @@ use crate::symbols::types::{Member, Type, TypeKind, TypeRef};
 
 impl Typing<'_, '_> {
     pub(super) fn variable(&mut self, name: &str) -> Result<Path, CompileError> {
+        let last = name.rsplit("::").next().unwrap_or(name);
+        self.refuse_hidden(last)?;
         let variables = &self.scope.variables;
         let found = variables
             .iter()
@@ -45,7 +47,7 @@ impl Typing<'_, '_> {
     /// What `*` gives.
     pub(super) fn deref(&mut self, path: Path) -> Result<Path, CompileError> {
         let found = self.load(path.ty)?;
-        match (self.view(&found), &found.kind) {
+        match (&*self.view(path.ty)?, &found.kind) {
             // The target of text or a sequence is shown as the pointer to it is.
             (View::Text { .. } | View::Sequence { .. }, _) => Ok(path),
             (View::Address { .. }, TypeKind::Pointer { target }) => {
@@ -67,7 +69,7 @@ impl Typing<'_, '_> {
         path: &Path,
         ty: &Type,
     ) -> Result<Option<Path>, CompileError> {
-        if let View::Reference { target } = self.view(ty) {
+        if let View::Reference { target } = *self.view(path.ty)? {
             return Ok(Some(path.clone().then(Step::Follow, target)));
         }
         Ok(self.way(path, ty, layouts::OWNERS))
@@ -109,6 +111,7 @@ impl Typing<'_, '_> {
     }
 
     pub(super) fn field(&mut self, path: Path, field: &str) -> Result<Path, CompileError> {
+        self.refuse_hidden(field)?;
         let tuple_field = format!("__{field}");
         let wanted = |member: &&Member| *member.name == *field || *member.name == *tuple_field;
         let mut path = path;
@@ -136,7 +139,7 @@ impl Typing<'_, '_> {
         path: &Path,
     ) -> Result<Option<(Layout, TypeRef, u64)>, CompileError> {
         let found = self.load(path.ty)?;
-        let (layout, element) = match (self.view(&found), &found.kind) {
+        let (layout, element) = match (&*self.view(path.ty)?, &found.kind) {
             (
                 View::Sequence {
                     data,
@@ -144,11 +147,17 @@ impl Typing<'_, '_> {
                     element,
                 },
                 _,
-            ) => (Layout::Pointed { data, length }, element),
+            ) => (
+                Layout::Pointed {
+                    data: *data,
+                    length: *length,
+                },
+                *element,
+            ),
             (View::Plain, TypeKind::Array { element, count }) => (Layout::Array(*count), *element),
             _ => return Ok(None),
         };
-        Ok(Some((layout, element, self.load(element)?.size)))
+        Ok(Some((layout, element, self.loader.load(element)?.size)))
     }
 
     /// `base[index]`; `optional` for `base.get(index)`.
@@ -190,7 +199,7 @@ impl Typing<'_, '_> {
             return Ok(None);
         };
         let index = if last {
-            let mut typing = Typing::new(self.scope, &mut *self.loader);
+            let mut typing = Typing::new(self.scope, &mut *self.loader, self.redaction);
             let length = typing.length(&path, layout);
             let one = Number::new(Kind::USIZE, 1);
             // Of an empty sequence it is an index that none has.
@@ -274,7 +283,7 @@ impl Typing<'_, '_> {
 
     /// An index, which is computed at the hit: an integer, negative ones only to be told that they are none.
     fn index(&mut self, index: &Expr) -> Result<Typed, CompileError> {
-        let mut typing = Typing::new(self.scope, &mut *self.loader);
+        let mut typing = Typing::new(self.scope, &mut *self.loader, self.redaction);
         let item = match index {
             Expr::Literal(literal) => literal_item(literal)?,
             other => typing.item(other)?,

@@ -10,12 +10,16 @@ use serde_json::Value;
 /// How a fixture is compiled. All of them carry debug information.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Profile {
+    /// No optimization.
+    Debug,
     /// `release`: optimization level 3.
     Release,
     /// Optimization level 1.
     O1,
     /// Level 3, thin LTO, one codegen unit.
     Thin,
+    /// Level 3, with debug information of version 5 instead of 4.
+    Dwarf5,
 }
 
 impl Profile {
@@ -24,19 +28,34 @@ impl Profile {
     pub fn from_env() -> Self {
         match std::env::var("DETRIX_PROFILE").as_deref() {
             Err(_) | Ok("" | "release") => Self::Release,
+            Ok("debug") => Self::Debug,
             Ok("o1") => Self::O1,
             Ok("thin") => Self::Thin,
-            Ok(other) => panic!("DETRIX_PROFILE={other}: expected release, o1 or thin"),
+            Ok("dwarf5") => Self::Dwarf5,
+            Ok(other) => {
+                panic!("DETRIX_PROFILE={other}: expected debug, release, o1, thin or dwarf5")
+            }
+        }
+    }
+
+    /// What `DETRIX_PROFILE` calls it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Release => "release",
+            Self::O1 => "o1",
+            Self::Thin => "thin",
+            Self::Dwarf5 => "dwarf5",
         }
     }
 
     /// Cargo's name of the profile.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    fn cargo_name(self) -> &'static str {
         match self {
-            Self::Release => "release",
-            Self::O1 => "o1",
-            Self::Thin => "thin",
+            Self::Debug => "dev",
+            Self::Dwarf5 => "release",
+            other => other.name(),
         }
     }
 }
@@ -128,12 +147,19 @@ fn ask_cargo(what: &[&str], profile: Profile) -> PathBuf {
     cargo
         .current_dir(&root)
         .args(["build", "--locked", "--message-format=json", "--profile"])
-        .arg(profile.name())
+        .arg(profile.cargo_name())
         .arg("--target-dir")
-        .arg(root.join("target/fixtures"))
+        .arg(root.join(match profile {
+            Profile::Dwarf5 => "target/fixtures-dwarf5",
+            _ => "target/fixtures",
+        }))
         .args(what)
         .stdin(Stdio::null())
         .stderr(Stdio::piped());
+    if profile == Profile::Dwarf5 {
+        // No profile can ask for it.
+        cargo.env("RUSTFLAGS", "-C dwarf-version=5");
+    }
     // The cargo that runs the tests describes its own package in the environment; build scripts would see it and rerun.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();

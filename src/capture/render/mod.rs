@@ -16,18 +16,38 @@
 //! | `<locked>` after a value | somebody held the lock, and may have been changing it |
 //! | `<invalid bool 3>` | no value of the type has these bytes |
 //! | `<error: …>` | the expression makes no sense here |
+//! | `<redacted>` | hidden by its name or its type's, see [`redact`](super::redact) |
+
+mod collections;
+mod forms;
+mod known;
+mod text;
 
 use super::compile::{Compiled, MAX_HOPS, Outcome};
 use super::program::is_pseudo;
 use super::record::{Record, Why};
+use super::redact::REDACTED;
 use super::template::Segment;
-use super::views::{self, View, short_name};
+use super::views::{self, Spot, View, names, short_name};
 use crate::symbols::place::Missing;
 use crate::symbols::types::{Member, Type, TypeKind, TypeRef, Variant};
 use std::fmt::{Display, Write as _};
 
 /// Bytes after which a value is cut: damaged records can describe more text than memory holds.
 const MAX_TEXT: usize = 64 << 10;
+
+/// What else is known of the program while a record is rendered.
+pub trait Names {
+    /// The function at an address, by its whole path.
+    fn function(&self, address: u64) -> Option<String>;
+}
+
+/// Functions are shown by their addresses.
+impl Names for () {
+    fn function(&self, _: u64) -> Option<String> {
+        None
+    }
+}
 
 /// A part of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,10 +58,26 @@ pub enum Part<'a> {
     Value(String),
 }
 
+/// How an operand's value is shown.
+#[derive(Clone, Copy)]
+pub(super) struct Showing<'a> {
+    /// What else is known of the program.
+    pub(super) names: &'a dyn Names,
+    /// Elements of each sequence that are shown.
+    pub(super) elements: usize,
+    /// Whether it is an expression's whole value.
+    pub(super) whole: bool,
+}
+
 impl Compiled {
     /// The message of one hit in parts: the template with each expression's value. Any bytes can be rendered; what is not
     /// a record of this program shows as left out or not captured.
-    pub fn render_parts<'a>(&'a self, record: &[u8], mut part: impl FnMut(Part<'a>)) {
+    pub fn render_parts<'a>(
+        &'a self,
+        record: &[u8],
+        names: &dyn Names,
+        mut part: impl FnMut(Part<'a>),
+    ) {
         let record = Record::parse(record);
         if let Some(undecided) = self.undecided(&record) {
             return part(Part::Value(undecided));
@@ -52,7 +88,8 @@ impl Compiled {
                 Segment::Text(text) => part(Part::Text(text)),
                 Segment::Expression(_) => {
                     part(Part::Value(match outcomes.next() {
-                        Some(Outcome::Value(shown)) => self.shown(&record, shown),
+                        Some(Outcome::Value(shown)) => self.shown(&record, shown, names),
+                        Some(Outcome::Redacted) => REDACTED.into(),
                         Some(Outcome::Error(error)) => format!("<error: {error}>"),
                         None => String::new(),
                     }));
@@ -61,22 +98,15 @@ impl Compiled {
         }
     }
 
-    /// The text of a value of a type at an address, with at most so many elements of each sequence; `whole` where it is an
-    /// expression's whole value.
+    /// The text of a value of a type at an address.
     pub(super) fn render_value(
         &self,
         record: &Record<'_>,
         (ty, address): (TypeRef, u64),
-        elements: usize,
-        whole: bool,
+        showing: Showing<'_>,
     ) -> String {
-        let mut renderer = Renderer::new(self, record, elements);
-        let level = Level {
-            depth: self.limits.depth,
-            hops: MAX_HOPS,
-            whole,
-        };
-        renderer.value(ty, address, level);
+        let mut renderer = Renderer::new(self, record, showing);
+        renderer.value(ty, address, self.outermost(showing.whole));
         renderer.out
     }
 
@@ -86,16 +116,20 @@ impl Compiled {
         record: &Record<'_>,
         element: TypeRef,
         (address, count): (u64, u64),
-        elements: usize,
+        showing: Showing<'_>,
     ) -> String {
-        let mut renderer = Renderer::new(self, record, elements);
-        let level = Level {
+        let mut renderer = Renderer::new(self, record, showing);
+        renderer.elements(address, count, element, self.outermost(false));
+        renderer.out
+    }
+
+    fn outermost(&self, whole: bool) -> Level {
+        Level {
             depth: self.limits.depth,
             hops: MAX_HOPS,
-            whole: false,
-        };
-        renderer.elements(address, count, element, level);
-        renderer.out
+            whole,
+            named: true,
+        }
     }
 }
 
@@ -122,6 +156,8 @@ struct Level {
     hops: usize,
     /// Whether it is an expression's whole value.
     whole: bool,
+    /// Whether an expression names it on purpose, and not what it is within.
+    named: bool,
 }
 
 impl Level {
@@ -129,6 +165,7 @@ impl Level {
         Self {
             depth,
             whole: false,
+            named: false,
             ..self
         }
     }
@@ -137,74 +174,100 @@ impl Level {
 struct Renderer<'a> {
     compiled: &'a Compiled,
     record: &'a Record<'a>,
+    names: &'a dyn Names,
     /// Elements of a sequence that are shown.
     limit: u64,
     out: String,
 }
 
 impl<'a> Renderer<'a> {
-    fn new(compiled: &'a Compiled, record: &'a Record<'a>, elements: usize) -> Self {
+    fn new(compiled: &'a Compiled, record: &'a Record<'a>, showing: Showing<'a>) -> Self {
         Self {
             compiled,
             record,
-            limit: elements as u64,
+            names: showing.names,
+            limit: showing.elements as u64,
             out: String::new(),
         }
     }
 
-    fn value(&mut self, ty: TypeRef, address: u64, level: Level) {
-        let found = self.compiled.types.get(ty);
+    fn value(&mut self, name: TypeRef, address: u64, level: Level) {
+        let found = self.compiled.types.get(name);
         let (Some(ty), Some(hops), false) = (found, level.hops.checked_sub(1), self.full()) else {
             self.out.push_str("..");
             return;
         };
         let level = Level { hops, ..level };
-        let types = &self.compiled.types;
-        match views::view(&ty, &mut |ty| types.get(ty)) {
+        let redaction = &self.compiled.redaction;
+        if (!level.named || redaction.is_strict()) && redaction.hides_type(&ty.name) {
+            return self.put(REDACTED);
+        }
+        match &*self.compiled.types.view(name, &ty) {
             View::Plain => self.plain(&ty, address, level),
-            View::Inner { offset, ty } => self.value(ty, address.wrapping_add(offset), level),
+            View::Inner { offset, ty } => self.value(*ty, address.wrapping_add(*offset), level),
             View::Address { data } => {
-                if let Some(pointer) = self.number(address.wrapping_add(data)) {
+                if let Some(pointer) = self.number(address.wrapping_add(*data)) {
                     self.put(format_args!("{pointer:#x}"));
                 }
             }
-            View::Dynamic { data } => {
-                if let Some(pointer) = self.number(address.wrapping_add(data)) {
-                    let name = ty
-                        .name
-                        .strip_suffix(", alloc::alloc::Global>")
-                        .map(|name| format!("{name}>"));
-                    self.put(format_args!(
-                        "<{} at {pointer:#x}>",
-                        name.as_deref().unwrap_or(&ty.name)
-                    ));
-                }
+            View::Code => self.function(address),
+            View::Dynamic { data, vtable } => {
+                self.object(name, &ty, *data, *vtable, address, level);
             }
             View::Reference { target } => {
                 if let Some(pointer) = self.pointer(address) {
-                    self.value(target, pointer, level);
+                    self.value(*target, pointer, level);
                 }
             }
             View::Text { data, length } => {
-                self.text(
-                    address.wrapping_add(data),
-                    address.wrapping_add(length),
-                    level.whole,
-                );
+                let data = Spot {
+                    pointer: Some(*data),
+                    offset: 0,
+                };
+                self.text(address, data, *length, level.whole);
             }
+            View::Bytes {
+                data,
+                length,
+                quoting,
+            } => self.quoted(address, *data, *length, *quoting, level.whole),
             View::Sequence {
                 data,
                 length,
                 element,
             } => {
-                self.sequence(
-                    address.wrapping_add(data),
-                    address.wrapping_add(length),
-                    element,
-                    level,
-                );
+                let data = Spot {
+                    pointer: Some(*data),
+                    offset: 0,
+                };
+                self.sequence(address, data, *length, *element, level);
             }
+            View::Run {
+                data,
+                length,
+                element,
+            } => self.sequence(address, *data, *length, *element, level),
+            View::Form(form) => self.form(form, address, level),
+            View::Payload => self.payload(&ty, address, level),
+            View::Known { known, fields } => self.known(*known, fields, address),
+            View::Name => self.put(names::from_short(&names::without_defaults(&ty.name))),
+            View::Ring(ring) => self.ring(*ring, address, level),
+            View::List(list) => self.list(*list, address, level),
+            View::Small(small) => self.small(*small, address, level),
+            View::Table(table) => self.table(*table, address, level),
+            View::Tree(tree) => self.tree(*tree, address, level),
+            View::Closure => self.closure(&ty, address, level),
+            View::Future => self.future(&ty, address, level),
         }
+    }
+
+    /// The address of a spot of the value at `address`; where it cannot be known, says so.
+    fn at(&mut self, address: u64, at: Spot) -> Option<u64> {
+        let base = match at.pointer {
+            Some(pointer) => self.pointer(address.wrapping_add(pointer))?,
+            None => address,
+        };
+        Some(base.wrapping_add(at.offset))
     }
 
     fn plain(&mut self, ty: &Type, address: u64, level: Level) {
@@ -233,11 +296,6 @@ impl<'a> Renderer<'a> {
             TypeKind::Pointer { .. } => {}
             TypeKind::Struct { members, .. } if ty.name.starts_with('(') => {
                 self.members("", members, address, level)
-            }
-            TypeKind::Struct { members, .. }
-                if ty.name.starts_with("core::marker::PhantomData<") && members.is_empty() =>
-            {
-                self.put(ty.name.trim_start_matches("core::marker::"));
             }
             TypeKind::Struct { members, .. } => {
                 self.members(short_name(&ty.name), members, address, level)
@@ -297,122 +355,6 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    fn text(&mut self, data: u64, length: u64, whole: bool) {
-        let Some(length) = self.number(length) else {
-            return;
-        };
-        if length > i64::MAX.cast_unsigned() {
-            return self.put(format_args!("<invalid length {length}>"));
-        }
-        let bytes = match length {
-            0 => Vec::new(),
-            _ => {
-                let Some(pointer) = self.pointer(data) else {
-                    return;
-                };
-                let limit = usize::try_from(length)
-                    .unwrap_or(usize::MAX)
-                    .min(self.compiled.limits.bytes);
-                let (bytes, rest) = self.record.read_up_to(pointer, limit);
-                match rest {
-                    Err(why @ (Why::Unreadable | Why::OptimizedOut)) if bytes.is_empty() => {
-                        return self.why(why, pointer);
-                    }
-                    _ => bytes,
-                }
-            }
-        };
-        let cut = (bytes.len() as u64) < length;
-        let (text, valid) = match std::str::from_utf8(&bytes) {
-            Ok(text) => (text.to_owned(), true),
-            // A character that the cut went through is left out as well.
-            Err(error) if cut && error.error_len().is_none() => {
-                let whole = bytes.get(..error.valid_up_to()).unwrap_or_default();
-                (String::from_utf8_lossy(whole).into_owned(), true)
-            }
-            Err(_) => (String::from_utf8_lossy(&bytes).into_owned(), false),
-        };
-        if whole {
-            self.put(json(&text));
-        } else {
-            self.put(format_args!("{text:?}"));
-        }
-        if !valid {
-            self.put(" <not UTF-8>");
-        }
-        if cut {
-            let shown = if valid {
-                text.len() as u64
-            } else {
-                bytes.len() as u64
-            };
-            self.put(format_args!(
-                " .. {} more bytes",
-                length.saturating_sub(shown)
-            ));
-        }
-    }
-
-    fn sequence(&mut self, data: u64, length: u64, element: TypeRef, level: Level) {
-        let Some(length) = self.number(length) else {
-            return;
-        };
-        let stride = self
-            .compiled
-            .types
-            .get(element)
-            .map_or(0, |element| element.size);
-        if length
-            .checked_mul(stride)
-            .is_none_or(|bytes| bytes > i64::MAX.cast_unsigned())
-        {
-            return self.put(format_args!("<invalid length {length}>"));
-        }
-        if length == 0 {
-            return self.put("[]");
-        }
-        if let Some(pointer) = self.pointer(data) {
-            self.elements(pointer, length, element, level);
-        }
-    }
-
-    fn elements(&mut self, address: u64, count: u64, element: TypeRef, level: Level) {
-        let Some(depth) = level.depth.checked_sub(1) else {
-            return self.put(if count == 0 { "[]" } else { "[..]" });
-        };
-        let stride = self
-            .compiled
-            .types
-            .get(element)
-            .map_or(0, |element| element.size);
-        self.put('[');
-        let mut shown = 0;
-        while shown < count && shown < self.limit && !self.full() {
-            let at = address.wrapping_add(shown.wrapping_mul(stride));
-            let there = if stride == 0 {
-                Ok(())
-            } else {
-                self.record.read(at, &mut [0])
-            };
-            if there == Err(Why::NotCaptured) {
-                break;
-            }
-            if shown > 0 {
-                self.put(", ");
-            }
-            self.value(element, at, level.within(depth));
-            shown += 1;
-            if there == Err(Why::Unreadable) {
-                break;
-            }
-        }
-        if shown < count {
-            let separator = if shown > 0 { ", " } else { "" };
-            self.put(format_args!("{separator}.. {} more", count - shown));
-        }
-        self.put(']');
-    }
-
     /// A struct's, tuple's or variant's name and members, as `derive(Debug)` prints them.
     fn members(&mut self, name: &str, members: &[Member], address: u64, level: Level) {
         let tuple = members.iter().all(|member| is_tuple_field(&member.name));
@@ -439,6 +381,10 @@ impl<'a> Renderer<'a> {
                     if !tuple {
                         self.put(format_args!("{}: ", member.name));
                     }
+                    if self.compiled.redaction.hides_name(&member.name) {
+                        self.put(REDACTED);
+                        continue;
+                    }
                     self.value(
                         member.ty,
                         address.wrapping_add(member.offset),
@@ -453,27 +399,30 @@ impl<'a> Renderer<'a> {
         self.put(close);
     }
 
-    fn variant(
+    /// The variant that a value has; where it cannot be known, says so.
+    fn chosen<'v>(
         &mut self,
         discriminant: Option<&Member>,
-        variants: &[Variant],
+        variants: &'v [Variant],
         address: u64,
-        level: Level,
-    ) {
-        let chosen = match (discriminant, variants) {
-            (_, []) => return self.put("<value of a type without values>"),
-            (None, [only]) => only,
-            (None, _) => return self.put("<unknown variant>"),
+    ) -> Option<&'v Variant> {
+        match (discriminant, variants) {
+            (_, []) => self.put("<value of a type without values>"),
+            (None, _) => {
+                let types = &self.compiled.types;
+                let only = views::only_variant(variants, &mut |ty| types.get(ty));
+                if only.is_none() {
+                    self.put("<unknown variant>");
+                }
+                return only;
+            }
             (Some(discriminant), _) => {
                 let size = self
                     .compiled
                     .types
                     .get(discriminant.ty)
                     .map_or(0, |ty| ty.size);
-                let Some(bits) = self.unsigned(size, address.wrapping_add(discriminant.offset))
-                else {
-                    return;
-                };
+                let bits = self.unsigned(size, address.wrapping_add(discriminant.offset))?;
                 let selects = |variant: &&Variant| {
                     variant
                         .values
@@ -482,13 +431,24 @@ impl<'a> Renderer<'a> {
                 };
                 let mut others = variants.iter().filter(|variant| variant.values.is_empty());
                 match (variants.iter().find(selects), others.next(), others.next()) {
-                    (Some(chosen), ..) | (None, Some(chosen), None) => chosen,
-                    (None, None, _) => {
-                        return self.put(format_args!("<invalid discriminant {bits}>"));
-                    }
-                    (None, Some(_), Some(_)) => return self.put("<unknown variant>"),
+                    (Some(chosen), ..) | (None, Some(chosen), None) => return Some(chosen),
+                    (None, None, _) => self.put(format_args!("<invalid discriminant {bits}>")),
+                    (None, Some(_), Some(_)) => self.put("<unknown variant>"),
                 }
             }
+        }
+        None
+    }
+
+    fn variant(
+        &mut self,
+        discriminant: Option<&Member>,
+        variants: &[Variant],
+        address: u64,
+        level: Level,
+    ) {
+        let Some(chosen) = self.chosen(discriminant, variants, address) else {
+            return;
         };
         match self
             .compiled

@@ -1,0 +1,578 @@
+//! Captures the elements of sequences, lists, maps and sets.
+
+use super::super::compile::Compiler;
+use super::super::place::Place;
+use super::super::program::{LOOPS, Op, Slot, View as Bytes};
+use super::super::views::{Entry, List, NODE_CAPACITY, Ring, Small, Spot, Table, Tree};
+use crate::symbols::types::TypeRef;
+use std::sync::Arc;
+
+/// Elements of an array in registers that are looked at.
+const MAX_UNROLLED: u64 = 8;
+
+impl<'s> Compiler<'s> {
+    /// Captures text.
+    pub(super) fn bytes(&mut self, place: &Place<'s>, data: Spot, length: u64) -> Option<()> {
+        let base = self.base(place, data)?;
+        let count = place.at(length).load(&mut self.builder, 8).ok()?;
+        let to = self.builder.view()?;
+        let limit = u32::try_from(self.limits.bytes)
+            .unwrap_or(u32::MAX)
+            .min(self.most());
+        self.builder.push(Op::CaptureCounted {
+            to,
+            base,
+            count,
+            stride: 1,
+            limit,
+        });
+        Some(())
+    }
+
+    /// The address that a spot behind a pointer has.
+    fn base(&mut self, place: &Place<'s>, at: Spot) -> Option<Slot> {
+        let pointer = place.at(at.pointer?).load(&mut self.builder, 8).ok()?;
+        if at.offset == 0 {
+            return Some(pointer);
+        }
+        let one = self.builder.constant(1)?;
+        let to = self.builder.slot()?;
+        self.builder.push(Op::Scale {
+            to,
+            base: pointer,
+            index: one,
+            stride: at.offset,
+        });
+        Some(to)
+    }
+
+    pub(super) fn sequence(
+        &mut self,
+        place: &Place<'s>,
+        data: Spot,
+        length: u64,
+        element: TypeRef,
+        depth: usize,
+        hops: usize,
+    ) -> Option<()> {
+        if self.load(element).ok()?.size == 0 {
+            self.types_only(element, depth, hops);
+            return Some(());
+        }
+        let base = self.base(place, data);
+        let count = place.at(length).load(&mut self.builder, 8).ok();
+        let Some((base, count)) = base.zip(count) else {
+            self.types_only(element, depth, hops);
+            return None;
+        };
+        self.counted(base, count, element, depth, hops)
+    }
+
+    /// Captures `count` elements at an address, and what they lead to.
+    pub(in super::super) fn counted(
+        &mut self,
+        base: Slot,
+        count: Slot,
+        element: TypeRef,
+        depth: usize,
+        hops: usize,
+    ) -> Option<()> {
+        let stride = self.load(element).ok()?.size;
+        let limit = self.elements(stride);
+        let stride = u32::try_from(stride).ok()?;
+        if stride == 0 {
+            self.types_only(element, depth, hops);
+            return Some(());
+        }
+        stride
+            .checked_mul(limit)
+            .filter(|bytes| *bytes <= self.most())?;
+        let to = self.builder.view()?;
+        self.builder.push(Op::CaptureCounted {
+            to,
+            base,
+            count,
+            stride,
+            limit,
+        });
+        let whole = u64::from(stride).checked_mul(u64::from(limit))?;
+        self.each(
+            element,
+            stride,
+            limit,
+            count,
+            &viewed(to, whole),
+            depth,
+            hops,
+        )
+    }
+
+    pub(super) fn array(
+        &mut self,
+        element: TypeRef,
+        count: u64,
+        place: &Place<'s>,
+        depth: usize,
+        hops: usize,
+    ) -> Option<()> {
+        let stride = self.load(element).ok()?.size;
+        let limit = self
+            .elements(stride)
+            .min(u32::try_from(count).unwrap_or(u32::MAX));
+        if let Place::Pieces { .. } = place {
+            for index in 0..count.min(MAX_UNROLLED) {
+                self.chase(element, &place.at(index.checked_mul(stride)?), depth, hops);
+            }
+            return Some(());
+        }
+        let mark = self.builder.mark();
+        let length = self.builder.constant(count)?;
+        let before = self.builder.len();
+        let result = self.each(
+            element,
+            u32::try_from(stride).ok()?,
+            limit,
+            length,
+            place,
+            depth,
+            hops,
+        );
+        if self.builder.len() == before {
+            self.builder.rewind(mark);
+        }
+        result
+    }
+
+    /// Chases each element of a captured sequence.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a loop over captured elements is made of just these"
+    )]
+    fn each(
+        &mut self,
+        element: TypeRef,
+        stride: u32,
+        limit: u32,
+        count: Slot,
+        elements: &Place<'s>,
+        depth: usize,
+        hops: usize,
+    ) -> Option<()> {
+        let whole = u64::from(stride).checked_mul(u64::from(limit))?;
+        let Some((from, offset)) = elements.captured(whole) else {
+            self.types_only(element, depth, hops);
+            return None;
+        };
+        if self.loops == LOOPS {
+            self.types_only(element, depth, hops);
+            return None;
+        }
+        let mark = self.builder.mark();
+        let index = self.builder.slot()?;
+        let to = self.builder.view()?;
+        let start = self.builder.push(Op::Loop {
+            index,
+            count,
+            limit,
+            end: 0,
+        });
+        self.builder.push(Op::Element {
+            to,
+            from,
+            offset,
+            index,
+            stride,
+        });
+        let body = self.builder.len();
+        self.loops += 1;
+        self.chase(element, &viewed(to, u64::from(stride)), depth, hops);
+        self.loops -= 1;
+        if self.builder.len() == body {
+            self.builder.rewind(mark);
+        } else {
+            self.builder.patch(start);
+        }
+        Some(())
+    }
+
+    pub(super) fn ring(
+        &mut self,
+        ring: Ring,
+        place: &Place<'s>,
+        depth: usize,
+        hops: usize,
+    ) -> Option<()> {
+        let stride = self.load(ring.element).ok()?.size;
+        if stride == 0 {
+            self.types_only(ring.element, depth, hops);
+            return Some(());
+        }
+        let mut number = |at| place.at(at).load(&mut self.builder, 8).ok();
+        let numbers = (
+            number(ring.data),
+            number(ring.head),
+            number(ring.length),
+            number(ring.capacity),
+        );
+        let (Some(data), Some(head), Some(length), Some(capacity)) = numbers else {
+            self.types_only(ring.element, depth, hops);
+            return None;
+        };
+        let (first, second) = (self.builder.slot()?, self.builder.slot()?);
+        self.builder.push(Op::Split {
+            first,
+            second,
+            head,
+            length,
+            capacity,
+        });
+        let start = self.builder.slot()?;
+        self.builder.push(Op::Scale {
+            to: start,
+            base: data,
+            index: head,
+            stride,
+        });
+        self.counted(start, first, ring.element, depth, hops)?;
+        self.counted(data, second, ring.element, depth, hops)
+    }
+
+    pub(super) fn list(
+        &mut self,
+        list: List,
+        place: &Place<'s>,
+        depth: usize,
+        hops: usize,
+    ) -> Option<()> {
+        let size = self.load(list.node).ok()?.size;
+        let node = place.at(list.head).load(&mut self.builder, 8).ok();
+        let count = place.at(list.length).load(&mut self.builder, 8).ok();
+        let fits = u32::try_from(size).ok().filter(|size| *size <= self.most());
+        let (Some(node), Some(count), Some(size), true) = (node, count, fits, self.loops < LOOPS)
+        else {
+            self.types_only(list.element, depth, hops);
+            return None;
+        };
+        let next = u32::try_from(list.next).ok()?;
+        let (index, to) = (self.builder.slot()?, self.builder.view()?);
+        let start = self.builder.push(Op::Loop {
+            index,
+            count,
+            limit: self.elements(u64::from(size)),
+            end: 0,
+        });
+        self.builder.push(Op::Capture {
+            to,
+            base: node,
+            offset: 0,
+            size,
+        });
+        self.loops += 1;
+        let element = viewed(to, u64::from(size)).at(list.offset);
+        self.chase(list.element, &element, depth, hops);
+        self.loops -= 1;
+        self.builder.push(Op::View {
+            to: node,
+            from: to,
+            offset: next,
+            size: 8,
+        });
+        self.builder.patch(start);
+        Some(())
+    }
+
+    pub(super) fn small(
+        &mut self,
+        small: Small,
+        place: &Place<'s>,
+        depth: usize,
+        hops: usize,
+    ) -> Option<()> {
+        let stride = self.load(small.element).ok()?.size;
+        let Ok(capacity) = place.at(small.capacity).load(&mut self.builder, 8) else {
+            self.types_only(small.element, depth, hops);
+            return None;
+        };
+        let ranges = self.builder.ranges([(0, small.room)])?;
+        let choose = self.builder.push(Op::Match {
+            slot: capacity,
+            ranges,
+            negated: false,
+            otherwise: 0,
+        });
+        let limit = self
+            .elements(stride)
+            .min(u32::try_from(small.room).unwrap_or(u32::MAX));
+        let inside = place.at(small.inside);
+        let stride = u32::try_from(stride).ok()?;
+        let within = self.each(small.element, stride, limit, capacity, &inside, depth, hops);
+        let end = self.builder.push(Op::Jump { to: 0 });
+        self.builder.patch(choose);
+        let data = Spot {
+            pointer: Some(small.data),
+            offset: 0,
+        };
+        let outside = self.sequence(place, data, small.length, small.element, depth, hops);
+        self.builder.patch(end);
+        within.and(outside)
+    }
+
+    /// Buckets are looked at in the order of their numbers, which is the order in which hashbrown iterates.
+    pub(super) fn table(
+        &mut self,
+        table: Table,
+        place: &Place<'s>,
+        depth: usize,
+        hops: usize,
+    ) -> Option<()> {
+        let mut number = |at| place.at(at).load(&mut self.builder, 8).ok();
+        let numbers = (
+            number(table.control),
+            number(table.mask),
+            number(table.items),
+        );
+        let (Some(control), Some(mask), Some(items)) = numbers else {
+            self.entry_types(table.entry, depth, hops);
+            return None;
+        };
+        let stride = u32::try_from(table.stride).ok()?;
+        // Twice the elements: a table is half full in the mean. The record has to hold what they lead to as well.
+        let room = u64::from(self.most()).checked_div(table.stride.max(1))? / 2;
+        let limit = u32::try_from(room.min(2 * self.limits.elements as u64)).ok()?;
+        if limit == 0 || self.loops == LOOPS {
+            self.entry_types(table.entry, depth, hops);
+            return None;
+        }
+        let occupied = self.builder.ranges([(1, u64::MAX)])?;
+        let (one, buckets) = (self.builder.constant(1)?, self.builder.slot()?);
+        let (controls, entries) = (self.builder.view()?, self.builder.view()?);
+        let empty = self.builder.push(Op::Match {
+            slot: items,
+            ranges: occupied,
+            negated: false,
+            otherwise: 0,
+        });
+        self.builder.push(Op::Scale {
+            to: buckets,
+            base: one,
+            index: mask,
+            stride: 1,
+        });
+        self.builder.push(Op::CaptureCounted {
+            to: controls,
+            base: control,
+            count: buckets,
+            stride: 1,
+            limit,
+        });
+        let all = if stride == 0 {
+            self.entry_types(table.entry, depth, hops);
+            Some(())
+        } else {
+            self.builder.push(Op::CaptureBefore {
+                to: entries,
+                end: control,
+                count: buckets,
+                stride,
+                limit,
+            });
+            let buckets = Buckets {
+                count: buckets,
+                limit,
+                controls,
+                entries,
+                stride,
+            };
+            self.buckets(table.entry, buckets, depth, hops)
+        };
+        self.builder.patch(empty);
+        all
+    }
+
+    /// Captures what the entries in full buckets lead to.
+    fn buckets(&mut self, entry: Entry, buckets: Buckets, depth: usize, hops: usize) -> Option<()> {
+        let mark = self.builder.mark();
+        let (index, byte) = (self.builder.slot()?, self.builder.slot()?);
+        let (bucket, at) = (self.builder.view()?, self.builder.view()?);
+        let full = self.builder.ranges([(0, 127)])?;
+        let start = self.builder.push(Op::Loop {
+            index,
+            count: buckets.count,
+            limit: buckets.limit,
+            end: 0,
+        });
+        self.builder.push(Op::Element {
+            to: at,
+            from: buckets.controls,
+            offset: 0,
+            index,
+            stride: 1,
+        });
+        self.builder.push(Op::View {
+            to: byte,
+            from: at,
+            offset: 0,
+            size: 1,
+        });
+        let skip = self.builder.push(Op::Match {
+            slot: byte,
+            ranges: full,
+            negated: false,
+            otherwise: 0,
+        });
+        self.builder.push(Op::ElementBefore {
+            to: bucket,
+            from: buckets.entries,
+            index,
+            stride: buckets.stride,
+        });
+        let body = self.builder.len();
+        self.loops += 1;
+        let place = viewed(bucket, u64::from(buckets.stride));
+        for (offset, ty) in [Some(entry.key), entry.value].into_iter().flatten() {
+            self.chase(ty, &place.at(offset), depth, hops);
+        }
+        self.loops -= 1;
+        if self.builder.len() == body {
+            self.builder.rewind(mark);
+        } else {
+            self.builder.patch(skip);
+            self.builder.patch(start);
+        }
+        Some(())
+    }
+
+    fn entry_types(&mut self, entry: Entry, depth: usize, hops: usize) {
+        self.types_only(entry.key.1, depth, hops);
+        if let Some((_, value)) = entry.value {
+            self.types_only(value, depth, hops);
+        }
+    }
+
+    /// Nodes are captured parents first, from the left: those that hold the first entries, and their parents.
+    pub(super) fn tree(
+        &mut self,
+        tree: Tree,
+        place: &Place<'s>,
+        depth: usize,
+        hops: usize,
+    ) -> Option<()> {
+        let leaf = u32::try_from(self.load(tree.leaf).ok()?.size).ok()?;
+        let internal = u32::try_from(self.load(tree.internal).ok()?.size).ok()?;
+        let mut number = |at| place.at(at).load(&mut self.builder, 8).ok();
+        let numbers = (number(tree.root), number(tree.height), number(tree.length));
+        let fits = internal <= self.most() && self.loops + 1 < LOOPS;
+        let (Some(node), Some(height), Some(length), true) =
+            (numbers.0, numbers.1, numbers.2, fits)
+        else {
+            self.entry_types(tree.entry, depth, hops);
+            return None;
+        };
+        let (turn, to) = (self.builder.slot()?, self.builder.view()?);
+        let lowest = self.builder.ranges([(0, 0)])?;
+        // A node has 5 entries at least, but for the root.
+        let limit = u32::try_from(self.limits.elements / 6 + 3).ok()?;
+        let nodes = self.builder.push(Op::Loop {
+            index: turn,
+            count: length,
+            limit,
+            end: 0,
+        });
+        let choose = self.builder.push(Op::Match {
+            slot: height,
+            ranges: lowest,
+            negated: false,
+            otherwise: 0,
+        });
+        let capture = |size| Op::CaptureOnce {
+            to,
+            base: node,
+            offset: 0,
+            size,
+        };
+        self.builder.push(capture(leaf));
+        let end = self.builder.push(Op::Jump { to: 0 });
+        self.builder.patch(choose);
+        self.builder.push(capture(internal));
+        self.builder.patch(end);
+        let all = self.node_entries(tree, to, depth, hops);
+        self.builder.push(Op::NextNode {
+            node,
+            height,
+            layout: tree.node,
+        });
+        self.builder.patch(nodes);
+        all
+    }
+
+    /// Captures what the entries of a captured node lead to.
+    fn node_entries(&mut self, tree: Tree, from: Bytes, depth: usize, hops: usize) -> Option<()> {
+        let mark = self.builder.mark();
+        let (count, index) = (self.builder.slot()?, self.builder.slot()?);
+        self.builder.push(Op::View {
+            to: count,
+            from,
+            offset: tree.node.length,
+            size: 2,
+        });
+        let entries = self.builder.push(Op::Loop {
+            index,
+            count,
+            limit: u32::try_from(NODE_CAPACITY).ok()?,
+            end: 0,
+        });
+        let before = self.builder.len();
+        self.loops += 2;
+        for (offset, ty) in [Some(tree.entry.key), tree.entry.value]
+            .into_iter()
+            .flatten()
+        {
+            let start = self.builder.mark();
+            let stride = self.load(ty).map_or(0, |ty| ty.size);
+            let (Some(to), Ok(stride), Ok(offset)) = (
+                self.builder.view(),
+                u32::try_from(stride),
+                u32::try_from(offset),
+            ) else {
+                break;
+            };
+            self.builder.push(Op::Element {
+                to,
+                from,
+                offset,
+                index,
+                stride,
+            });
+            let body = self.builder.len();
+            self.chase(ty, &viewed(to, u64::from(stride)), depth, hops);
+            if self.builder.len() == body {
+                self.builder.rewind(start);
+            }
+        }
+        self.loops -= 2;
+        if self.builder.len() == before {
+            self.builder.rewind(mark);
+        } else {
+            self.builder.patch(entries);
+        }
+        Some(())
+    }
+}
+
+/// The captured buckets of a hash table.
+#[derive(Clone, Copy)]
+struct Buckets {
+    count: Slot,
+    limit: u32,
+    controls: Bytes,
+    entries: Bytes,
+    stride: u32,
+}
+
+/// The place of a whole view.
+fn viewed<'s>(view: Bytes, size: u64) -> Place<'s> {
+    Place::Captured {
+        spans: Arc::new([(0, size, view)]),
+        offset: 0,
+    }
+}

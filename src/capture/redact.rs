@@ -1,0 +1,101 @@
+//! What is never shown: members and types whose names say that they hold secrets.
+
+use super::views::short_name;
+
+/// What stands in the place of a hidden value.
+pub const REDACTED: &str = "<redacted>";
+
+/// Names that hide their values; none by default. Case and underscores do not count: `api_key` hides `apiKey`, `API_KEY_2` and
+/// `OldApiKey`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redaction {
+    patterns: Box<[String]>,
+    strict: bool,
+}
+
+impl Redaction {
+    /// Hides what has one of `patterns` in its name; an empty pattern hides nothing. Where `strict`, an expression that
+    /// names it on purpose does not show it either.
+    pub fn new<P: AsRef<str>>(patterns: impl IntoIterator<Item = P>, strict: bool) -> Self {
+        Self {
+            patterns: patterns
+                .into_iter()
+                .map(|pattern| plain(pattern.as_ref()))
+                .filter(|pattern| !pattern.is_empty())
+                .collect(),
+            strict,
+        }
+    }
+
+    /// Whether naming a value on purpose does not show it either.
+    pub fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// Whether a member or variable of this name is hidden.
+    pub fn hides_name(&self, name: &str) -> bool {
+        let name = plain(name);
+        self.patterns
+            .iter()
+            .any(|pattern| name.contains(pattern.as_str()))
+    }
+
+    /// Whether values of the type with this path are hidden. Its module and its arguments do not count: a
+    /// `Vec<secret::Key>` is shown as a list of what is hidden.
+    pub fn hides_type(&self, path: &str) -> bool {
+        let is_path = path.starts_with(|c: char| c.is_alphabetic() || c == '_');
+        is_path && self.hides_name(short_name(path))
+    }
+}
+
+fn plain(name: &str) -> String {
+    name.chars()
+        .filter(|c| *c != '_')
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_hidden_however_they_are_written() {
+        let redaction = Redaction::new(["password", "api_key", "token", "secret"], false);
+        for hidden in [
+            "password",
+            "db_Password",
+            "apiKey",
+            "API_KEY",
+            "tokens",
+            "oldSecret2",
+        ] {
+            assert!(redaction.hides_name(hidden), "{hidden}");
+        }
+        for shown in ["pass", "key", "api", "order", "__0", ""] {
+            assert!(!redaction.hides_name(shown), "{shown}");
+        }
+    }
+
+    #[test]
+    fn types_are_hidden_by_their_last_segment() {
+        let redaction = Redaction::new(["secret"], false);
+        for hidden in ["secrecy::SecretString", "shop::Secret<u8>", "Secret"] {
+            assert!(redaction.hides_type(hidden), "{hidden}");
+        }
+        for shown in [
+            "secret::Key",
+            "alloc::vec::Vec<shop::Secret>",
+            "&shop::Secret",
+            "(Secret,)",
+        ] {
+            assert!(!redaction.hides_type(shown), "{shown}");
+        }
+    }
+
+    #[test]
+    fn no_patterns_hide_nothing() {
+        let redaction = Redaction::new(["", "_"], true);
+        assert!(!redaction.hides_name("password") && redaction.is_strict());
+    }
+}

@@ -1,0 +1,206 @@
+//! Views: the user's own, layouts that are not known, and what is redacted.
+
+use super::world::{World, members, used, words};
+use crate::capture::redact::Redaction;
+use crate::symbols::types::{TypeKind, TypeRef};
+use crate::type_view::{Shape, TypeView};
+use std::sync::Arc;
+
+fn with_views(world: &mut World, views: Vec<TypeView>) {
+    world.knowledge.views = views.into();
+}
+
+fn redacting(world: &mut World, strict: bool) {
+    world.knowledge.redaction = Arc::new(Redaction::new(["password", "secret"], strict));
+}
+
+/// `shop::Money { units: 12, cents: 50 }`
+fn money(world: &mut World) {
+    let word = world.types.base("u32");
+    let ty = world
+        .types
+        .structure("shop::Money", 8, &[("units", 0, word), ("cents", 4, word)]);
+    world.variable("x", ty, &[12, 0, 0, 0, 50, 0, 0, 0]);
+}
+
+#[test]
+fn a_format_shows_fields_in_text() {
+    let mut world = World::new();
+    money(&mut world);
+    let format = |text: &str| vec![TypeView::new("shop::M*", Shape::Format(text.into()))];
+    with_views(&mut world, format("{units}.{cents} EUR"));
+    assert_eq!(world.show("{x}"), "12.50 EUR");
+    with_views(&mut world, format("{cents}"));
+    assert_eq!(world.show("{x}"), "50");
+}
+
+#[test]
+fn a_view_that_does_not_fit_is_no_view() {
+    let plain = "Money { units: 12, cents: 50 }";
+    for shape in [
+        Shape::Format("{units}.{pennies}".into()),
+        Shape::Format("{units".into()),
+        Shape::Text {
+            data: "units".into(),
+            length: "cents".into(),
+        },
+        Shape::Sequence {
+            data: "units".into(),
+            length: "cents".into(),
+        },
+    ] {
+        let mut world = World::new();
+        money(&mut world);
+        with_views(
+            &mut world,
+            vec![TypeView::new("shop::Money", shape.clone())],
+        );
+        assert_eq!(world.show("{x}"), plain, "{shape:?}");
+    }
+}
+
+#[test]
+fn text_and_sequences_of_ones_own() {
+    let mut world = World::new();
+    let (byte, count) = (world.types.base("u8"), world.types.base("usize"));
+    let start = world.types.pointer("*const u8", byte);
+    let name = world
+        .types
+        .structure("shop::Name", 16, &[("start", 0, start), ("size", 8, count)]);
+    let bytes = world.fat(b"text", 4);
+    world.variable("x", name, &bytes);
+    let (data, length) = ("start".to_owned(), "size".to_owned());
+    let text = Shape::Text {
+        data: data.clone(),
+        length: length.clone(),
+    };
+    with_views(&mut world, vec![TypeView::new("shop::Name", text)]);
+    assert_eq!(world.show("{x}"), "\"text\"");
+    let sequence = Shape::Sequence { data, length };
+    with_views(&mut world, vec![TypeView::new("shop::Name", sequence)]);
+    assert_eq!(world.show("{x}"), "[116, 101, 120, 116]");
+}
+
+/// A struct of std's name whose fields are others than those that are known.
+fn stranger(name: &str) -> String {
+    let mut world = World::new();
+    let word = world.types.base("u32");
+    let ty = world
+        .types
+        .structure(name, 8, &[("ptr", 0, word), ("len", 4, word)]);
+    world.variable("x", ty, &[1, 0, 0, 0, 2, 0, 0, 0]);
+    world.show("{x}")
+}
+
+#[test]
+fn an_unknown_layout_is_shown_by_its_plain_structure() {
+    for (name, short) in [
+        ("alloc::string::String", "String"),
+        ("alloc::vec::Vec<u32, alloc::alloc::Global>", "Vec"),
+        ("alloc::rc::Rc<u32, alloc::alloc::Global>", "Rc"),
+        ("core::cell::RefCell<u32>", "RefCell"),
+        ("std::sync::poison::mutex::Mutex<u32>", "Mutex"),
+        ("hashbrown::map::HashMap<u32, u32, S, A>", "HashMap"),
+        (
+            "alloc::collections::btree::map::BTreeMap<u32, u32, A>",
+            "BTreeMap",
+        ),
+        ("core::time::Duration", "Duration"),
+        ("smallvec::SmallVec<[u32; 4]>", "SmallVec"),
+        ("time::date::Date", "Date"),
+    ] {
+        assert_eq!(stranger(name), format!("{short} {{ ptr: 1, len: 2 }}"));
+    }
+}
+
+/// `Config { user: 7, password: "hunter2" }`
+fn config(world: &mut World) -> TypeRef {
+    let (word, text) = (world.types.base("u32"), world.types.text());
+    let ty = world.types.structure(
+        "shop::Config",
+        24,
+        &[("user", 0, word), ("password", 8, text)],
+    );
+    let mut bytes = words(&[7]);
+    bytes.extend(world.fat(b"hunter2", 7));
+    world.variable("config", ty, &bytes);
+    ty
+}
+
+#[test]
+fn what_names_a_secret_is_redacted() {
+    let mut world = World::new();
+    config(&mut world);
+    redacting(&mut world, false);
+    let hidden = "Config { user: 7, password: <redacted> }";
+    assert_eq!(world.show("{config}"), hidden);
+    assert_eq!(world.show("{config.password}"), "\"hunter2\"");
+    redacting(&mut world, true);
+    assert_eq!(world.show("{config}"), hidden);
+    assert_eq!(world.show("{config.password}"), "<redacted>");
+    assert_eq!(world.show("{config.user}"), "7");
+}
+
+#[test]
+fn a_secret_is_not_even_captured() {
+    let mut world = World::new();
+    config(&mut world);
+    redacting(&mut world, false);
+    let compiled = world.compile("{config}");
+    let mut record = vec![0; world.limits.record];
+    let ran = crate::capture::interp::run(&compiled.program, &mut world.memory, &mut record);
+    let captured = &record[..used(ran)];
+    assert!(!captured.windows(7).any(|bytes| bytes == b"hunter2"));
+}
+
+#[test]
+fn types_of_secrets_are_redacted_wherever_they_stand() {
+    let mut world = World::new();
+    let word = world.types.base("u32");
+    let secret = world
+        .types
+        .structure("shop::Secret", 4, &[("__0", 0, word)]);
+    let kind = TypeKind::Struct {
+        members: members(&[("key", 0, secret), ("id", 4, word)]),
+        parameters: Vec::new(),
+    };
+    let outer = world.types.add("shop::Login", 8, kind);
+    world.variable("login", outer, &[1, 0, 0, 0, 2, 0, 0, 0]);
+    world.variable("key", secret, &[3, 0, 0, 0]);
+    redacting(&mut world, false);
+    assert_eq!(world.show("{login}"), "Login { key: <redacted>, id: 2 }");
+    assert_eq!(world.show("{key}"), "Secret(3)");
+    assert_eq!(world.show("{login.key}"), "Secret(1)");
+    redacting(&mut world, true);
+    assert_eq!(
+        world.show("{key} {key.0} {login.key}"),
+        "<redacted> <redacted> <redacted>"
+    );
+}
+
+/// An enum with a discriminant of 16 bytes, and a text in one of its variants.
+fn wide(discriminant: u128) -> String {
+    let mut world = World::new();
+    let (tag, text) = (world.types.base("u128"), world.types.text());
+    let ty = world.types.enumeration(
+        "shop::Wide",
+        32,
+        Some((0, tag)),
+        &[
+            ("Nothing", &[(0, 0)], &[]),
+            ("Text", &[(1, 1)], &[("__0", 16, text)]),
+        ],
+    );
+    let mut bytes = discriminant.to_le_bytes().to_vec();
+    bytes.extend(world.fat(b"wide", 4));
+    world.variable("x", ty, &bytes);
+    world.show("{x}")
+}
+
+#[test]
+fn a_discriminant_may_be_16_bytes_wide() {
+    assert_eq!(wide(0), "Nothing");
+    assert_eq!(wide(1), "Text(\"wide\")");
+    let other = 1 | 1 << 64;
+    assert_eq!(wide(other), format!("<invalid discriminant {other}>"));
+}
