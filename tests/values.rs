@@ -58,27 +58,42 @@ type Expected = BTreeMap<String, Vec<Vec<(String, String)>>>;
 const FLOORS: [(&str, [(&str, usize); 4]); 6] = [
     (
         "values",
-        [("o1", 125), ("release", 125), ("thin", 0), ("dwarf5", 125)],
+        [
+            ("o1", 125),
+            ("release", 125),
+            ("thin", 125),
+            ("dwarf5", 125),
+        ],
     ),
     (
         "values_std",
-        [("o1", 169), ("release", 169), ("thin", 0), ("dwarf5", 169)],
+        [
+            ("o1", 169),
+            ("release", 169),
+            ("thin", 169),
+            ("dwarf5", 169),
+        ],
     ),
     (
         "values_code",
-        [("o1", 20), ("release", 20), ("thin", 0), ("dwarf5", 20)],
+        [("o1", 20), ("release", 20), ("thin", 20), ("dwarf5", 20)],
     ),
     (
         "values_crates",
-        [("o1", 31), ("release", 31), ("thin", 0), ("dwarf5", 31)],
+        [("o1", 31), ("release", 31), ("thin", 31), ("dwarf5", 31)],
     ),
     (
         "values_random",
-        [("o1", 240), ("release", 240), ("thin", 0), ("dwarf5", 240)],
+        [
+            ("o1", 240),
+            ("release", 240),
+            ("thin", 240),
+            ("dwarf5", 240),
+        ],
     ),
     (
         "scope_sunk",
-        [("o1", 31), ("release", 27), ("thin", 0), ("dwarf5", 27)],
+        [("o1", 31), ("release", 27), ("thin", 27), ("dwarf5", 27)],
     ),
 ];
 

@@ -232,9 +232,9 @@ impl<'a> Reader<'_, 'a> {
     ) -> Option<Location> {
         let (trace, at) = self.trace()?;
         let offset = i64::try_from(field.offset).ok()?;
-        let base = match home.0.as_slice() {
-            &[Term::Register(register, by)] => trace.register(at, register)?.plus(by)?,
-            &[Term::Register(register, by), Term::Load(8)] => {
+        let base = match *home.0.as_slice() {
+            [Term::Register(register, by)] => trace.register(at, register)?.plus(by)?,
+            [Term::Register(register, by), Term::Load(8)] => {
                 match trace.register(at, register)?.plus(by)? {
                     Value {
                         base: Base::Frame,

@@ -239,9 +239,8 @@ impl<'a> View<'a> {
                     base: Base::Zero,
                     offset,
                 }) => {
-                    if self.object.is_saved(offset) {
-                        all.needed.0 |= bytes.0;
-                    }
+                    let saved = self.object.is_saved(offset);
+                    all.needed.0 |= if saved { bytes.0 } else { 0 };
                 }
                 Some(Value {
                     base: Base::Joined(block, register),

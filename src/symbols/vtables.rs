@@ -203,7 +203,8 @@ impl<'m> Search<'m, '_> {
             gimli::Operation::AddressIndex { index } => self.dwarf.address(unit, index).ok()?,
             _ => return None,
         };
-        if operations.next().ok()?.is_some() {
+        // The linker leaves descriptions of tables that it dropped, at address 0 or at a tombstone.
+        if operations.next().ok()?.is_some() || address == 0 || address >= u64::MAX - 1 {
             return None;
         }
         let kind = functions::section_offset(unit, entry.attr_value(dw::DW_AT_type)?)?;

@@ -13,9 +13,9 @@ use super::views::{self, Field, Form, Part, Show, Spot, Style, Test, View};
 use crate::symbols::types::{Implementor, Member, Type, TypeKind, TypeRef, Variant};
 
 /// Concrete types of a trait object that are known to rendering: traits like `Debug` have hundreds.
-const MAX_IMPLEMENTORS: usize = 128;
+const MAX_IMPLEMENTORS: usize = 256;
 /// Of these, those whose values' pointers are followed.
-const MAX_FOLLOWED: usize = 16;
+const MAX_FOLLOWED: usize = 64;
 /// Types that are looked at for all of them, shared equally.
 const OBJECT_VISITS: usize = 512;
 /// Bytes of a trait object that are captured whatever its type.
