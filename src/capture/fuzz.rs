@@ -177,9 +177,9 @@ impl Bytes<'_> {
         match self.below(8) {
             0..2 => Term::Constant(self.long()),
             2 => Term::Register(self.below(17), self.long().cast_signed()),
-            3 => Term::Load(self.below(8) + 1),
+            3 => Term::Load(self.below(8).saturating_add(1)),
             4 => {
-                let size = self.below(8) + 1;
+                let size = self.below(8).saturating_add(1);
                 Term::Unary(*self.one_of(&[Abs, Neg, Not, ZeroExtend(size), SignExtend(size)]))
             }
             5 => *self.one_of(&[Term::Pick(0), Term::Pick(1), Term::Drop, Term::Swap]),
@@ -317,19 +317,19 @@ fn op(bytes: &mut Bytes<'_>, parts: &mut Parts, forward: u16, decides: bool) -> 
             to: bytes.slot(),
             register: bytes.register(),
             skip: bytes.below(2),
-            size: bytes.below(7) + 1,
+            size: bytes.below(7).saturating_add(1),
         },
         2 => Op::Memory {
             to: bytes.slot(),
             base: bytes.slot(),
             offset: bytes.long().cast_signed(),
-            size: bytes.below(8) + 1,
+            size: bytes.below(8).saturating_add(1),
         },
         3 => Op::View {
             to: bytes.slot(),
             from: bytes.view(),
             offset: bytes.size(),
-            size: bytes.below(8) + 1,
+            size: bytes.below(8).saturating_add(1),
         },
         4 => Op::Scale {
             to: bytes.slot(),
@@ -375,13 +375,13 @@ fn op(bytes: &mut Bytes<'_>, parts: &mut Parts, forward: u16, decides: bool) -> 
             at: bytes.size(),
             register: bytes.register(),
             skip: bytes.below(2),
-            size: bytes.below(7) + 1,
+            size: bytes.below(7).saturating_add(1),
         },
         14 => Op::PieceNumber {
             at: bytes.size(),
             slot: bytes.slot(),
             skip: bytes.below(2),
-            size: bytes.below(7) + 1,
+            size: bytes.below(7).saturating_add(1),
         },
         15 => Op::PieceBytes {
             at: bytes.size(),

@@ -1,7 +1,7 @@
 //! Compiles a logpoint for one address.
 //!
 //! 1. What decides whether a hit counts (its condition, its number) comes first: [`decide`].
-//! 2. Each expression of the message is parsed, and gets types: [`typing`](super::typing).
+//! 2. Each expression of the message is parsed, and gets types: [`typing`].
 //! 3. Each of its operands is found by [`paths`]; pointers on the way are loaded at the hit.
 //! 4. The bytes of that value are captured, and what rendering needs beyond them (targets of references, text, elements)
 //!    by [`chase`](super::chase).

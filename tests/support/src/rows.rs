@@ -241,15 +241,15 @@ pub fn row_05_order_and_length(target: &Target) {
     assert_eq!(set[3].line, Some(first as i64));
 }
 
-/// Row 8: an empty log message is a breakpoint. What is no plain logpoint is refused until it is supported, and never logs.
+/// Row 8: an empty log message is a breakpoint, with a condition too. It is refused until it is supported, and never logs.
 pub fn row_08_empty_log_message_is_a_breakpoint(target: &Target) {
     let (mut client, received) = target.attach_and_keep();
     let [first, second] = target.lines;
     for refused in [
         json!({"line": first}),
         json!({"line": first, "logMessage": ""}),
-        json!({"line": first, "logMessage": "x", "condition": "1 < 2"}),
-        json!({"line": first, "logMessage": "x", "hitCondition": "3"}),
+        json!({"line": first, "logMessage": "", "condition": "1 < 2"}),
+        json!({"line": first, "logMessage": "", "hitCondition": "3"}),
     ] {
         let breakpoints = json!([refused, {"line": second, "logMessage": "alive"}]);
         let arguments = json!({"source": target.source(), "breakpoints": breakpoints});
