@@ -275,7 +275,7 @@ mod tests {
             (
                 "debug_host (DETRIX_DEBUG_HOST)",
                 Config {
-                    debug_host: Some("[::1]".into()),
+                    debug_host: Some("[::1".into()),
                     ..Config::default()
                 },
             ),
