@@ -20,11 +20,8 @@ const PACE: Duration = Duration::from_millis(50);
 
 fn main() -> Result<(), Box<dyn Error>> {
     detrix::init(config()?)?;
-    let status = detrix::status();
-    println!(
-        "control plane: http://{}:{}",
-        status.control_host, status.control_port
-    );
+    let control_plane = detrix::status().control_plane_url();
+    println!("control plane: {}", control_plane.unwrap_or_default());
 
     let mut account = Account::default();
     for id in 1.. {

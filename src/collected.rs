@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{DefaultGuard, NoSubscriber};
-use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 /// Keeps what is wanted as lines of text: the level, the message, then `name=value` of each field.
 #[derive(Clone)]
@@ -22,8 +22,9 @@ impl Collected {
     }
 
     /// Of the warnings.
+    #[cfg(feature = "tls")]
     pub fn warnings() -> Self {
-        Self::of(|metadata| *metadata.level() == Level::WARN)
+        Self::of(|metadata| *metadata.level() == tracing::Level::WARN)
     }
 
     fn of(wanted: fn(&Metadata<'_>) -> bool) -> Self {

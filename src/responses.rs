@@ -1,6 +1,7 @@
 //! What the public functions and the control plane answer.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -31,9 +32,23 @@ pub struct StatusResponse {
     /// How many debug clients are attached.
     #[serde(default)]
     pub debug_clients: u32,
-    /// What was wrong last, for people: why the last wake failed, that the tracer died, that the daemon is gone.
+    /// What was wrong last, for people: why the last wake failed, or why all logpoints are gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+}
+
+impl StatusResponse {
+    /// Where this machine reaches the control plane; `None` where there is none.
+    pub fn control_plane_url(&self) -> Option<String> {
+        let port = u16::try_from(self.control_port)
+            .ok()
+            .filter(|port| *port != 0)?;
+        Some(match self.control_host.parse::<IpAddr>() {
+            Ok(host) if host.is_unspecified() => format!("http://127.0.0.1:{port}"),
+            Ok(host) => format!("http://{}", SocketAddr::new(host, port)),
+            Err(_) => format!("http://{}:{port}", self.control_host),
+        })
+    }
 }
 
 /// What [`wake`](crate::wake) did.

@@ -1,6 +1,9 @@
 //! The life of detrix in a program: what each state leaves behind is nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use detrix_test_support::{PATIENCE, Process, Profile, Running, Session, fixture, mark, source};
@@ -236,6 +239,46 @@ fn a_forked_child_starts_without_detrix() {
         );
     }
     assert_eq!(program.ask("status", "state"), "Awake");
+    program.quit();
+}
+
+/// Sets a flag to false when it is dropped.
+struct Unset<'a>(&'a AtomicBool);
+
+impl Drop for Unset<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_child_waits_for_no_lock_that_its_parent_held() {
+    let mut program = Running::start("lifecycle", Profile::Release);
+    program.run("init");
+    let port = program.number("status", "control_port");
+    let asked = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        // Each has detrix's thread try whether it can be traced.
+        scope.spawn(|| {
+            let address = format!("127.0.0.1:{port}");
+            while asked.load(Ordering::Relaxed) {
+                let mut plane = TcpStream::connect(&address).expect("the control plane listens");
+                let request = format!(
+                    "GET /detrix/info HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+                );
+                plane.write_all(request.as_bytes()).expect("it reads");
+                let mut answer = String::new();
+                plane.read_to_string(&mut answer).expect("it answers");
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            }
+        });
+        // Also when the test fails.
+        let _end = Unset(&asked);
+        for _ in 0..10 {
+            let printed = program.run("fork");
+            assert_eq!(printed.len(), 4, "the whole life of a child: {printed:?}");
+        }
+    });
     program.quit();
 }
 

@@ -74,6 +74,11 @@ fn the_tracer_is_killed_while_nothing_hits() {
     tracer.signal(libc::SIGKILL);
     assert_eq!(program.ask("hot 1000", "hot"), "500500");
     session.request("threads", serde_json::json!({}));
+    until("the status tells it", || {
+        program
+            .ask("status", "error")
+            .contains("logpoints are gone")
+    });
     program.quit();
 }
 

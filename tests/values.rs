@@ -45,11 +45,6 @@ fn a_place_that_is_not_kept_up_to_date_is_not_shown() {
     check("scope_sunk");
 }
 
-#[test]
-fn locals_of_async_functions_and_captures_are_read_where_they_are_kept() {
-    check("async_locals");
-}
-
 /// What the fixture expects, by mark, pass and expression: a line that runs several times has several passes.
 type Expected = BTreeMap<String, Vec<Vec<(String, String)>>>;
 

@@ -75,7 +75,7 @@ pub struct Config {
     /// seconds.
     pub unregister_timeout: Duration,
     /// The share of one CPU's time that threads may spend stopped at one place because of logpoints, 0 to 1; what goes
-    /// beyond is not logged until the window of 100 ms ends. 0.05 by default. Variable: `DETRIX_LOGPOINT_BUDGET`.
+    /// beyond is not logged until the window of 100 ms ends. 0.05 by default; 1 sets no limit. Variable: `DETRIX_LOGPOINT_BUDGET`.
     pub logpoint_budget: f64,
     /// How values of the application's own types are shown; none by default. They come before what detrix knows of
     /// library types.

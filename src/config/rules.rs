@@ -19,7 +19,7 @@ impl Config {
     /// # Errors
     ///
     /// [`Error::ConfigError`], which names the field and its variable.
-    pub(crate) fn validated(self) -> Result<Self> {
+    pub(crate) fn validated(mut self) -> Result<Self> {
         if let Some(name) = &self.name
             && (name.trim().is_empty() || name.contains(char::is_control))
         {
@@ -29,9 +29,10 @@ impl Config {
                 "it must be text without control characters; leave it out for detrix-client-{pid}",
             ));
         }
-        ip_address("control_host (DETRIX_CONTROL_HOST)", &self.control_host)?;
-        if let Some(host) = &self.debug_host {
-            ip_address("debug_host (DETRIX_DEBUG_HOST)", host)?;
+        let host = ip_address("control_host (DETRIX_CONTROL_HOST)", &self.control_host)?;
+        self.control_host = host.to_string();
+        if let Some(host) = &mut self.debug_host {
+            *host = ip_address("debug_host (DETRIX_DEBUG_HOST)", host)?.to_string();
         }
         if let Some(host) = &self.advertise_host
             && !is_host(host)
@@ -104,7 +105,11 @@ impl Config {
                 &self.control_host,
             ),
         };
-        if ip_address(field, host)?.to_canonical().is_loopback() || !self.debug_allow.is_empty() {
+        let somebody = self
+            .debug_allow
+            .iter()
+            .any(|entry| !entry.trim().is_empty());
+        if ip_address(field, host)?.to_canonical().is_loopback() || somebody {
             return Ok(());
         }
         Err(wrong(
@@ -158,8 +163,14 @@ impl TlsConfig {
     }
 }
 
+/// An address, also in the brackets that it has in URLs.
 fn ip_address(field: &str, host: &str) -> Result<IpAddr> {
-    host.parse().map_err(|_| {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .filter(|host| host.contains(':'))
+        .unwrap_or(host);
+    bare.parse().map_err(|_| {
         wrong(
             field,
             format!("{host:?}"),
@@ -190,6 +201,23 @@ fn wrong(field: &str, value: impl Display, rule: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_may_stand_in_brackets() {
+        let config = Config {
+            control_host: "[::1]".to_owned(),
+            debug_host: Some("[::]".to_owned()),
+            ..Config::default()
+        };
+        let config = config.validated().unwrap();
+        assert_eq!(config.control_host, "::1");
+        assert_eq!(config.debug_host(), "::");
+        let config = Config {
+            control_host: "[127.0.0.1]".to_owned(),
+            ..Config::default()
+        };
+        config.validated().unwrap_err();
+    }
 
     fn refused(config: Config) -> String {
         match config.validated() {
@@ -247,7 +275,7 @@ mod tests {
             (
                 "debug_host (DETRIX_DEBUG_HOST)",
                 Config {
-                    debug_host: Some("[::1]".into()),
+                    debug_host: Some("[::1".into()),
                     ..Config::default()
                 },
             ),

@@ -82,6 +82,16 @@ impl Daemon {
         }))
     }
 
+    /// The same, to which calls present another token from now on; none if they presented none before.
+    pub fn with_token(&self, token: Option<Token>) -> Self {
+        Self(Arc::new(Shared {
+            url: self.0.url.clone(),
+            #[cfg(feature = "tls")]
+            tls: self.0.tls.clone(),
+            token: self.0.token.as_ref().and(token),
+        }))
+    }
+
     /// Where it is.
     pub fn url(&self) -> &Url {
         &self.0.url

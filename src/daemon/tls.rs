@@ -25,7 +25,7 @@ use super::url::Host;
 use crate::config::TlsConfig;
 
 /// Makes encrypted connections. Reads no certificate before the first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tls {
     config: TlsConfig,
     client: OnceLock<Arc<ClientConfig>>,

@@ -64,7 +64,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What the engine may cost the application.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// The share of one CPU's time that each site may stop threads for, 0 to 1.
+    /// The share of one CPU's time that each site may stop threads for, 0 to 1; 1 is no limit.
     pub site_share: f64,
 }
 
@@ -137,7 +137,10 @@ impl Engine {
     pub fn start(budget: Budget) -> Result<Self, EngineError> {
         privileges::check_shadow_stack()?;
         warn_of_old_kernel();
-        let allowance = (budget.site_share.clamp(0.0, 1.0) * budget::WINDOW as f64) as u64;
+        let allowance = match budget.site_share {
+            1.0.. => u64::MAX,
+            share => (share.max(0.0) * budget::WINDOW as f64) as u64,
+        };
         let shared = Arc::new(Shared::new(allowance).map_err(EngineError::Resources)?);
         unblock_trap();
         let own = shared.own_thread();

@@ -270,10 +270,8 @@ impl Client {
         let drained = awake.debugging.drain().await;
         if let Some(registered) = awake.registered {
             let timeout = self.config.unregister_timeout;
-            let unregistered = registered
-                .daemon
-                .unregister(&registered.connection_id, timeout)
-                .await;
+            let daemon = registered.daemon.with_token(Token::discover(&self.config));
+            let unregistered = daemon.unregister(&registered.connection_id, timeout).await;
             if let Err(error) = unregistered {
                 tracing::warn!(%error, "the daemon could not be told that this process sleeps");
             }

@@ -172,47 +172,8 @@ impl Flow {
         self.starts.len()
     }
 
-    /// The block that an address is in.
-    pub fn block_of(&self, address: u64) -> Option<usize> {
-        let after = self.starts.partition_point(|&start| start <= address);
-        let block = after.checked_sub(1)?;
-        self.range(block)?.contains(&address).then_some(block)
-    }
-
-    /// The blocks that can be reached, each after those that come before it, but for loops.
-    pub fn order(&self) -> Vec<usize> {
-        let mut seen = vec![false; self.starts.len()];
-        let mut done = Vec::new();
-        // A block, and how many of those after it were visited.
-        let mut open = vec![(self.entry, 0)];
-        if let Some(seen) = seen.get_mut(self.entry) {
-            *seen = true;
-        }
-        while let Some((block, visited)) = open.last_mut() {
-            let next = self
-                .successors
-                .get(*block)
-                .and_then(|all| all.get(*visited));
-            *visited += 1;
-            match next {
-                None => {
-                    done.push(*block);
-                    open.pop();
-                }
-                Some(&next) => {
-                    if let Some(seen) = seen.get_mut(next).filter(|seen| !**seen) {
-                        *seen = true;
-                        open.push((next, 0));
-                    }
-                }
-            }
-        }
-        done.reverse();
-        done
-    }
-
     /// The block that an address starts.
-    fn block(&self, address: u64) -> Option<usize> {
+    pub fn block(&self, address: u64) -> Option<usize> {
         self.starts.binary_search(&address).ok()
     }
 

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use gimli::{AttributeValue, DebugLineOffset, Dwarf, LineProgramHeader, Unit, constants as dw};
+use gimli::{AttributeValue, DebugLineOffset, Dwarf, LineProgramHeader};
 use memchr::memmem::Finder;
 
 use super::module::{Module, Slice};
@@ -142,46 +142,6 @@ pub fn rows(
     }
     out.prologue_ends.sort_unstable();
     Ok(out)
-}
-
-/// The lines of a function's code: where each begins, its file's index and the line; 0 where the compiler knows none. By
-/// rising address.
-///
-/// # Errors
-///
-/// Where the header is damaged.
-pub fn of_function<'a>(
-    module: &'a Module,
-    dwarf: &Dwarf<Slice<'a>>,
-    unit: &Unit<Slice<'a>>,
-    function: &[Range<u64>],
-) -> gimli::Result<Vec<(u64, u64, u64)>> {
-    let root = unit.entry(unit.header.root_offset())?;
-    let Some(AttributeValue::DebugLineRef(table)) = root.attr_value(dw::DW_AT_stmt_list) else {
-        return Ok(Vec::new());
-    };
-    let mut all = Vec::new();
-    let mut program = dwarf.debug_line.program(table, 8, None, None)?.rows();
-    let mut alive = None;
-    while let Ok(Some((_, row))) = program.next_row() {
-        let address = row.address();
-        let alive_here = *alive.get_or_insert_with(|| module.is_code(address));
-        if alive_here
-            && function.iter().any(|range| range.contains(&address))
-            && !row.end_sequence()
-        {
-            all.push((
-                address,
-                row.file_index(),
-                row.line().map_or(0, |line| line.get()),
-            ));
-        }
-        if row.end_sequence() {
-            alive = None;
-        }
-    }
-    all.sort_by_key(|(address, ..)| *address);
-    Ok(all)
 }
 
 fn unit_of(

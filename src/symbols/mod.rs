@@ -7,8 +7,6 @@
 //! to addresses ([`lookup`]), [`Symbols::scope_at`] from an address to its variables with their types and places, and
 //! [`TypeSource::load`] from one type to the next. Nothing is indexed ahead and little is kept: see [`module`].
 
-mod coroutine;
-mod environment;
 pub mod error;
 mod flow;
 mod functions;
@@ -25,7 +23,6 @@ pub mod scope;
 mod shapes;
 mod stack;
 mod statics;
-mod trace;
 pub mod types;
 mod unwind;
 mod variables;

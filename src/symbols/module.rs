@@ -17,18 +17,13 @@ use object::{Object as _, ObjectSection as _};
 
 use super::error::{MissingInfo, SymbolError};
 use super::functions::{self, UnitFunctions};
-use super::lines;
 use super::loaded::Loaded;
-use super::trace::Trace;
 
 /// Bytes of a mapped file.
 pub type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
 /// How many units' abbreviations and functions are kept for the next question.
 const KEPT_UNITS: usize = 64;
-
-/// How many decoded functions are kept: the places of one line are in few.
-const KEPT_TRACES: usize = 4;
 
 /// How many units are asked whether their contents are elsewhere. Linkers put the program's own before those of std, and
 /// to ask thousands takes longer than waking may.
@@ -49,8 +44,6 @@ pub struct Module {
     abbreviations: Recent<u64, Abbreviations>,
     functions: Recent<u64, UnitFunctions>,
     optimized: Recent<u64, bool>,
-    traces: Recent<u64, Option<Trace>>,
-    lines: Recent<u64, Vec<(u64, u64, u64)>>,
 }
 
 struct Section {
@@ -135,11 +128,9 @@ impl Module {
             sections,
             missing,
             units: OnceLock::new(),
-            abbreviations: Recent::new(KEPT_UNITS),
-            functions: Recent::new(KEPT_UNITS),
-            optimized: Recent::new(KEPT_UNITS),
-            traces: Recent::new(KEPT_TRACES),
-            lines: Recent::new(KEPT_TRACES),
+            abbreviations: Recent::new(),
+            functions: Recent::new(),
+            optimized: Recent::new(),
         })
     }
 
@@ -431,33 +422,6 @@ impl Module {
             .map_or(true, |optimized| *optimized)
     }
 
-    /// What the instructions of a function do, its entry's range first, from the cache if it was asked for recently.
-    /// `None` where that cannot be told.
-    pub fn trace(&self, function: &[Range<u64>]) -> Arc<Option<Trace>> {
-        let entry = function.first().map_or(0, |range| range.start);
-        let read = || Ok::<_, std::convert::Infallible>(Trace::read(self, function));
-        match self.traces.get_or_try(entry, read) {
-            Ok(trace) => trace,
-            Err(never) => match never {},
-        }
-    }
-
-    /// File's index and line at an address of a function of a unit; `None` where the compiler knows none.
-    pub fn line_at<'a>(
-        &'a self,
-        dwarf: &Dwarf<Slice<'a>>,
-        unit: &Unit<Slice<'a>>,
-        function: &[Range<u64>],
-        address: u64,
-    ) -> Option<(u64, u64)> {
-        let entry = function.first()?.start;
-        let read = || lines::of_function(self, dwarf, unit, function);
-        let lines = self.lines.get_or_try(entry, read).ok()?;
-        let after = lines.partition_point(|(start, ..)| *start <= address);
-        let &(_, file, line) = lines.get(after.checked_sub(1)?)?;
-        (line != 0).then_some((file, line))
-    }
-
     /// This module's error for a question that needs what is missing.
     pub fn missing_error(&self, reason: MissingInfo) -> SymbolError {
         SymbolError::Missing {
@@ -475,17 +439,11 @@ fn map_file(path: &Path) -> std::io::Result<Mmap> {
 }
 
 /// The most recently used values of some key.
-struct Recent<K, V> {
-    kept: Mutex<VecDeque<(K, Arc<V>)>>,
-    most: usize,
-}
+struct Recent<K, V>(Mutex<VecDeque<(K, Arc<V>)>>);
 
 impl<K: Copy + PartialEq, V> Recent<K, V> {
-    fn new(most: usize) -> Self {
-        Self {
-            kept: Mutex::new(VecDeque::new()),
-            most,
-        }
+    fn new() -> Self {
+        Self(Mutex::new(VecDeque::new()))
     }
 
     fn get_or_try<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
@@ -493,8 +451,8 @@ impl<K: Copy + PartialEq, V> Recent<K, V> {
             return Ok(value.1);
         }
         let value = Arc::new(make()?);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.truncate(self.most - 1);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.truncate(KEPT_UNITS - 1);
         kept.push_front((key, Arc::clone(&value)));
         Ok(value)
     }
@@ -505,7 +463,7 @@ impl<K: Copy + PartialEq, V> Recent<K, V> {
 
     /// Looks for an element, and makes it the most recent one.
     fn take(&self, test: impl Fn(&(K, Arc<V>)) -> bool) -> Option<(K, Arc<V>)> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = kept.iter().position(test)?;
         let element = kept.remove(at)?;
         kept.push_front((element.0, Arc::clone(&element.1)));

@@ -23,8 +23,6 @@ pub struct Variable {
     pub location: Location,
     /// Whether it is an argument of the function.
     pub argument: bool,
-    /// The line that declares it; 0 where that is not known.
-    pub line: u64,
     /// 0 for the innermost function of the inline chain at this address, 1 for the one that it is inlined into.
     pub depth: u32,
 }

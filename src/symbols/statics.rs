@@ -129,7 +129,6 @@ impl<'a> Reader<'_, 'a> {
                 }],
             },
             argument: false,
-            line: 0,
             depth: u32::MAX,
         }))
     }

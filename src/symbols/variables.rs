@@ -11,7 +11,6 @@
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::Arc;
 
 use gimli::{AttributeValue, Dwarf, Unit, UnitOffset, constants as dw};
 
@@ -22,8 +21,7 @@ use super::module::{Module, Slice};
 use super::place::{Formula, Location, Missing, Piece, Source, Term};
 use super::scope::{Scope, Variable};
 use super::shapes;
-use super::stack::{self, Object};
-use super::trace::{Base, Point, Trace, Value};
+use super::stack::{Object, Stack};
 use super::types::TypeRef;
 use super::unwind;
 
@@ -63,7 +61,7 @@ pub fn scope_at(
         expressions,
         address: file_address,
         function: functions::ranges(&dwarf, &unit, &entry)?,
-        trace: OnceCell::new(),
+        stack: OnceCell::new(),
     };
 
     let blocks = reader.blocks(function)?;
@@ -73,48 +71,42 @@ pub fn scope_at(
         scope.function = functions::declaration(module, &dwarf, &unit, innermost.entry)?.path;
     }
     let mut level = calls;
-    let mut line = reader.line(&blocks)?;
-    let optimized = module.is_optimized(&unit);
-    let mut own = Vec::new();
     // From the innermost on; a function's leftovers come after its outermost block.
     for block in blocks.iter().rev() {
         let depth = u32::try_from(calls.saturating_sub(level)).unwrap_or(u32::MAX);
+        let mut variables = Vec::new();
         let mut lost = Vec::new();
-        reader.variables(block, depth, &mut own, &mut lost)?;
+        reader.variables(block, depth, &mut variables, &mut lost)?;
+        scope.variables.extend(variables);
         if block.call {
-            own.append(&mut lost);
-            if let Some(line) = line.filter(|_| optimized) {
-                reader.settle(block, line, &mut own)?;
-            }
-            scope.variables.append(&mut own);
-            line = reader.call_line(block)?;
+            scope.variables.extend(lost);
             level = level.saturating_sub(1);
         }
     }
     Ok(scope)
 }
 
-pub(super) struct Reader<'u, 'a> {
-    pub(super) modules: &'u [Option<Module>],
-    pub(super) index: u32,
-    pub(super) module: &'a Module,
-    pub(super) dwarf: &'u Dwarf<Slice<'a>>,
-    pub(super) unit: &'u Unit<Slice<'a>>,
-    pub(super) expressions: Expressions<'u, 'a>,
-    pub(super) address: u64,
+struct Reader<'u, 'a> {
+    modules: &'u [Option<Module>],
+    index: u32,
+    module: &'a Module,
+    dwarf: &'u Dwarf<Slice<'a>>,
+    unit: &'u Unit<Slice<'a>>,
+    expressions: Expressions<'u, 'a>,
+    address: u64,
     /// The code of the whole function, its entry first.
-    pub(super) function: Vec<Range<u64>>,
-    /// What the function's instructions do; read when the first variable is in memory that may be stale.
-    trace: OnceCell<Arc<Option<Trace>>>,
+    function: Vec<Range<u64>>,
+    /// What the function does to its stack; read when the first variable is there.
+    stack: OnceCell<Option<Stack>>,
 }
 
 /// A scope that contains the address.
-pub(super) struct Block {
-    pub(super) entry: UnitOffset,
+struct Block {
+    entry: UnitOffset,
     /// Whether it is a function, or a call that was inlined.
     call: bool,
     /// Its code.
-    pub(super) ranges: Vec<Range<u64>>,
+    ranges: Vec<Range<u64>>,
 }
 
 impl<'a> Reader<'_, 'a> {
@@ -155,35 +147,6 @@ impl<'a> Reader<'_, 'a> {
             }
         }
         Ok(chain)
-    }
-
-    /// The line of the innermost function at the address, where that is in the file that the function is in.
-    fn line(&self, blocks: &[Block]) -> gimli::Result<Option<u64>> {
-        let Some(innermost) = blocks.iter().rfind(|block| block.call) else {
-            return Ok(None);
-        };
-        let at = self
-            .module
-            .line_at(self.dwarf, self.unit, &self.function, self.address);
-        let file = self.file_of(innermost.entry)?;
-        Ok(at.and_then(|(index, line)| (file.is_none_or(|file| file == index)).then_some(line)))
-    }
-
-    /// The line that an inlined call is at.
-    fn call_line(&self, call: &Block) -> gimli::Result<Option<u64>> {
-        let entry = self.unit.entry(call.entry)?;
-        let line = entry.attr(dw::DW_AT_call_line);
-        Ok(line.and_then(|line| line.udata_value()))
-    }
-
-    /// The index of the file that a function is declared in, in this unit.
-    fn file_of(&self, function: UnitOffset) -> gimli::Result<Option<u64>> {
-        let declared = functions::declaration(self.module, self.dwarf, self.unit, function)?;
-        let unit = self.unit.header.offset().0 as u64;
-        Ok(declared
-            .file
-            .filter(|(of, _)| *of == unit)
-            .map(|(_, index)| index))
     }
 
     /// The variables of one scope, and of blocks of its origin that it has no copy of.
@@ -270,7 +233,7 @@ impl<'a> Reader<'_, 'a> {
         Ok(())
     }
 
-    pub(super) fn children(
+    fn children(
         &self,
         unit: &Unit<Slice<'a>>,
         parent: UnitOffset,
@@ -293,12 +256,12 @@ impl<'a> Reader<'_, 'a> {
         Ok(())
     }
 
-    pub(super) fn origin(&self, unit: &Unit<Slice<'a>>, entry: &Entry<'a>) -> Option<u64> {
+    fn origin(&self, unit: &Unit<Slice<'a>>, entry: &Entry<'a>) -> Option<u64> {
         functions::section_offset(unit, entry.attr_value(dw::DW_AT_abstract_origin)?)
     }
 
     /// Name and type of a variable, from its entry or the origin of that; `None` for one without a name.
-    pub(super) fn variable(
+    fn variable(
         &self,
         entry: u64,
         location: Location,
@@ -342,7 +305,6 @@ impl<'a> Reader<'_, 'a> {
                 ty,
                 location,
                 argument,
-                line,
                 depth,
             },
         )))
@@ -392,16 +354,6 @@ impl<'a> Reader<'_, 'a> {
             return location;
         }
         let size = shapes::load(self.modules, ty).map_or(0, |ty| ty.size);
-        self.kept_bytes_of(location, size, scope)
-    }
-
-    /// As `kept`, for a value of some size in optimized code.
-    pub(super) fn kept_bytes_of(
-        &self,
-        location: Location,
-        size: u64,
-        scope: &[Range<u64>],
-    ) -> Location {
         let mut pieces = Vec::new();
         for piece in location.pieces {
             match &piece.source {
@@ -482,69 +434,18 @@ impl<'a> Reader<'_, 'a> {
         size: u64,
         scope: &[Range<u64>],
     ) -> Vec<Range<u64>> {
-        let Some((trace, at)) = self.trace() else {
+        let read = || Stack::read(self.module, &self.function, self.address);
+        let Some(stack) = self.stack.get_or_init(read) else {
             return Vec::new();
         };
-        let place = trace
-            .register(at, register)
-            .and_then(|value| value.plus(offset));
-        let Some(Value {
-            base: Base::Frame,
-            offset: start,
-        }) = place
-        else {
+        let Some(start) = stack.resolve(register, offset) else {
             return Vec::new();
         };
         // The caller passed it.
         if start >= 0 {
             return std::iter::once(0..size).collect();
         }
-        let object = Object {
-            base: Base::Frame,
-            start,
-            size,
-            scope,
-            coroutine: None,
-        };
-        stack::valid(trace, at, &object, &|callee| self.returns_in_memory(callee))
-    }
-
-    /// The function's instructions, and the address among them.
-    pub(super) fn trace(&self) -> Option<(&Trace, Point)> {
-        let read = || self.module.trace(&self.function);
-        let trace = self.trace.get_or_init(read).as_ref().as_ref()?;
-        Some((trace, trace.point(self.address)?))
-    }
-
-    /// Whether a function returns its result in memory that the caller gives: what does not fit into two registers.
-    pub(super) fn returns_in_memory(&self, function: u64) -> Option<bool> {
-        let unit = self.module.unit_of_address(self.dwarf, function)?;
-        let unit = self.module.unit(self.dwarf, unit).ok()?;
-        let functions = self.module.functions(self.dwarf, &unit).ok()?;
-        let (entry, _) = functions
-            .at(function)
-            .filter(|(_, range)| range.start == function)?;
-        let mut next = unit.header.offset().0.checked_add(entry.0)? as u64;
-        for _ in 0..functions::MAX_REFERENCES {
-            let (unit, offset) = self.module.unit_and_entry(self.dwarf, next).ok()?;
-            let entry = unit.entry(offset).ok()?;
-            if let Some(value) = entry.attr_value(dw::DW_AT_type) {
-                let entry = functions::section_offset(&unit, value)?;
-                let ty = TypeRef {
-                    module: self.index,
-                    entry,
-                };
-                return Some(shapes::load(self.modules, ty).ok()?.size > 16);
-            }
-            let reference = entry
-                .attr_value(dw::DW_AT_abstract_origin)
-                .or_else(|| entry.attr_value(dw::DW_AT_specification));
-            match reference {
-                Some(value) => next = functions::section_offset(&unit, value)?,
-                None => return Some(false),
-            }
-        }
-        None
+        stack.valid(&Object { start, size, scope })
     }
 
     /// Whether places on the stack are relative to a register: rsp always, rbp where the function keeps it so.
@@ -569,14 +470,14 @@ impl<'a> Reader<'_, 'a> {
     }
 }
 
-pub(super) fn is_variable(entry: &Entry<'_>) -> bool {
+fn is_variable(entry: &Entry<'_>) -> bool {
     matches!(
         entry.tag(),
         dw::DW_TAG_variable | dw::DW_TAG_formal_parameter
     )
 }
 
-pub(super) fn optimized_out() -> Location {
+fn optimized_out() -> Location {
     Location {
         pieces: vec![Piece {
             offset: 0,

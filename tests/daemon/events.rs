@@ -205,13 +205,13 @@ fn messages(report: &Report) -> impl Iterator<Item = &str> {
     events.filter_map(|body| body["breakpoint"]["message"].as_str())
 }
 
-/// How many events are told to be dropped: the first number of each such message.
+/// How many events are told to be dropped on their way, and how many hits to be lost before.
 fn told_dropped(report: &Report) -> u64 {
+    let number = |text: &str| text.split_whitespace().next()?.parse::<u64>().ok();
     messages(report)
-        .filter(|message| message.contains("dropped"))
-        .filter_map(|message| {
-            let mut digits = message.split(|c: char| !c.is_ascii_digit());
-            digits.find(|run| !run.is_empty())?.parse::<u64>().ok()
+        .filter_map(|message| match message.split_once(" events were dropped") {
+            Some((before, _)) => number(before.rsplit(' ').next()?),
+            None => number(message.split_once(" lost ")?.1),
         })
         .sum()
 }

@@ -1,5 +1,8 @@
 //! What a wake tells the daemon, and what is left of one that fails.
 
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
 use detrix_standin::{Ended, Options, Registrations, Standin, Status};
 use detrix_test_support::Session;
 use serde_json::json;
@@ -129,6 +132,52 @@ fn a_token_is_sent_with_every_call() {
     assert!(why.contains("401"), "{why}");
     stranger.becomes(&asleep);
     stranger.running.quit();
+}
+
+/// A local caller needs no token, and has whatever rights its user has: it cannot have the token sent to itself.
+#[test]
+fn another_user_has_the_token_sent_nowhere() {
+    // SAFETY: asks for a number.
+    if unsafe { libc::geteuid() } != 0 {
+        println!("skipped: only root can become another user");
+        return;
+    }
+    let configured = daemon();
+    let other = Standin::start(Options {
+        token: Some("s3cret".to_owned()),
+        ..Options::default()
+    })
+    .expect("a free port");
+    let mut program = Program::start(&configured, &[("DETRIX_TOKEN", "s3cret")]);
+    let port = program.control_port;
+    let body = format!(r#"{{"daemon_url":"{}"}}"#, other.url());
+    let post = |path: &str, body: &str, user: u32| {
+        let request = format!(
+            "POST {path} HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\nConnection: close\\r\\nContent-Length: {}\\r\\n\\r\\n{}",
+            body.len(),
+            body.replace('"', "\\\""),
+        );
+        let script =
+            format!("exec 3<>/dev/tcp/127.0.0.1/{port}; printf \"{request}\" >&3; cat <&3");
+        let mut bash = Command::new("bash");
+        let output = bash.args(["-c", &script]).uid(user).gid(user).output();
+        String::from_utf8(output.expect("bash").stdout).expect("UTF-8")
+    };
+    let refused = post("/detrix/wake", &body, 12345);
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(
+        refused.contains("401"),
+        "the daemon got no token: {refused}"
+    );
+    let refused = post("/detrix/files/read", r#"{"path":"Cargo.toml"}"#, 12345);
+    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+    // The own user has it sent, and another one may wake with the daemon that is configured.
+    let woken = post("/detrix/wake", &body, 0);
+    assert!(woken.starts_with("HTTP/1.1 200"), "{woken}");
+    program.sleep();
+    let woken = post("/detrix/wake", "{}", 12345);
+    assert!(woken.starts_with("HTTP/1.1 200"), "{woken}");
+    program.running.quit();
 }
 
 /// The port is the same each time, and free again at once; so are the metrics, which the daemon has kept.

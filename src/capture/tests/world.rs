@@ -329,7 +329,6 @@ impl World {
             ty,
             location,
             argument: false,
-            line: 0,
             depth: 0,
         });
     }

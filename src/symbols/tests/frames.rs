@@ -4,7 +4,7 @@ use detrix_test_support::{Profile, fixture, mark, source};
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Mnemonic};
 
 use super::*;
-use crate::symbols::trace::{Base, Trace, Value};
+use crate::symbols::stack::Stack;
 use crate::symbols::unwind;
 
 const RSP: u8 = unwind::RSP as u8;
@@ -35,31 +35,17 @@ fn rsp_is_corrected_to_what_it_is_in_the_body() {
         };
         let length = (range.end - range.start) as usize;
         let code = &module.bytes_at(range.start).unwrap()[..length];
-        let Some(trace) = Trace::read(module, std::slice::from_ref(range)) else {
-            continue;
-        };
         let (mut same, mut pushed) = (None, false);
         for instruction in Decoder::with_ip(64, code, range.start, DecoderOptions::NONE) {
             let at = instruction.ip();
             // Landing pads are entered by the unwinder, not from the entry.
-            let Some(point) = trace.point(at) else {
+            let Some(stack) = Stack::read(module, std::slice::from_ref(range), at) else {
                 continue;
             };
             let frame = unwind::frame_at(module, at);
-            let rsp = trace
-                .register(point, RSP)
-                .and_then(|rsp| rsp.plus(frame.rsp_shift));
+            let rsp = stack.resolve(RSP, frame.rsp_shift);
             assert_eq!(*same.get_or_insert(rsp), rsp, "{at:#x}");
-            assert!(
-                matches!(
-                    rsp,
-                    Some(Value {
-                        base: Base::Frame,
-                        ..
-                    })
-                ),
-                "{at:#x}"
-            );
+            assert!(rsp.is_some(), "{at:#x}");
             prologues += usize::from(frame.rsp_shift != 0);
             if matches!(
                 instruction.flow_control(),
