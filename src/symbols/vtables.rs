@@ -14,7 +14,7 @@ use super::module::{Module, Slice};
 use super::types::{Implementor, TypeRef};
 
 /// Types that are looked for.
-const MAX_NAMES: usize = 512;
+const MAX_NAMES: usize = 2048;
 /// Bytes of entries that are searched; above, no implementor is found.
 const MAX_SEARCHED: usize = 512 << 20;
 /// Bytes of units that are read entry by entry, where names are indices and cannot be searched for.

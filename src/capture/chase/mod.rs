@@ -13,7 +13,7 @@ use super::views::{self, Field, Form, Part, Show, Spot, Style, Test, View};
 use crate::symbols::types::{Implementor, Member, Type, TypeKind, TypeRef, Variant};
 
 /// Concrete types of a trait object that are known to rendering: traits like `Debug` have hundreds.
-const MAX_IMPLEMENTORS: usize = 256;
+const MAX_IMPLEMENTORS: usize = 1024;
 /// Of these, those whose values' pointers are followed.
 const MAX_FOLLOWED: usize = 64;
 /// Types that are looked at for all of them, shared equally.
