@@ -16,6 +16,7 @@ use crate::symbols::types::{Implementor, Member, Type, TypeKind, TypeRef, Varian
 const MAX_IMPLEMENTORS: usize = 1024;
 /// Of these, those whose values' pointers are followed.
 const MAX_FOLLOWED: usize = 64;
+const STRING: &str = "alloc::string::String";
 /// Types that are looked at for all of them, shared equally.
 const OBJECT_VISITS: usize = 512;
 /// Bytes of a trait object that are captured whatever its type.
@@ -277,7 +278,12 @@ impl<'s> Compiler<'s> {
         depth: usize,
         hops: usize,
     ) -> Option<()> {
-        let implementors = self.loader.implementors(name, &ty.name);
+        // Text first: of a trait that everybody has, it is what says nothing where its pointer is not followed.
+        let mut implementors = self.loader.implementors(name, &ty.name).to_vec();
+        implementors.sort_by_cached_key(|implementor| {
+            let text = self.load(implementor.ty).map(|ty| *ty.name == *STRING);
+            !text.unwrap_or(false)
+        });
         let table = place.at(vtable).load(&mut self.builder, 8).ok();
         let object = self.at(place, data);
         if data.offset > 0 {
