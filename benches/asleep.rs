@@ -58,6 +58,10 @@ fn idle(table: &mut Table, window: Duration) {
     program.run("init");
     table.add("threads asleep", process.threads().len() - threads, "1");
     let asleep = process.private_memory().saturating_sub(memory);
+    // The switch by which the thread goes to sleep is none of sleeping.
+    while !process.all_sleep() {
+        std::thread::yield_now();
+    }
     let before = process.voluntary_switches();
     std::thread::sleep(window);
     let switches = process.voluntary_switches() - before;

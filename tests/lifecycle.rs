@@ -1,76 +1,13 @@
 //! The life of detrix in a program: what each state leaves behind is nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use detrix_test_support::{PATIENCE, Process, Profile, Running, Session, fixture, mark, source};
-
-/// What of a process must be as before.
-#[derive(PartialEq)]
-struct Trace {
-    text: BTreeMap<(String, u64), Vec<u8>>,
-    /// How many: they name themselves only when they come to it.
-    threads: usize,
-    ports: BTreeSet<u16>,
-    tracers: BTreeSet<u32>,
-    descriptors: usize,
-}
-
-impl Trace {
-    fn of(process: Process) -> Self {
-        Self {
-            text: process.text(),
-            threads: process.threads().len(),
-            ports: process.listening_ports(),
-            tracers: process.tracers(),
-            descriptors: process.descriptors(),
-        }
-    }
-
-    /// The names of what differs, for a message that is not megabytes long.
-    fn differences(&self, other: &Self) -> Vec<String> {
-        let mut differences = Vec::new();
-        if self.text != other.text {
-            differences.push("text".to_owned());
-        }
-        if self.threads != other.threads {
-            differences.push(format!("threads {} {}", self.threads, other.threads));
-        }
-        if self.ports != other.ports {
-            differences.push(format!("ports {:?} {:?}", self.ports, other.ports));
-        }
-        if self.tracers != other.tracers {
-            differences.push(format!("tracers {:?} {:?}", self.tracers, other.tracers));
-        }
-        if self.descriptors != other.descriptors {
-            differences.push(format!(
-                "descriptors {} {}",
-                self.descriptors, other.descriptors
-            ));
-        }
-        differences
-    }
-}
-
-/// A thread that was joined can be listed a moment longer (the kernel wakes the joiner before it unlinks the thread).
-fn becomes(process: Process, wanted: &Trace) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let now = Trace::of(process);
-        if now == *wanted {
-            return;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "not as before: {:?}",
-            now.differences(wanted)
-        );
-        std::thread::yield_now();
-    }
-}
+use detrix_test_support::{
+    PATIENCE, Process, Profile, Running, Session, Trace, fixture, mark, source,
+};
 
 fn whole_life(way: &[&str]) {
     let file = source("bin/lifecycle.rs");
@@ -110,7 +47,7 @@ fn whole_life(way: &[&str]) {
         session.expect_event("terminated");
         assert!(session.closes());
         drop(session);
-        becomes(program.process(), &asleep);
+        asleep.wait(program.process());
     }
     assert_eq!(program.ask("sleep", "status"), "AlreadySleeping");
     assert_eq!(
@@ -121,7 +58,7 @@ fn whole_life(way: &[&str]) {
     assert_eq!(program.ask("status", "debug_port_active"), "false");
 
     program.run("shutdown");
-    becomes(program.process(), &virgin);
+    virgin.wait(program.process());
     program.run("init");
     // The control plane has another port now.
     let control = program.process().listening_ports();
@@ -130,7 +67,7 @@ fn whole_life(way: &[&str]) {
         ports: control,
         ..asleep
     };
-    becomes(program.process(), &asleep);
+    asleep.wait(program.process());
     let port = program.wake();
     assert_eq!(program.wake(), port, "awake already");
     let mut session = Session::attach(port);
@@ -139,7 +76,7 @@ fn whole_life(way: &[&str]) {
     assert_eq!(session.output().text, "again 0");
     program.run("shutdown");
     session.expect_event("terminated");
-    becomes(program.process(), &virgin);
+    virgin.wait(program.process());
     program.quit();
 }
 
@@ -343,7 +280,7 @@ fn warm_is_ready_and_opens_nothing() {
         program.run("sleep");
         assert_eq!(program.ask("status", "state"), "Warm", "as it started");
         assert!(session.closes());
-        becomes(program.process(), &warm);
+        warm.wait(program.process());
     }
     program.quit();
 }
@@ -355,7 +292,7 @@ fn switched_off_it_does_nothing_and_says_so() {
     program.run("go 1");
     let virgin = Trace::of(program.process());
     program.run("init");
-    becomes(program.process(), &virgin);
+    virgin.wait(program.process());
     program.send("wake");
     let why = program.outcome("wake").expect_err("switched off");
     assert!(why.contains("DETRIX_ENABLED"), "{why}");

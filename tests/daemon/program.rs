@@ -1,14 +1,12 @@
 //! The service that registers.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
 
 use detrix_standin::Standin;
-use detrix_test_support::{PATIENCE, Process, Profile, Running, fixture, mark, source};
+use detrix_test_support::{Profile, Running, Trace, fixture, mark, source};
 
 /// The fixture `registered`, initialized.
 pub struct Program {
@@ -80,48 +78,7 @@ impl Program {
 
     /// Waits until everything is as before.
     pub fn becomes(&self, wanted: &Trace) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let now = self.trace();
-            if now == *wanted {
-                return;
-            }
-            let same_text = now.text == wanted.text;
-            assert!(
-                Instant::now() < deadline,
-                "not as before: text {same_text}, threads {:?} {:?}, ports {:?} {:?}, tracers {:?}, descriptors {} {}",
-                now.threads,
-                wanted.threads,
-                now.ports,
-                wanted.ports,
-                now.tracers,
-                now.descriptors,
-                wanted.descriptors,
-            );
-            std::thread::yield_now();
-        }
-    }
-}
-
-/// What of a process must be as before.
-#[derive(PartialEq)]
-pub struct Trace {
-    text: BTreeMap<(String, u64), Vec<u8>>,
-    threads: usize,
-    ports: BTreeSet<u16>,
-    tracers: BTreeSet<u32>,
-    descriptors: usize,
-}
-
-impl Trace {
-    fn of(process: Process) -> Self {
-        Self {
-            text: process.text(),
-            threads: process.threads().len(),
-            ports: process.listening_ports(),
-            tracers: process.tracers(),
-            descriptors: process.descriptors(),
-        }
+        wanted.wait(self.running.process());
     }
 }
 

@@ -13,6 +13,7 @@ mod running;
 pub mod schema;
 mod seccomp;
 mod session;
+mod trace;
 mod transcript;
 
 pub use fixture::{Profile, drop_in, fixture, mark, plugin, root, source, try_mark};
@@ -21,4 +22,5 @@ pub use process::Process;
 pub use running::{PATIENCE, Running};
 pub use seccomp::filter;
 pub use session::{Output, Placed, Session};
+pub use trace::Trace;
 pub use transcript::{Received, watch, watch_and_keep};

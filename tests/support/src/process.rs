@@ -94,6 +94,15 @@ impl Process {
             .count()
     }
 
+    /// Whether all its threads wait for something.
+    #[must_use]
+    pub fn all_sleep(self) -> bool {
+        self.tasks().into_iter().all(|thread| {
+            self.task_field(thread, "State")
+                .is_some_and(|state| state.starts_with('S'))
+        })
+    }
+
     /// The voluntary context switches of all its threads together.
     #[must_use]
     pub fn voluntary_switches(self) -> u64 {
