@@ -1,0 +1,14 @@
+//! The application does not notice: whatever it does, and whatever happens to the tracer, under fire.
+//!
+//! Each test is named by the row that it tests in `docs/survival.md`. `DETRIX_SURVIVAL=full` repeats everything as often
+//! as that page says.
+
+mod children;
+mod ends;
+mod jobs;
+mod privileges;
+mod signals;
+mod threads;
+mod tracer_dies;
+mod traps;
+mod world;

@@ -1,0 +1,70 @@
+//! What the rows share.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use detrix_test_support::{PATIENCE, Process, Profile, Running, Session, fixture, mark, source};
+
+/// Starts the fixture and arms its `hot` line.
+pub fn armed(name: &str, message: &str) -> (Running, Session, PathBuf) {
+    let file = source(&format!("bin/{name}.rs"));
+    let mut program = unbounded(name);
+    let mut session = Session::attach(program.port());
+    session.logpoint(&file, mark(&file, "hot"), message);
+    (program, session, file)
+}
+
+/// Starts the fixture with a budget that takes no site out: a test that counts hits must see each of them, however
+/// slow the machine is.
+pub fn unbounded(name: &str) -> Running {
+    Running::spawn(Command::new(fixture(name, Profile::Release)).env("DETRIX_LOGPOINT_BUDGET", "1"))
+}
+
+/// The tracer, seen from outside: the process that traces the fixture's threads.
+pub fn tracer(program: &Running) -> Process {
+    let tracers = program.process().tracers();
+    assert_eq!(tracers.len(), 1, "one tracer: {tracers:?}");
+    Process::new(tracers.into_iter().next().expect("one"))
+}
+
+/// Waits for something that becomes true on the time of another process.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// How often a row is tried: a few times, or `full` times where `DETRIX_SURVIVAL` is `full`.
+pub fn times(few: u32, full: u32) -> u32 {
+    match std::env::var("DETRIX_SURVIVAL").as_deref() {
+        Ok("full") => full,
+        Err(_) | Ok("") => few,
+        Ok(other) => panic!("DETRIX_SURVIVAL={other}: expected full, or nothing"),
+    }
+}
+
+/// Prints a figure of a row as `docs/survival.md` has it.
+pub fn figure(row: u32, what: &str, number: impl std::fmt::Display) {
+    println!("survival: row {row}: {what}: {number}");
+}
+
+/// What a machine may not be able to test, and why.
+const SKIPPED: &[(&str, &str)] = &[(
+    "row_19_a_tracer_keeps_no_privilege_that_the_program_gave_up",
+    "only root can give its user up",
+)];
+
+/// Says that a test is not done on this machine, for the reason in the list.
+///
+/// # Panics
+///
+/// When the list does not have `test`: what else is skipped is a failure.
+pub fn skip(test: &str) {
+    let listed = SKIPPED.iter().find(|(name, _)| *name == test);
+    let (_, reason) =
+        listed.unwrap_or_else(|| panic!("{test} is in no list of what may be skipped"));
+    println!("survival: skipped: {test}: {reason}");
+}
