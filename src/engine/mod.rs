@@ -12,6 +12,7 @@ mod hit;
 mod interrupted;
 mod keeper;
 mod mapping;
+mod limits;
 mod privileges;
 mod proc;
 mod quiet;
@@ -39,6 +40,7 @@ use std::time::{Duration, Instant};
 pub use error::{EngineError, PlaceError};
 pub use ring::Header;
 pub use trial::try_tracing;
+pub use limits::check_memory;
 
 use nix::sys::signal::{SigSet, Signal};
 
