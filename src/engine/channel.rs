@@ -72,6 +72,10 @@ pub struct Channel {
     pub go: AtomicU32,
     /// The tracer's process number, 0 before there is one.
     pub tracer: AtomicI32,
+    /// The thread that made it, and rings the bell.
+    pub ringer: i32,
+    /// How often the kernel reset the SIGTRAP action.
+    pub resets: AtomicU64,
     /// The keeper's thread number.
     pub keeper: AtomicI32,
     progress: AtomicU32,
@@ -89,7 +93,7 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// For a tracer to come.
+    /// For a tracer to come, which answers the bell of the calling thread.
     pub fn new(shared: Arc<Shared>, purpose: Purpose) -> io::Result<Self> {
         Ok(Self {
             shared,
@@ -97,6 +101,8 @@ impl Channel {
             threads: ThreadTable::new()?,
             go: AtomicU32::new(0),
             tracer: AtomicI32::new(0),
+            ringer: sys::thread_id(),
+            resets: AtomicU64::new(0),
             keeper: AtomicI32::new(0),
             progress: AtomicU32::new(Progress::Starting as u32),
             failed_stage: AtomicU32::new(0),

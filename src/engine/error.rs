@@ -146,11 +146,9 @@ pub fn refusal(channel: &Channel) -> EngineError {
 
 /// What may forbid this process to be traced by its own clone.
 fn why_refused() -> Option<(String, &'static str)> {
-    let tracer = field("/proc/self/status", "TracerPid:");
-    if !matches!(tracer.as_str(), "" | "0") {
-        let name = fs::read_to_string(format!("/proc/{tracer}/comm")).unwrap_or_default();
-        let reason = format!("process {tracer} ({}) traces it already", name.trim_end());
-        return Some((reason, "end that debugger, strace or profiler first"));
+    let ours = ["/proc/thread-self/status", "/proc/self/status"];
+    if let Some(refusal) = ours.into_iter().find_map(traced_already) {
+        return Some(refusal);
     }
     match fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope")
         .unwrap_or_default()
@@ -188,6 +186,28 @@ fn why_refused() -> Option<(String, &'static str)> {
         ));
     }
     None
+}
+
+/// Whether another tracer has the calling thread, which then could not ring for ours.
+///
+/// # Errors
+///
+/// When it has.
+pub fn check_not_traced() -> Result<(), EngineError> {
+    match traced_already("/proc/thread-self/status") {
+        Some((reason, fix)) => Err(EngineError::Refused { reason, fix }),
+        None => Ok(()),
+    }
+}
+
+fn traced_already(status: &str) -> Option<(String, &'static str)> {
+    let tracer = field(status, "TracerPid:");
+    if matches!(tracer.as_str(), "" | "0") {
+        return None;
+    }
+    let name = fs::read_to_string(format!("/proc/{tracer}/comm")).unwrap_or_default();
+    let reason = format!("process {tracer} ({}) traces it already", name.trim_end());
+    Some((reason, "end that debugger, strace or profiler first"))
 }
 
 /// What follows `name` in a file of lines; nothing where there is no such line.

@@ -144,6 +144,7 @@ impl Engine {
             share => (share.max(0.0) * budget::WINDOW as f64) as u64,
         };
         let shared = Arc::new(Shared::new(allowance).map_err(EngineError::Resources)?);
+        error::check_not_traced()?;
         unblock_trap();
         let own = shared.own_thread();
         let trap = TrapHandler::install(shared.clone()).map_err(EngineError::Resources)?;

@@ -123,17 +123,20 @@ impl<'a> Tracer<'a> {
     }
 
     /// A thread that is just ending refuses to be seized like one that must not be (EPERM), and a main thread that has
-    /// ended before the others stays in the list: one that can be seized shows that tracing is allowed.
+    /// ended before the others stays in the list: one that can be seized shows that tracing is allowed. But without the one
+    /// that rings the bell nothing works.
     fn seize_all(&mut self) -> Result<(), (Stage, Errno)> {
         let mut refusal = None;
+        let mut deaf = false;
         proc::each_thread(self.shared.app, |tid| {
             if let Err(errno) = self.seize(tid) {
                 refusal = Some((Stage::Seize, errno));
+                deaf |= tid == self.channel.ringer;
             }
         })
         .map_err(|errno| (Stage::List, errno))?;
         match refusal {
-            Some(refusal) if self.channel.threads.count() == 0 => Err(refusal),
+            Some(refusal) if deaf || self.channel.threads.count() == 0 => Err(refusal),
             _ => Ok(()),
         }
     }
