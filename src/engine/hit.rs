@@ -3,18 +3,17 @@
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use super::blocked;
 use super::budget;
 use super::channel::Channel;
 use super::sites::{Probe, Site, State};
-use super::sys::{self, CpuSet, SignalAction};
-use super::text::{INT3, Text};
+use super::sys::{self, CpuSet};
+use super::text::Text;
 use crate::capture::interp::{self, Machine, Ran};
 use crate::capture::program;
 use crate::symbols::place::Register;
 
 const PC: usize = offset_of!(libc::user_regs_struct, rip);
-
-const SIGTRAP_BIT: sys::SignalSet = 1 << (libc::SIGTRAP - 1);
 
 /// The tracer's part that deals with hits.
 pub struct Hits<'a> {
@@ -55,7 +54,7 @@ impl<'a> Hits<'a> {
         if site.state() == State::Armed && !shared.is_own(tid) {
             self.record(site, tid, registers, start.time);
         }
-        self.repair_trap_action(tid);
+        blocked::repair(self.channel, tid);
         self.let_go(tid);
         let cost = start.elapsed(&self.born).wrapping_add(budget::SWITCH);
         if site.meter.charge(start.time, cost, shared.site_allowance)
@@ -119,46 +118,6 @@ impl<'a> Hits<'a> {
                     probe.dropped.fetch_add(1, Ordering::Relaxed);
                 }
             }
-        }
-    }
-
-    /// A trap in a thread that blocks or ignores SIGTRAP makes the kernel unblock it and reset the handler
-    /// (kernel/signal.c, `force_sig_info_to_task`), the rest of the action it leaves. The reset is what tells: the action
-    /// that was there comes back, and the thread gets its mask back.
-    fn repair_trap_action(&self, tid: i32) {
-        let cell = &self.channel.shared.trap_action;
-        let (Ok(now), before) = (sys::signal_action(libc::SIGTRAP), cell.load()) else {
-            return;
-        };
-        if now == before {
-            return;
-        }
-        let reset = SignalAction {
-            handler: libc::SIG_DFL,
-            ..before
-        };
-        let action = if now.handler != libc::SIG_DFL {
-            // The application's own doing.
-            cell.store(&now);
-            return;
-        } else if now == reset {
-            before
-        } else {
-            // The application's doing as well, but whether it set this, or to ignore the signal, the reset hides. A
-            // signal that is ignored by mistake kills nobody.
-            let ignored = SignalAction {
-                handler: libc::SIG_IGN,
-                ..now
-            };
-            cell.store(&ignored);
-            ignored
-        };
-        // SAFETY: the action was in place a moment ago, or ignores the signal.
-        let _ = unsafe { sys::set_signal_action(libc::SIGTRAP, &action) };
-        if action.handler != libc::SIG_IGN
-            && let Ok(mask) = sys::signal_mask(tid)
-        {
-            let _ = sys::set_signal_mask(tid, mask | SIGTRAP_BIT);
         }
     }
 

@@ -4,6 +4,7 @@
 //! [bell](channel::Bell), reads the [`ring`], and does what needs a clock: looking for threads that are not traced yet,
 //! putting suspended sites back, comparing privileges. The tracer only reacts.
 
+mod blocked;
 mod budget;
 mod channel;
 pub mod displace;
@@ -65,6 +66,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What the engine may cost the application.
 #[derive(Clone, Copy, Debug)]
+/// How many threads' masks are looked up at one time: each takes some 20 us.
+const LOOK_UP: usize = 64;
+
 pub struct Budget {
     /// The share of one CPU's time that each site may stop threads for, 0 to 1; 1 is no limit.
     pub site_share: f64,
@@ -553,6 +557,14 @@ impl Engine {
 
     /// The application gave privileges up: the tracer goes, and one that inherits what is left now takes its place.
     fn replace_tracer(&mut self, events: &mut Vec<Event>) {
+        for tid in unknown.into_iter().take(LOOK_UP) {
+            if let Some(blocked) = privileges::blocked_signals(tid)
+                && let Some(thread) = tracer.channel.threads.find(tid)
+            {
+                let blocks = blocked & blocked::TRAP != 0;
+                thread.look_up(if blocks { blocked } else { 0 });
+            }
+        }
         self.dismiss();
         let orders = self.armed_sites();
         if orders.is_empty() {

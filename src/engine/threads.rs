@@ -27,7 +27,14 @@ pub struct Thread {
     /// Where a call was restarted last, and how often in a row.
     restarted_at: AtomicU64,
     restarts: AtomicU64,
+    /// Its mask, if it blocks SIGTRAP, as far as is known; 0 if it does not. [`LOOKED_UP`] is set once that was looked up.
+    blocked: AtomicU64,
+    /// The number of resets at which that was last seen.
+    resets: AtomicU64,
 }
+
+/// SIGKILL, which no mask has.
+const LOOKED_UP: u64 = 1 << (libc::SIGKILL - 1);
 
 impl Thread {
     /// Remembers that the thread was sent back to the site at `address` and will hit it again.
@@ -66,14 +73,47 @@ impl Thread {
         self.restarting.swap(0, Ordering::Relaxed).checked_sub(1)
     }
 
+    /// The mask that it is known to have with SIGTRAP blocked; 0 where it is not known to block that.
+    pub fn blocked(&self) -> u64 {
+        self.blocked.load(Ordering::Relaxed) & !LOOKED_UP
+    }
+
+    /// The number of resets that [`Thread::set_blocked`] was told.
+    pub fn resets(&self) -> u64 {
+        self.resets.load(Ordering::Relaxed)
+    }
+
+    /// Told by the tracer after a hit.
+    pub fn set_blocked(&self, mask: u64, resets: u64) {
+        self.blocked.store(mask | LOOKED_UP, Ordering::Relaxed);
+        self.resets.store(resets, Ordering::Relaxed);
+    }
+
+    /// Whether its mask is known, from a look or from a hit.
+    pub fn is_looked_up(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed) != 0
+    }
+
+    /// Told by detrix's thread of one that is not; what the tracer says goes before it.
+    pub fn look_up(&self, mask: u64) {
+        let _ = self.blocked.compare_exchange(
+            0,
+            mask | LOOKED_UP,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+    }
+
     /// Everything that is remembered of a thread, in order.
-    fn memory(&self) -> [&AtomicU64; 5] {
+    fn memory(&self) -> [&AtomicU64; 7] {
         [
             &self.repeat_at,
             &self.repeat_stack,
             &self.restarting,
             &self.restarted_at,
             &self.restarts,
+            &self.blocked,
+            &self.resets,
         ]
     }
 }
@@ -130,6 +170,21 @@ impl ThreadTable {
             }
         }
         None
+    }
+
+    /// Visits all threads. The tracer's only.
+    pub fn each(&self, mut visit: impl FnMut(i32, &Thread)) {
+        for (word, used) in self.used.iter().enumerate() {
+            let mut bits = used.load(Ordering::Relaxed);
+            while bits != 0 {
+                let index = word
+                    .wrapping_mul(64)
+                    .wrapping_add(bits.trailing_zeros() as usize);
+                bits &= bits.wrapping_sub(1);
+                let thread = self.entry(index);
+                visit(thread.tid.load(Ordering::Relaxed), thread);
+            }
+        }
     }
 
     fn set_used(&self, index: usize, used: bool) {
@@ -233,6 +288,9 @@ mod tests {
                 walked.into_iter().collect::<std::collections::HashSet<_>>(),
                 expected
             );
+            let mut visited = std::collections::HashSet::new();
+            table.each(|tid, _| assert!(visited.insert(tid)));
+            assert_eq!(visited, expected);
             for tid in &tids {
                 assert_eq!(table.find(*tid).is_some(), expected.contains(tid), "{tid}");
             }
