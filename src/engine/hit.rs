@@ -60,7 +60,8 @@ impl<'a> Hits<'a> {
         if site.meter.charge(start.time, cost, shared.site_allowance)
             && site.state() == State::Armed
         {
-            text.replace(site.address, INT3, site.original);
+            text.look_again();
+            text.restore(site);
             site.set_state(State::Suspended);
             site.suspensions.fetch_add(1, Ordering::Relaxed);
             shared.attention.fetch_add(1, Ordering::Release);

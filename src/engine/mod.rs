@@ -12,8 +12,9 @@ mod error;
 mod hit;
 mod interrupted;
 mod keeper;
-mod mapping;
 mod limits;
+mod mapping;
+mod origin;
 mod privileges;
 mod proc;
 mod quiet;
@@ -39,18 +40,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub use error::{EngineError, PlaceError};
+pub use limits::check_memory;
 pub use ring::Header;
 pub use trial::try_tracing;
-pub use limits::check_memory;
 
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::capture::program::Program;
 use channel::{Command, Progress, Purpose};
 use keeper::Tracer;
+use origin::Mappings;
 use privileges::Privileges;
 use shared::{OwnThread, Shared};
-use sites::{Probe, Site, State};
+use sites::{LONGEST_INSTRUCTION, Probe, Site, State};
 use trap::TrapHandler;
 
 /// When to look for untraced threads after seizing: a thread may have been born meanwhile by one that was not traced.
@@ -64,11 +66,11 @@ const LOOKS: [Duration; 4] = [
 /// And from then on.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What the engine may cost the application.
-#[derive(Clone, Copy, Debug)]
 /// How many threads' masks are looked up at one time: each takes some 20 us.
 const LOOK_UP: usize = 64;
 
+/// What the engine may cost the application.
+#[derive(Clone, Copy, Debug)]
 pub struct Budget {
     /// The share of one CPU's time that each site may stop threads for, 0 to 1; 1 is no limit.
     pub site_share: f64,
@@ -142,13 +144,13 @@ impl Engine {
     /// When tracing is refused, with what to change; nothing is left behind then.
     pub fn start(budget: Budget) -> Result<Self, EngineError> {
         privileges::check_shadow_stack()?;
+        error::check_not_traced()?;
         warn_of_old_kernel();
         let allowance = match budget.site_share {
             1.0.. => u64::MAX,
             share => (share.max(0.0) * budget::WINDOW as f64) as u64,
         };
         let shared = Arc::new(Shared::new(allowance).map_err(EngineError::Resources)?);
-        error::check_not_traced()?;
         unblock_trap();
         let own = shared.own_thread();
         let trap = TrapHandler::install(shared.clone()).map_err(EngineError::Resources)?;
@@ -191,10 +193,11 @@ impl Engine {
         for probe in remove {
             touched.extend(self.probes.remove(probe).map(|probe| probe.address));
         }
+        let mappings = Mappings::open(sys::thread_id()).ok();
         let mut placed = Vec::new();
         for placement in place {
             let probe = placement.probe;
-            placed.push(self.prepare(placement).map(|address| {
+            placed.push(self.prepare(placement, mappings.as_ref()).map(|address| {
                 touched.insert(address);
                 probe
             }));
@@ -241,12 +244,19 @@ impl Engine {
     }
 
     /// Publishes a placement's site, not yet in the text, and its probe; returns the site's address.
-    fn prepare(&mut self, placement: Placement) -> Result<u64, PlaceError> {
+    fn prepare(
+        &mut self,
+        placement: Placement,
+        mappings: Option<&Mappings>,
+    ) -> Result<u64, PlaceError> {
         let at = placement.address;
         let address = displace::site_address(&self.original_text(at)?, at);
+        if let Some(site) = self.shared.sites.find(address) {
+            settle(site, mappings);
+        }
         let mut code = self.original_text(address)?;
-        match self.shared.sites.find(address) {
-            Some(site) if code.starts_with(&site.code) => {}
+        let site = match self.shared.sites.find(address) {
+            Some(site) if code.starts_with(&site.code) => site,
             Some(_) => return Err(PlaceError::Changed { address }),
             None => {
                 let slot = self
@@ -262,7 +272,12 @@ impl Engine {
                     .sites
                     .insert(Site::new(address, code, displaced));
                 self.shared.slots.assign(slot, site);
+                site
             }
+        };
+        if matches!(site.state(), State::Absent | State::Gone) {
+            site.set_origin(mappings.and_then(|mappings| mappings.origin(address)));
+            site.set_state(State::Absent);
         }
         let probe = Arc::new(Probe::new(
             placement.probe,
@@ -292,6 +307,28 @@ impl Engine {
         } else {
             Ok(code)
         }
+    }
+
+    /// To be called after libraries came or went: finds sites whose memory went with theirs, also where the same library
+    /// is back at the same place with text that has no `int3` in it. Their probes are silent until they are placed again,
+    /// and [`Engine::is_silent`].
+    pub fn modules_changed(&self) {
+        let mappings = Mappings::open(sys::thread_id()).ok();
+        let mut sites: Vec<&Site> = self.shared.sites.iter().collect();
+        // One after another in the same mapping, which is looked up once then.
+        sites.sort_unstable_by_key(|site| site.address);
+        for site in sites {
+            settle(site, mappings.as_ref());
+        }
+    }
+
+    /// Whether the memory that a probe was placed in has gone.
+    pub fn is_silent(&self, probe: u32) -> bool {
+        let site = self
+            .probes
+            .get(&probe)
+            .and_then(|probe| self.shared.sites.find(probe.address));
+        site.is_none_or(|site| matches!(site.state(), State::Absent | State::Gone))
     }
 
     /// Gives the sites their current probes, and has the tracer patch those that must change. Returns the probes whose
@@ -324,7 +361,7 @@ impl Engine {
             let wanted = !probes.is_empty();
             old.extend(site.replace_probes(probes));
             match site.state() {
-                State::Absent if wanted => {
+                State::Absent | State::Gone if wanted => {
                     orders.push(Command::Arm(site));
                     arming.push(site.address);
                 }
@@ -380,7 +417,8 @@ impl Engine {
         let addresses: BTreeSet<u64> = self.probes.values().map(|probe| probe.address).collect();
         let sites = addresses
             .iter()
-            .filter_map(|address| self.shared.sites.find(*address));
+            .filter_map(|address| self.shared.sites.find(*address))
+            .filter(|site| site.state() != State::Gone);
         sites.map(|site| Command::Arm(site)).collect()
     }
 
@@ -510,12 +548,23 @@ impl Engine {
 
     fn look(&self, orders: &mut Vec<Command>) {
         let Some(tracer) = &self.tracer else { return };
+        let mut unknown = Vec::new();
         // Where the list cannot be read the next look may.
         let _ = proc::each_thread(self.shared.app, |tid| {
-            if tracer.channel.threads.find(tid).is_none() {
-                orders.push(Command::Seize(tid));
+            match tracer.channel.threads.find(tid) {
+                None => orders.push(Command::Seize(tid)),
+                Some(thread) if !thread.is_looked_up() => unknown.push(tid),
+                Some(_) => {}
             }
         });
+        for tid in unknown.into_iter().take(LOOK_UP) {
+            if let Some(blocked) = privileges::blocked_signals(tid)
+                && let Some(thread) = tracer.channel.threads.find(tid)
+            {
+                let blocks = blocked & blocked::TRAP != 0;
+                thread.look_up(if blocks { blocked } else { 0 });
+            }
+        }
     }
 
     fn tell_suspensions(&mut self, events: &mut Vec<Event>) {
@@ -557,14 +606,6 @@ impl Engine {
 
     /// The application gave privileges up: the tracer goes, and one that inherits what is left now takes its place.
     fn replace_tracer(&mut self, events: &mut Vec<Event>) {
-        for tid in unknown.into_iter().take(LOOK_UP) {
-            if let Some(blocked) = privileges::blocked_signals(tid)
-                && let Some(thread) = tracer.channel.threads.find(tid)
-            {
-                let blocks = blocked & blocked::TRAP != 0;
-                thread.look_up(if blocks { blocked } else { 0 });
-            }
-        }
         self.dismiss();
         let orders = self.armed_sites();
         if orders.is_empty() {
@@ -587,7 +628,7 @@ impl Engine {
             .shared
             .sites
             .iter()
-            .filter(|site| site.state() != State::Absent)
+            .filter(|site| matches!(site.state(), State::Armed | State::Suspended))
             .map(|site| Command::Disarm(site))
             .collect();
         orders.push(Command::Leave);
@@ -607,8 +648,23 @@ impl Drop for Engine {
     }
 }
 
-/// The longest instruction that a processor takes (Intel SDM volume 2, 2.3.11), and as much as a site remembers.
-const LONGEST_INSTRUCTION: usize = 15;
+/// Notices that what a site was in is not mapped any more.
+fn settle(site: &Site, mappings: Option<&Mappings>) {
+    let state = site.state();
+    if state == State::Gone {
+        return;
+    }
+    let mut byte = [0];
+    if !site.is_in_place(mappings) {
+        site.set_state(State::Gone);
+    } else if state == State::Armed
+        && sys::read_memory(sys::thread_id(), site.address, &mut byte) == 1
+        && byte == [site.original]
+    {
+        // The same file is mapped there once more; or the tracer is about to say that it suspended the site.
+        site.replace_state(State::Armed, State::Absent);
+    }
+}
 
 /// Before Linux 5.16 a core dump of any process, the tracer included, ends all that share its memory.
 fn warn_of_old_kernel() {

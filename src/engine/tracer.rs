@@ -18,7 +18,7 @@ use super::hit::{Cpu, Hits, Registers};
 use super::shared::Shared;
 use super::sites::{Site, State};
 use super::sys::{self, Change, Errno};
-use super::text::{INT3, Text};
+use super::text::Text;
 use super::{interrupted, proc};
 
 /// `si_code` of a signal that the kernel raised for a trap of the thread's own.
@@ -267,6 +267,7 @@ impl<'a> Tracer<'a> {
             let pc = registers.general.rip;
             let site = self.shared.sites.find(pc.wrapping_sub(1));
             if let Some(site) = site
+                && site.state() != State::Gone
                 && (site.displaced.length() > 1 || raised_by_trap(tid))
             {
                 if self.leaving.is_some() {
@@ -372,7 +373,7 @@ impl<'a> Tracer<'a> {
     fn restore_copy(&self, pid: i32) {
         let Ok(text) = Text::open(pid) else { return };
         for site in self.shared.sites.iter() {
-            text.replace(site.address, INT3, site.original);
+            text.restore(site);
         }
     }
 
@@ -391,6 +392,7 @@ impl<'a> Tracer<'a> {
     }
 
     fn rung(&mut self, tid: i32) {
+        self.text.look_again();
         // SAFETY: that thread is stopped at the bell.
         for command in unsafe { self.channel.bell.commands() } {
             match *command {
@@ -415,14 +417,14 @@ impl<'a> Tracer<'a> {
         let written = self
             .text
             .write(site.displaced.slot(), site.displaced.code())
-            && self.text.replace(site.address, site.original, INT3);
+            && self.text.patch(site);
         if !written {
             site.set_state(State::Absent);
         }
     }
 
     fn disarm(&self, site: &Site) {
-        self.text.replace(site.address, INT3, site.original);
+        self.text.restore(site);
         site.set_state(State::Absent);
     }
 }
