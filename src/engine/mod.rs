@@ -548,21 +548,27 @@ impl Engine {
 
     fn look(&self, orders: &mut Vec<Command>) {
         let Some(tracer) = &self.tracer else { return };
-        let mut unknown = Vec::new();
+        let mut traced = Vec::new();
         // Where the list cannot be read the next look may.
         let _ = proc::each_thread(self.shared.app, |tid| {
             match tracer.channel.threads.find(tid) {
                 None => orders.push(Command::Seize(tid)),
-                Some(thread) if !thread.is_looked_up() => unknown.push(tid),
-                Some(_) => {}
+                Some(_) => traced.push(tid),
             }
         });
-        for tid in unknown.into_iter().take(LOOK_UP) {
-            if let Some(blocked) = privileges::blocked_signals(tid)
-                && let Some(thread) = tracer.channel.threads.find(tid)
+        // Some at each look, in turn.
+        let first = self.looks.wrapping_mul(LOOK_UP) % traced.len().max(1);
+        for tid in traced
+            .iter()
+            .cycle()
+            .skip(first)
+            .take(LOOK_UP.min(traced.len()))
+        {
+            if let Some(mask) = privileges::blocked_signals(*tid)
+                && mask & blocked::TRAP != 0
+                && let Some(thread) = tracer.channel.threads.find(*tid)
             {
-                let blocks = blocked & blocked::TRAP != 0;
-                thread.look_up(if blocks { blocked } else { 0 });
+                thread.look_up(mask);
             }
         }
     }

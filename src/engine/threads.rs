@@ -27,14 +27,15 @@ pub struct Thread {
     /// Where a call was restarted last, and how often in a row.
     restarted_at: AtomicU64,
     restarts: AtomicU64,
-    /// Its mask, if it blocks SIGTRAP, as far as is known; 0 if it does not. [`LOOKED_UP`] is set once that was looked up.
+    /// Its mask with [`HIT_WITHOUT`], if it is known to block SIGTRAP; [`HIT_WITHOUT`] alone, if it has hit a site without; 0 if
+    /// nothing is known.
     blocked: AtomicU64,
     /// The number of resets at which that was last seen.
     resets: AtomicU64,
 }
 
-/// SIGKILL, which no mask has.
-const LOOKED_UP: u64 = 1 << (libc::SIGKILL - 1);
+/// A bit that no mask has: SIGKILL's.
+const HIT_WITHOUT: u64 = 1 << (libc::SIGKILL - 1);
 
 impl Thread {
     /// Remembers that the thread was sent back to the site at `address` and will hit it again.
@@ -75,7 +76,7 @@ impl Thread {
 
     /// The mask that it is known to have with SIGTRAP blocked; 0 where it is not known to block that.
     pub fn blocked(&self) -> u64 {
-        self.blocked.load(Ordering::Relaxed) & !LOOKED_UP
+        self.blocked.load(Ordering::Relaxed) & !HIT_WITHOUT
     }
 
     /// The number of resets that [`Thread::set_blocked`] was told.
@@ -85,20 +86,25 @@ impl Thread {
 
     /// Told by the tracer after a hit.
     pub fn set_blocked(&self, mask: u64, resets: u64) {
-        self.blocked.store(mask | LOOKED_UP, Ordering::Relaxed);
+        self.blocked.store(mask | HIT_WITHOUT, Ordering::Relaxed);
         self.resets.store(resets, Ordering::Relaxed);
     }
 
-    /// Whether its mask is known, from a look or from a hit.
-    pub fn is_looked_up(&self) -> bool {
-        self.blocked.load(Ordering::Relaxed) != 0
+    /// Whether it has hit a site without blocking SIGTRAP.
+    pub fn has_hit_without(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed) == HIT_WITHOUT
     }
 
-    /// Told by detrix's thread of one that is not; what the tracer says goes before it.
+    /// Told by the tracer of one that is not known to block SIGTRAP.
+    pub fn hits_without(&self) {
+        self.blocked.store(HIT_WITHOUT, Ordering::Relaxed);
+    }
+
+    /// Told by detrix's thread, of one that blocks SIGTRAP and has hit nothing yet; what the tracer says goes before it.
     pub fn look_up(&self, mask: u64) {
         let _ = self.blocked.compare_exchange(
             0,
-            mask | LOOKED_UP,
+            mask | HIT_WITHOUT,
             Ordering::Relaxed,
             Ordering::Relaxed,
         );
