@@ -96,6 +96,23 @@ pub fn repair(channel: &Channel, tid: i32) {
     }
 }
 
+/// Before a trap of the program's own is delivered. The kernel lets nobody ignore such a one: it resets an action to ignore it;
+/// which [`repair`] may have put back meanwhile, for the hit of another thread.
+pub fn end_ignoring(channel: &Channel) {
+    let Ok(action) = sys::signal_action(libc::SIGTRAP) else {
+        return;
+    };
+    if action.handler == libc::SIG_IGN {
+        let default = SignalAction {
+            handler: libc::SIG_DFL,
+            ..action
+        };
+        channel.shared.trap_action.store(&default);
+        // SAFETY: the default action.
+        let _ = unsafe { sys::set_signal_action(libc::SIGTRAP, &default) };
+    }
+}
+
 fn give_back(channel: &Channel, culprit: Candidate) {
     let mask = culprit.mask | TRAP;
     let _ = sys::set_signal_mask(culprit.tid, mask);

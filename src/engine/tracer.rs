@@ -13,6 +13,7 @@ use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
 use std::os::fd::AsRawFd;
 
+use super::blocked;
 use super::channel::{Channel, Command, Progress, Purpose, Stage, rung_at};
 use super::hit::{Cpu, Hits, Registers};
 use super::shared::Shared;
@@ -280,6 +281,9 @@ impl<'a> Tracer<'a> {
                 self.rung(tid);
                 return false;
             }
+        }
+        if raised_by_trap(tid) {
+            blocked::end_ignoring(self.channel);
         }
         let _ = sys::resume(tid, libc::SIGTRAP);
         false
