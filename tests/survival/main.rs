@@ -5,8 +5,12 @@
 
 mod children;
 mod ends;
+mod everywhere;
+mod files;
 mod jobs;
+mod libraries;
 mod privileges;
+mod refusals;
 mod signals;
 mod threads;
 mod tracer_dies;
