@@ -27,9 +27,20 @@ pub struct Thread {
     /// Where a call was restarted last, and how often in a row.
     restarted_at: AtomicU64,
     restarts: AtomicU64,
+    let_go: AtomicU64,
 }
 
 impl Thread {
+    /// Remembers when it was let go after a hit, in ticks of the processor's clock.
+    pub fn set_let_go(&self, ticks: u64) {
+        self.let_go.store(ticks, Ordering::Relaxed);
+    }
+
+    /// When it was let go last; 0 for never.
+    pub fn let_go(&self) -> u64 {
+        self.let_go.load(Ordering::Relaxed)
+    }
+
     /// Remembers that the thread was sent back to the site at `address` and will hit it again.
     pub fn expect_repeat(&self, address: u64, stack: u64) {
         self.repeat_stack.store(stack, Ordering::Relaxed);
@@ -67,13 +78,14 @@ impl Thread {
     }
 
     /// Everything that is remembered of a thread, in order.
-    fn memory(&self) -> [&AtomicU64; 5] {
+    fn memory(&self) -> [&AtomicU64; 6] {
         [
             &self.repeat_at,
             &self.repeat_stack,
             &self.restarting,
             &self.restarted_at,
             &self.restarts,
+            &self.let_go,
         ]
     }
 }
