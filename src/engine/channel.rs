@@ -50,10 +50,12 @@ pub enum Stage {
 /// An order for the tracer. The sites live as long as [`Shared`].
 #[derive(Clone, Copy)]
 pub enum Command {
-    /// Write the `int3`.
-    Arm(*const Site),
-    /// Put the text's own byte back.
+    /// Write the `int3`, or put the text's own byte back, as the site's probes want it.
+    Settle(*const Site),
+    /// Put the text's own byte back, whatever its probes want.
     Disarm(*const Site),
+    /// Put sites back whose logpoints were suspended until now.
+    Resume,
     /// Trace this thread too.
     Seize(i32),
     /// Leave as soon as no thread is on its way into a site.

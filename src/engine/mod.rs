@@ -4,10 +4,12 @@
 //! [bell](channel::Bell), reads the [`ring`], and does what needs a clock: looking for threads that are not traced yet,
 //! putting suspended sites back, comparing privileges. The tracer only reacts.
 
+mod account;
 mod blocked;
 mod budget;
 mod channel;
 pub mod displace;
+mod enforce;
 mod error;
 mod hit;
 mod interrupted;
@@ -36,9 +38,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+pub use account::{Account, Counts, Limits, Standing};
+pub use budget::{Meter, Total};
 pub use error::{EngineError, PlaceError};
 pub use limits::check_memory;
 pub use ring::Header;
@@ -72,8 +76,9 @@ const LOOK_UP: usize = 64;
 /// What the engine may cost the application.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// The share of one CPU's time that each site may stop threads for, 0 to 1; 1 is no limit.
-    pub site_share: f64,
+    /// The share of one CPU's time that all logpoints together may stop threads for, 0 to 1; 1 is no limit. What one may,
+    /// its [`Account`] says.
+    pub total_share: f64,
 }
 
 /// A probe to place.
@@ -86,18 +91,15 @@ pub struct Placement {
     pub text: Range<u64>,
     /// What to record.
     pub program: Program,
-    /// Counts hits where the program says so; shared by all probes of one logpoint.
-    pub counter: Arc<AtomicU64>,
+    /// What the logpoint may do, and has done; shared by all its probes.
+    pub account: Arc<Account>,
 }
 
 /// What happened on its own account.
 #[derive(Debug)]
 pub enum Event {
-    /// The probes' site cost too much and is out until its window of 100 ms ends.
-    Suspended {
-        /// The probes at that site.
-        probes: Vec<u32>,
-    },
+    /// Logpoints were suspended, or have expired: their accounts say which.
+    Limited,
     /// There is no tracer any more, and no probe; the text is as it was.
     Lost {
         /// Why, for people.
@@ -105,17 +107,6 @@ pub enum Event {
         /// The probes that are gone.
         probes: Vec<u32>,
     },
-}
-
-/// What became of a probe's hits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Hits that reached it.
-    pub hits: u64,
-    /// Hits whose record was lost to a full ring.
-    pub dropped: u64,
-    /// How often its site's budget took it out.
-    pub suspensions: u64,
 }
 
 /// See the module's documentation. Belongs to the thread that started it.
@@ -129,11 +120,11 @@ pub struct Engine {
     privileges: Privileges,
     looks: usize,
     next_look: Instant,
-    /// Suspensions of each site that were told.
-    told: HashMap<u64, u64>,
     /// Events to tell at the next [`Engine::tick`].
     lost: Vec<Event>,
     attention: u32,
+    /// How often logpoints were suspended or expired, as far as it was told.
+    limited: u64,
 }
 
 impl Engine {
@@ -146,11 +137,8 @@ impl Engine {
         privileges::check_shadow_stack()?;
         error::check_not_traced()?;
         warn_of_old_kernel();
-        let allowance = match budget.site_share {
-            1.0.. => u64::MAX,
-            share => (share.max(0.0) * budget::WINDOW as f64) as u64,
-        };
-        let shared = Arc::new(Shared::new(allowance).map_err(EngineError::Resources)?);
+        let total = Total::new(budget.total_share);
+        let shared = Arc::new(Shared::new(total).map_err(EngineError::Resources)?);
         unblock_trap();
         let own = shared.own_thread();
         let trap = TrapHandler::install(shared.clone()).map_err(EngineError::Resources)?;
@@ -163,9 +151,9 @@ impl Engine {
             privileges: Privileges::current(),
             looks: 0,
             next_look: Instant::now(),
-            told: HashMap::new(),
             lost: Vec::new(),
             attention: 0,
+            limited: 0,
         };
         trial::run(&engine.shared)?;
         Ok(engine)
@@ -252,7 +240,7 @@ impl Engine {
         let at = placement.address;
         let address = displace::site_address(&self.original_text(at)?, at);
         if let Some(site) = self.shared.sites.find(address) {
-            settle(site, mappings);
+            revisit(site, mappings);
         }
         let mut code = self.original_text(address)?;
         let site = match self.shared.sites.find(address) {
@@ -283,7 +271,7 @@ impl Engine {
             placement.probe,
             address,
             placement.program,
-            placement.counter,
+            placement.account,
         ));
         self.probes.insert(probe.id, probe);
         Ok(address)
@@ -318,7 +306,7 @@ impl Engine {
         // One after another in the same mapping, which is looked up once then.
         sites.sort_unstable_by_key(|site| site.address);
         for site in sites {
-            settle(site, mappings.as_ref());
+            revisit(site, mappings.as_ref());
         }
     }
 
@@ -362,11 +350,11 @@ impl Engine {
             old.extend(site.replace_probes(probes));
             match site.state() {
                 State::Absent | State::Gone if wanted => {
-                    orders.push(Command::Arm(site));
+                    orders.push(Command::Settle(site));
                     arming.push(site.address);
                 }
-                State::Armed | State::Suspended if !wanted => orders.push(Command::Disarm(site)),
-                _ => {}
+                State::Absent | State::Gone => {}
+                State::Armed | State::Suspended => orders.push(Command::Settle(site)),
             }
         }
         if arming.is_empty() {
@@ -392,7 +380,7 @@ impl Engine {
             self.shared
                 .sites
                 .find(*address)
-                .filter(|site| site.state() == State::Absent)
+                .filter(|site| matches!(site.state(), State::Absent | State::Gone))
         };
         Ok(arming
             .iter()
@@ -417,9 +405,8 @@ impl Engine {
         let addresses: BTreeSet<u64> = self.probes.values().map(|probe| probe.address).collect();
         let sites = addresses
             .iter()
-            .filter_map(|address| self.shared.sites.find(*address))
-            .filter(|site| site.state() != State::Gone);
-        sites.map(|site| Command::Arm(site)).collect()
+            .filter_map(|address| self.shared.sites.find(*address));
+        sites.map(|site| Command::Settle(site)).collect()
     }
 
     /// Gives orders to the tracer, which is made if there is none; false when it did not answer.
@@ -470,40 +457,30 @@ impl Engine {
         self.shared.attention.load(Ordering::Acquire) == self.attention && self.shared.ring.park()
     }
 
-    /// What became of a probe's hits.
-    pub fn counts(&self, probe: u32) -> Counts {
-        let Some(probe) = self.probes.get(&probe) else {
-            return Counts::default();
-        };
-        let suspensions = |site: &Site| site.suspensions.load(Ordering::Relaxed);
-        Counts {
-            hits: probe.hits.load(Ordering::Relaxed),
-            dropped: probe.dropped.load(Ordering::Relaxed),
-            suspensions: self.shared.sites.find(probe.address).map_or(0, suspensions),
-        }
+    /// What all logpoints together may cost, and have cost, those that are gone included.
+    pub fn total(&self) -> Arc<Total> {
+        self.shared.total.clone()
     }
 
     /// When [`Engine::tick`] has something to do, besides when the eventfd says so.
     pub fn next_tick(&self) -> Option<Instant> {
         self.tracer.as_ref()?;
-        let now = sys::now();
         let resume = self
-            .suspended()
-            .map(|site| {
-                Instant::now() + Duration::from_nanos(site.meter.window_end().saturating_sub(now))
-            })
-            .min();
+            .resume_at()
+            .map(|at| Instant::now() + Duration::from_nanos(at.saturating_sub(sys::now())));
         Some(resume.map_or(self.next_look, |resume| resume.min(self.next_look)))
     }
 
-    fn suspended(&self) -> impl Iterator<Item = &Site> {
-        self.shared
-            .sites
-            .iter()
-            .filter(|site| site.state() == State::Suspended)
+    /// When the first logpoint is to be put back that is suspended, in ns of the monotonic clock.
+    fn resume_at(&self) -> Option<u64> {
+        self.probes
+            .values()
+            .filter(|probe| probe.account.standing() == Standing::Suspended)
+            .map(|probe| probe.account.meter.window_end())
+            .min()
     }
 
-    /// Does what is due: puts sites back whose window has ended, looks for untraced threads, notices a tracer that died
+    /// Does what is due: puts logpoints back whose window has ended, looks for untraced threads, notices a tracer that died
     /// or that has more privileges than the application.
     pub fn tick(&mut self) -> Vec<Event> {
         let mut events = std::mem::take(&mut self.lost);
@@ -511,7 +488,10 @@ impl Engine {
         let called = attention != self.attention;
         self.attention = attention;
         if called {
-            self.tell_suspensions(&mut events);
+            let limited = self.shared.total.limited.load(Ordering::Relaxed);
+            if std::mem::replace(&mut self.limited, limited) != limited {
+                events.push(Event::Limited);
+            }
         }
         if self.tracer.as_ref().is_some_and(Tracer::is_gone) {
             self.bury(&mut events);
@@ -524,12 +504,10 @@ impl Engine {
             self.replace_tracer(&mut events);
             return events;
         }
-        let now = sys::now();
-        let mut orders: Vec<Command> = self
-            .suspended()
-            .filter(|site| site.meter.window_end() <= now)
-            .map(|site| Command::Arm(site))
-            .collect();
+        let mut orders = Vec::new();
+        if self.resume_at().is_some_and(|at| at <= sys::now()) {
+            orders.push(Command::Resume);
+        }
         orders.extend(self.shared.untraced.take().map(Command::Seize));
         if due {
             self.look(&mut orders);
@@ -569,22 +547,6 @@ impl Engine {
                 && let Some(thread) = tracer.channel.threads.find(*tid)
             {
                 thread.look_up(mask);
-            }
-        }
-    }
-
-    fn tell_suspensions(&mut self, events: &mut Vec<Event>) {
-        for site in self.shared.sites.iter() {
-            let count = site.suspensions.load(Ordering::Relaxed);
-            if count != self.told.get(&site.address).copied().unwrap_or(0) {
-                self.told.insert(site.address, count);
-                let here = self
-                    .probes
-                    .values()
-                    .filter(|probe| probe.address == site.address);
-                events.push(Event::Suspended {
-                    probes: here.map(|probe| probe.id).collect(),
-                });
             }
         }
     }
@@ -655,7 +617,7 @@ impl Drop for Engine {
 }
 
 /// Notices that what a site was in is not mapped any more.
-fn settle(site: &Site, mappings: Option<&Mappings>) {
+fn revisit(site: &Site, mappings: Option<&Mappings>) {
     let state = site.state();
     if state == State::Gone {
         return;

@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn an_idle_process_is_quiet() {
-        let shared = Shared::new(0).unwrap();
+        let shared = Shared::new(super::super::budget::Total::default()).unwrap();
         assert!(wait_until_quiet(&shared));
     }
 }

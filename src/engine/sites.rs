@@ -8,7 +8,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::budget::Meter;
+use super::account::Account;
 use super::displace::Displaced;
 use super::origin::{Mappings, Origin};
 use crate::capture::program::Program;
@@ -21,25 +21,19 @@ pub struct Probe {
     pub address: u64,
     /// What to record.
     pub program: Program,
-    /// Hits that reached this probe.
-    pub hits: AtomicU64,
-    /// Hits whose record found the ring full.
-    pub dropped: AtomicU64,
-    /// The hits of the whole logpoint, at all of its addresses, that its program counted.
-    pub counter: Arc<AtomicU64>,
+    /// Of the whole logpoint, at all of its addresses.
+    pub account: Arc<Account>,
     undecided: AtomicU64,
 }
 
 impl Probe {
     /// A probe without hits.
-    pub fn new(id: u32, address: u64, program: Program, counter: Arc<AtomicU64>) -> Self {
+    pub fn new(id: u32, address: u64, program: Program, account: Arc<Account>) -> Self {
         Self {
             id,
             address,
             program,
-            hits: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            counter,
+            account,
             undecided: AtomicU64::new(0),
         }
     }
@@ -63,7 +57,7 @@ pub enum State {
     Absent = 0,
     /// The text has the `int3`.
     Armed = 1,
-    /// Taken out until its budget's window ends: the text has its own byte.
+    /// Taken out while no logpoint there is active: the text has its own byte.
     Suspended = 2,
     /// What it was in is not mapped any more: whatever is there now is not ours, a trap neither.
     Gone = 3,
@@ -82,10 +76,6 @@ pub struct Site {
     pub code: Vec<u8>,
     /// The instruction there, made to run elsewhere.
     pub displaced: Displaced,
-    /// What the site's hits cost in the current window.
-    pub meter: Meter,
-    /// How often its budget took it out.
-    pub suspensions: AtomicU64,
     state: AtomicU8,
     /// The file and the place in it that the address is mapped from; the first word tells whether that is known.
     origin: [AtomicU64; 5],
@@ -100,8 +90,6 @@ impl Site {
             original: code.first().copied().unwrap_or_default(),
             code,
             displaced,
-            meter: Meter::default(),
-            suspensions: AtomicU64::new(0),
             state: AtomicU8::new(State::Absent as u8),
             origin: Default::default(),
             probes: AtomicPtr::new(ptr::null_mut()),

@@ -32,12 +32,23 @@ pub struct Thread {
     blocked: AtomicU64,
     /// The number of resets at which that was last seen.
     resets: AtomicU64,
+    let_go: AtomicU64,
 }
 
 /// A bit that no mask has: SIGKILL's.
 const HIT_WITHOUT: u64 = 1 << (libc::SIGKILL - 1);
 
 impl Thread {
+    /// Remembers when it was let go after a hit, in ticks of the processor's clock.
+    pub fn set_let_go(&self, ticks: u64) {
+        self.let_go.store(ticks, Ordering::Relaxed);
+    }
+
+    /// When it was let go last; 0 for never.
+    pub fn let_go(&self) -> u64 {
+        self.let_go.load(Ordering::Relaxed)
+    }
+
     /// Remembers that the thread was sent back to the site at `address` and will hit it again.
     pub fn expect_repeat(&self, address: u64, stack: u64) {
         self.repeat_stack.store(stack, Ordering::Relaxed);
@@ -111,7 +122,7 @@ impl Thread {
     }
 
     /// Everything that is remembered of a thread, in order.
-    fn memory(&self) -> [&AtomicU64; 7] {
+    fn memory(&self) -> [&AtomicU64; 8] {
         [
             &self.repeat_at,
             &self.repeat_stack,
@@ -120,6 +131,7 @@ impl Thread {
             &self.restarts,
             &self.blocked,
             &self.resets,
+            &self.let_go,
         ]
     }
 }

@@ -20,7 +20,7 @@ use super::shared::Shared;
 use super::sites::{Site, State};
 use super::sys::{self, Change, Errno};
 use super::text::Text;
-use super::{interrupted, proc};
+use super::{enforce, interrupted, proc};
 
 /// `si_code` of a signal that the kernel raised for a trap of the thread's own.
 const SI_KERNEL: i32 = 0x80;
@@ -189,7 +189,8 @@ impl<'a> Tracer<'a> {
             {
                 return Some(change);
             }
-            match sys::next_change(None, self.leaving.is_none()) {
+            let change = self.hits.wait(self.leaving.is_none());
+            match change {
                 Ok(Some(change)) => return Some(change),
                 Ok(None) => {
                     let quiet = self.leaving.unwrap_or(0).wrapping_add(1);
@@ -400,10 +401,12 @@ impl<'a> Tracer<'a> {
         // SAFETY: that thread is stopped at the bell.
         for command in unsafe { self.channel.bell.commands() } {
             match *command {
-                // SAFETY: sites live as long as `Shared`.
-                Command::Arm(site) => self.arm(unsafe { &*site }),
+                // SAFETY: sites live as long as `Shared`; the bell is not answered yet.
+                Command::Settle(site) => unsafe { enforce::settle(&self.text, &*site) },
                 // SAFETY: as above.
-                Command::Disarm(site) => self.disarm(unsafe { &*site }),
+                Command::Disarm(site) => enforce::disarm(&self.text, unsafe { &*site }),
+                // SAFETY: as above.
+                Command::Resume => unsafe { enforce::resume(self.shared, &self.text) },
                 Command::Seize(tid) => drop(self.seize(tid)),
                 Command::Leave => self.leaving = Some(0),
             }
@@ -413,23 +416,6 @@ impl<'a> Tracer<'a> {
         }
         self.channel.bell.answer();
         let _ = sys::resume(tid, 0);
-    }
-
-    fn arm(&self, site: &Site) {
-        // Published first: a thread may run into it as soon as it is written.
-        site.set_state(State::Armed);
-        let written = self
-            .text
-            .write(site.displaced.slot(), site.displaced.code())
-            && self.text.patch(site);
-        if !written {
-            site.set_state(State::Absent);
-        }
-    }
-
-    fn disarm(&self, site: &Site) {
-        self.text.restore(site);
-        site.set_state(State::Absent);
     }
 }
 

@@ -109,6 +109,7 @@ impl Debugging {
     pub fn presence(&self) -> impl Fn() -> Presence + Send + use<> {
         let clients = self.clients.clone();
         let trouble = self.debugger.borrow().trouble();
+        let roster = self.debugger.borrow().roster();
         move || Presence {
             clients: clients.count(),
             daemons: clients.daemons(),
@@ -116,6 +117,8 @@ impl Debugging {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
+            logpoints: roster.logpoints(),
+            totals: Some(roster.totals()),
         }
     }
 
