@@ -164,14 +164,20 @@ unsafe fn costliest(
     window: u64,
     belong: impl Fn(&Account) -> bool,
 ) -> Option<&Account> {
-    let armed = sites.iter().filter(|site| site.state() == State::Armed);
-    armed
+    let mut most: Option<(u64, &Account)> = None;
+    for site in sites.iter() {
+        if site.state() != State::Armed {
+            continue;
+        }
         // SAFETY: the caller's promise.
-        .flat_map(|site| unsafe { site.probes() })
-        .map(|probe| &*probe.account)
-        .filter(|account| account.is_active() && belong(account))
-        .map(|account| (account.meter.spent(window), account))
-        .filter(|(spent, _)| *spent > 0)
-        .max_by_key(|(spent, _)| *spent)
-        .map(|(_, account)| account)
+        for probe in unsafe { site.probes() } {
+            let account = &*probe.account;
+            let spent = account.meter.spent(window);
+            let more = spent > most.map_or(0, |(most, _)| most);
+            if more && account.is_active() && belong(account) {
+                most = Some((spent, account));
+            }
+        }
+    }
+    most.map(|(_, account)| account)
 }
