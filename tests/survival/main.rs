@@ -3,6 +3,7 @@
 //! Each test is named by the row that it tests in `docs/survival.md`. `DETRIX_SURVIVAL=full` repeats everything as often
 //! as that page says.
 
+mod budgets;
 mod children;
 mod ends;
 mod everywhere;
