@@ -53,11 +53,7 @@ pub fn repair(channel: &Channel, tid: i32) {
         cell.store(&now);
         return;
     }
-    let reset = SignalAction {
-        handler: libc::SIG_DFL,
-        ..before
-    };
-    let action = if now == reset {
+    let action = if now == reset(before) {
         before
     } else {
         // The application's doing as well, but whether it set this, or to ignore the signal, the reset hides. A
@@ -96,20 +92,40 @@ pub fn repair(channel: &Channel, tid: i32) {
     }
 }
 
-/// Before a trap of the program's own is delivered. The kernel lets nobody ignore such a one: it resets an action to ignore it;
-/// which [`repair`] may have put back meanwhile, for the hit of another thread.
-pub fn end_ignoring(channel: &Channel) {
-    let Ok(action) = sys::signal_action(libc::SIGTRAP) else {
+/// Before a SIGTRAP is delivered that is none of ours, so that it finds the action that it would find without us. `forced`
+/// says that it is of the program's own `int3`, which the kernel lets nobody ignore.
+pub fn prepare_delivery(channel: &Channel, forced: bool) {
+    let cell = &channel.shared.trap_action;
+    let (Ok(now), before) = (sys::signal_action(libc::SIGTRAP), cell.load()) else {
         return;
     };
-    if action.handler == libc::SIG_IGN {
-        let default = SignalAction {
-            handler: libc::SIG_DFL,
-            ..action
-        };
-        channel.shared.trap_action.store(&default);
-        // SAFETY: the default action.
-        let _ = unsafe { sys::set_signal_action(libc::SIGTRAP, &default) };
+    let default = SignalAction {
+        handler: libc::SIG_DFL,
+        ..now
+    };
+    let has_handler = !matches!(before.handler, libc::SIG_DFL | libc::SIG_IGN);
+    let action = if has_handler && now != before && now == reset(before) {
+        // By a hit that has not been served yet.
+        channel.resets.fetch_add(1, Ordering::Relaxed);
+        before
+    } else if forced && now.handler == libc::SIG_IGN {
+        default
+    } else {
+        // What the program has set. Remembered, or the next hit would take the default for a reset.
+        now
+    };
+    cell.store(&action);
+    if action != now {
+        // SAFETY: the action was in place a moment ago, or is the default.
+        let _ = unsafe { sys::set_signal_action(libc::SIGTRAP, &action) };
+    }
+}
+
+/// What the kernel makes of an action when a trap finds it blocked or ignored.
+fn reset(action: SignalAction) -> SignalAction {
+    SignalAction {
+        handler: libc::SIG_DFL,
+        ..action
     }
 }
 

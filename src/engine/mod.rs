@@ -177,10 +177,11 @@ impl Engine {
     /// Removes probes and places others, at once. The text is patched when this returns; each placement's result has its
     /// place in the answer.
     pub fn change(&mut self, remove: &[u32], place: Vec<Placement>) -> Vec<Result<(), PlaceError>> {
-        let mut touched = BTreeSet::new();
-        for probe in remove {
-            touched.extend(self.probes.remove(probe).map(|probe| probe.address));
-        }
+        let removed: Vec<Arc<Probe>> = remove
+            .iter()
+            .filter_map(|probe| self.probes.remove(probe))
+            .collect();
+        let mut touched: BTreeSet<u64> = removed.iter().map(|probe| probe.address).collect();
         let mappings = Mappings::open(sys::thread_id()).ok();
         let mut placed = Vec::new();
         for placement in place {
@@ -191,6 +192,7 @@ impl Engine {
             }));
         }
         let failed = self.publish(&touched);
+        self.close_accounts(&removed);
         let mut failures = match failed {
             Ok(failures) => failures,
             // Without a tracer no site is in the text: none of what was placed before works either.
@@ -229,6 +231,20 @@ impl Engine {
             .into_iter()
             .map(|probe| probe.and_then(|probe| failures.remove(&probe).map_or(Ok(()), Err)))
             .collect()
+    }
+
+    /// Counts how long logpoints were suspended that were so until they were removed.
+    fn close_accounts(&self, removed: &[Arc<Probe>]) {
+        let now = sys::now();
+        for account in removed.iter().map(|probe| &probe.account) {
+            let others = || self.probes.values();
+            // The tracer has no probe of it any more.
+            if !others().any(|probe| Arc::ptr_eq(&probe.account, account))
+                && let Some(time) = account.close(now)
+            {
+                enforce::count(&self.shared, account, |tally| &tally.suspended, time);
+            }
+        }
     }
 
     /// Publishes a placement's site, not yet in the text, and its probe; returns the site's address.

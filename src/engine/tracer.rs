@@ -283,9 +283,7 @@ impl<'a> Tracer<'a> {
                 return false;
             }
         }
-        if raised_by_trap(tid) {
-            blocked::end_ignoring(self.channel);
-        }
+        blocked::prepare_delivery(self.channel, raised_by_trap(tid));
         let _ = sys::resume(tid, libc::SIGTRAP);
         false
     }

@@ -4,6 +4,7 @@
 //! as that page says.
 
 mod blocking;
+mod budgets;
 mod children;
 mod churn;
 mod ends;
