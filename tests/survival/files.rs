@@ -9,7 +9,7 @@ use detrix_test_support::{Profile, Running, Session, fixture, mark, plugin, sour
 use object::{Object, ObjectSection};
 use tempfile::TempDir;
 
-use crate::world::{figure, times, until};
+use crate::world::{figure, slow_fire, times, until};
 
 /// A copy of a program or library, in a directory of its own.
 fn copy(original: &Path) -> (TempDir, PathBuf) {
@@ -92,10 +92,7 @@ fn loader() -> (Running, Session, TempDir, PathBuf) {
             .env("DETRIX_LOGPOINT_BUDGET", "0.02"),
     );
     let mut session = Session::attach(program.port());
-    let own = source("bin/modules.rs");
-    session.logpoint(&own, mark(&own, "hot"), "own");
-    program.run("fire 2");
-    session.outputs(10);
+    slow_fire(&mut program, &mut session);
     (program, session, directory, library)
 }
 

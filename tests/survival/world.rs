@@ -22,6 +22,19 @@ pub fn unbounded(name: &str) -> Running {
     Running::spawn(Command::new(fixture(name, Profile::Release)).env("DETRIX_LOGPOINT_BUDGET", "1"))
 }
 
+/// Has the fixture `modules` hit a logpoint of its own in loops on two threads, of which only some hits are logged: a test that
+/// waits for what another logpoint says must not have thousands to read before.
+pub fn slow_fire(program: &mut Running, session: &mut Session) {
+    let file = source("bin/modules.rs");
+    let line = mark(&file, "hot");
+    let wanted =
+        serde_json::json!([{ "line": line, "logMessage": "own", "hitCondition": "% 500" }]);
+    let placed = session.breakpoints(&file, &wanted);
+    assert!(placed.iter().all(|placed| placed.verified), "{placed:?}");
+    program.run("fire 2");
+    session.outputs(3);
+}
+
 /// The tracer, seen from outside: the process that traces the fixture's threads.
 pub fn tracer(program: &Running) -> Process {
     let tracers = program.process().tracers();
