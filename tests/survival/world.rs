@@ -35,6 +35,44 @@ pub fn slow_fire(program: &mut Running, session: &mut Session) {
     session.outputs(3);
 }
 
+/// What `commands` print must not depend on us: the fixture runs them asleep, and again with its `hot` line armed, in
+/// another process that `fire`s beside them where it can. Returns what they printed, and how many hits there were.
+pub fn as_without_us(name: &str, fire: Option<&str>, commands: &[&str]) -> (Vec<String>, u64) {
+    let mut asleep = unbounded(name);
+    let _ = asleep.port();
+    asleep.run("sleep");
+    let (mut armed, mut session, _) = armed(name, "hit");
+    if let Some(fire) = fire {
+        asleep.run(fire);
+        armed.run(fire);
+    }
+    let mut printed = Vec::new();
+    for command in commands {
+        let without = asleep.run(command);
+        let with = armed.run(command);
+        assert_eq!(with, without, "`{command}` is not as without us");
+        printed.extend(with);
+    }
+    let hits = hits(&mut armed);
+    assert!(hits > 0, "nothing was logged meanwhile");
+    if fire.is_none() {
+        // What was logged has to be read before the end can be.
+        session.drain();
+        session.disconnect();
+    }
+    for program in [asleep, armed] {
+        program.quit();
+    }
+    (printed, hits)
+}
+
+/// How many hits the program's logpoints had since it woke, as `status` counts them.
+pub fn hits(program: &mut Running) -> u64 {
+    let totals = program.ask("status", "totals");
+    let totals: serde_json::Value = serde_json::from_str(&totals).expect("the totals are JSON");
+    totals["hits"].as_u64().expect("hits are a number")
+}
+
 /// The tracer, seen from outside: the process that traces the fixture's threads.
 pub fn tracer(program: &Running) -> Process {
     let tracers = program.process().tracers();

@@ -7,6 +7,10 @@ const SKIPPED: &[(&str, &str)] = &[
         "only root can become another user",
     ),
     (
+        "row_11_io_uring_enter",
+        "this machine refuses io_uring_setup (kernel.io_uring_disabled, or a seccomp filter)",
+    ),
+    (
         "row_18_a_process_that_is_not_dumpable",
         "only root can give its user up",
     ),
