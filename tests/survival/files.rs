@@ -86,11 +86,8 @@ fn row_17_debug_information_that_is_elsewhere() {
 /// The loader with a library of its own, woken, and the library's path.
 fn loader() -> (Running, Session, TempDir, PathBuf) {
     let (directory, library) = copy(&plugin(Profile::Release));
-    let mut program = Running::spawn(
-        Command::new(fixture("modules", Profile::Release))
-            .arg(&library)
-            .env("DETRIX_LOGPOINT_BUDGET", "0.02"),
-    );
+    let mut program =
+        Running::spawn(Command::new(fixture("modules", Profile::Release)).arg(&library));
     let mut session = Session::attach(program.port());
     slow_fire(&mut program, &mut session);
     (program, session, directory, library)

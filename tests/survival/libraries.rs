@@ -10,12 +10,8 @@ use crate::world::{figure, slow_fire, times, until};
 /// The fixture, with loops of its own that log, and the plugin's file and line.
 fn loader() -> (Running, Session, PathBuf, u32) {
     let library = plugin(Profile::Release);
-    // The loops must not fill the ring: what the library logs is waited for.
-    let mut program = Running::spawn(
-        Command::new(fixture("modules", Profile::Release))
-            .arg(library)
-            .env("DETRIX_LOGPOINT_BUDGET", "0.02"),
-    );
+    let mut program =
+        Running::spawn(Command::new(fixture("modules", Profile::Release)).arg(library));
     let mut session = Session::attach(program.port());
     slow_fire(&mut program, &mut session);
     let file = source("../plugin/src/lib.rs")
