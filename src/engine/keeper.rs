@@ -117,10 +117,19 @@ fn block_signals() {
 /// Whether Yama lets a process be traced by whom it asks for. Otherwise nothing is asked, since that would take back what
 /// the application has asked for, a crash handler's permission for instance.
 fn yama_asks() -> bool {
-    match fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope") {
-        Ok(scope) => scope.trim() == "1",
+    let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
+    asks(
+        scope.ok().as_deref(),
+        Path::new("/proc/sys/kernel").exists(),
+    )
+}
+
+/// With what Yama says, if it can be read, and whether it could be if it were there.
+fn asks(scope: Option<&str>, visible: bool) -> bool {
+    match scope {
+        Some(scope) => scope.trim() == "1",
         // There is no Yama, as far as one can see.
-        Err(_) => !Path::new("/proc/sys/kernel").exists(),
+        None => !visible,
     }
 }
 
@@ -222,5 +231,23 @@ fn write_directly(address: u64, byte: u8) {
             ptr::without_provenance_mut::<u8>(address as usize).write_volatile(byte);
             libc::mprotect(page, 4096, libc::PROT_READ | libc::PROT_EXEC);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_18_yama_is_asked_where_it_wants_to_be() {
+        assert!(asks(Some("1\n"), true));
+        for other in ["0\n", "2\n", "3\n"] {
+            assert!(!asks(Some(other), true));
+        }
+        assert!(!asks(None, true), "this kernel has no Yama");
+        assert!(
+            asks(None, false),
+            "nobody can tell, and asking does no harm"
+        );
     }
 }

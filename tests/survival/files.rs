@@ -9,7 +9,7 @@ use detrix_test_support::{Profile, Running, Session, fixture, mark, plugin, sour
 use object::{Object, ObjectSection};
 use tempfile::TempDir;
 
-use crate::world::{figure, times, until};
+use crate::world::{figure, slow_fire, times, until};
 
 /// A copy of a program or library, in a directory of its own.
 fn copy(original: &Path) -> (TempDir, PathBuf) {
@@ -44,19 +44,52 @@ fn row_17_the_program_is_replaced_or_deleted_on_disk() {
     }
 }
 
+#[test]
+fn row_17_debug_information_that_is_elsewhere() {
+    // As after `strip`, but for the bytes: the sections are not what their names say any more.
+    let original = fs::read(fixture("ends", Profile::Release)).expect("just built");
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("stripped");
+    let parsed = object::File::parse(&*original).expect("an ELF file");
+    let table = parsed.section_by_name(".shstrtab");
+    let (start, size) = table
+        .and_then(|table| table.file_range())
+        .expect("its sections have names");
+    let names = usize::try_from(start).expect("fits")..usize::try_from(start + size).expect("fits");
+    let mut bytes = original.clone();
+    let text = String::from_utf8_lossy(&bytes[names.clone()]).replace(".debug_", ".xebug_");
+    bytes[names].copy_from_slice(text.as_bytes());
+    fs::write(&path, bytes).expect("it can be written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("our own file");
+    // What lies where debuggers look for it is another program's: it must not be taken for this one's.
+    fs::copy(
+        fixture("threads", Profile::Release),
+        directory.path().join("stripped.debug"),
+    )
+    .expect("it can be copied");
+    let mut program = Running::program(&path, &[]);
+    program.run("init");
+    program.run("fire 2");
+    let mut session = Session::attach(program.wake());
+    let file = source("bin/ends.rs");
+    let refused = session
+        .logpoints(&file, &[(mark(&file, "hot"), "hit")])
+        .remove(0);
+    assert!(!refused.verified, "{refused:?}");
+    let why = &refused.message;
+    assert!(why.contains("debug information"), "{why}");
+    assert!(why.contains("build id") && why.contains("strip"), "{why}");
+    assert_eq!(program.ask("hot 100", "hot"), "5050");
+    program.quit();
+}
+
 /// The loader with a library of its own, woken, and the library's path.
 fn loader() -> (Running, Session, TempDir, PathBuf) {
     let (directory, library) = copy(&plugin(Profile::Release));
-    let mut program = Running::spawn(
-        Command::new(fixture("modules", Profile::Release))
-            .arg(&library)
-            .env("DETRIX_LOGPOINT_BUDGET", "0.02"),
-    );
+    let mut program =
+        Running::spawn(Command::new(fixture("modules", Profile::Release)).arg(&library));
     let mut session = Session::attach(program.port());
-    let own = source("bin/modules.rs");
-    session.logpoint(&own, mark(&own, "hot"), "own");
-    program.run("fire 2");
-    session.outputs(10);
+    slow_fire(&mut program, &mut session);
     (program, session, directory, library)
 }
 

@@ -5,22 +5,15 @@ use std::process::Command;
 
 use detrix_test_support::{Profile, Running, Session, fixture, mark, plugin, source};
 
-use crate::world::{figure, times, until};
+use crate::world::{figure, slow_fire, times, until};
 
 /// The fixture, with loops of its own that log, and the plugin's file and line.
 fn loader() -> (Running, Session, PathBuf, u32) {
     let library = plugin(Profile::Release);
-    // The loops must not fill the ring: what the library logs is waited for.
-    let mut program = Running::spawn(
-        Command::new(fixture("modules", Profile::Release))
-            .arg(library)
-            .env("DETRIX_LOGPOINT_BUDGET", "0.02"),
-    );
+    let mut program =
+        Running::spawn(Command::new(fixture("modules", Profile::Release)).arg(library));
     let mut session = Session::attach(program.port());
-    let own = source("bin/modules.rs");
-    session.logpoint(&own, mark(&own, "hot"), "own");
-    program.run("fire 2");
-    session.outputs(10);
+    slow_fire(&mut program, &mut session);
     let file = source("../plugin/src/lib.rs")
         .canonicalize()
         .expect("the plugin's source");

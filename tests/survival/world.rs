@@ -22,6 +22,19 @@ pub fn unbounded(name: &str) -> Running {
     Running::spawn(Command::new(fixture(name, Profile::Release)).env("DETRIX_LOGPOINT_BUDGET", "1"))
 }
 
+/// Has the fixture `modules` hit a logpoint of its own in loops on two threads, of which only some hits are logged: a test that
+/// waits for what another logpoint says must not have thousands to read before.
+pub fn slow_fire(program: &mut Running, session: &mut Session) {
+    let file = source("bin/modules.rs");
+    let line = mark(&file, "hot");
+    let wanted =
+        serde_json::json!([{ "line": line, "logMessage": "own", "hitCondition": "% 500" }]);
+    let placed = session.breakpoints(&file, &wanted);
+    assert!(placed.iter().all(|placed| placed.verified), "{placed:?}");
+    program.run("fire 2");
+    session.outputs(3);
+}
+
 /// What `commands` print must not depend on us: the fixture runs them asleep, and again with its `hot` line armed, in
 /// another process that `fire`s beside them where it can. Returns what they printed, and how many hits there were.
 pub fn as_without_us(name: &str, fire: Option<&str>, commands: &[&str]) -> (Vec<String>, u64) {
