@@ -85,7 +85,7 @@ fn row_12_threads_are_born_and_die_while_sites_come_and_go() {
 
 #[test]
 fn row_12_threads_that_no_tracer_is_told_of() {
-    let count = times(10, 1_000);
+    let count = times(10, 100);
     let (mut program, mut session, file) = armed("threads", "thread {thread}");
     let command = format!("untraced {count} 400");
     session.logpoints(&file, &[]);
