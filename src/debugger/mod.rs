@@ -232,6 +232,7 @@ impl Debugger {
 
     /// Tries again what was not found, after libraries came or went; tells the clients what changed.
     fn modules_changed(&mut self) {
+        self.engine.modules_changed();
         let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in sessions {
             let Some(session) = self.sessions.get_mut(&id) else {
@@ -247,9 +248,11 @@ impl Debugger {
                     .collect();
                 for breakpoint in &mut file.breakpoints {
                     let gone = |probe: &u32| {
-                        self.engine
-                            .address(*probe)
-                            .is_none_or(|at| self.symbols.text_at(at).is_none())
+                        self.engine.is_silent(*probe)
+                            || self
+                                .engine
+                                .address(*probe)
+                                .is_none_or(|at| self.symbols.text_at(at).is_none())
                     };
                     if breakpoint.expired {
                         continue;

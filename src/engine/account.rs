@@ -112,7 +112,15 @@ impl Account {
 
     /// Makes it active again where its window has ended by `now`; for how long it was suspended.
     pub fn resume(&self, now: u64) -> Option<u64> {
-        if self.standing() != Standing::Suspended || now < self.meter.window_end() {
+        if now < self.meter.window_end() {
+            return None;
+        }
+        self.close(now)
+    }
+
+    /// Ends a suspension at `now`, however long its window lasts; for how long it was suspended.
+    pub fn close(&self, now: u64) -> Option<u64> {
+        if self.standing() != Standing::Suspended {
             return None;
         }
         self.set_standing(Standing::Active);

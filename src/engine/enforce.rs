@@ -8,7 +8,7 @@ use super::account::{Account, Tally};
 use super::shared::Shared;
 use super::sites::{Site, SiteTable, State};
 use super::sys;
-use super::text::{INT3, Text};
+use super::text::Text;
 
 /// Charges a stop of `cost` ns at `site` that began at `now`. True when a logpoint was suspended, and sites may have to go.
 ///
@@ -92,6 +92,7 @@ pub unsafe fn resume(shared: &Shared, text: &Text) {
 ///
 /// As for [`charge`].
 pub unsafe fn settle_all(shared: &Shared, text: &Text) {
+    text.look_again();
     for site in shared.sites.iter() {
         // What is absent, and was not asked for, stays so: it may be a site that could not be written.
         if site.state() != State::Absent {
@@ -107,6 +108,10 @@ pub unsafe fn settle_all(shared: &Shared, text: &Text) {
 ///
 /// As for [`charge`].
 pub unsafe fn settle(text: &Text, site: &Site) {
+    // Until it is prepared anew.
+    if site.state() == State::Gone {
+        return;
+    }
     // SAFETY: the caller's promise.
     let probes = unsafe { site.probes() };
     let wanted = if probes.is_empty() {
@@ -120,7 +125,7 @@ pub unsafe fn settle(text: &Text, site: &Site) {
         (State::Armed, State::Armed) => {}
         (_, State::Armed) => arm(text, site),
         (State::Armed, _) => {
-            text.replace(site.address, INT3, site.original);
+            text.restore(site);
             site.set_state(wanted);
         }
         _ => site.set_state(wanted),
@@ -129,7 +134,7 @@ pub unsafe fn settle(text: &Text, site: &Site) {
 
 /// Restores the text at a site.
 pub fn disarm(text: &Text, site: &Site) {
-    text.replace(site.address, INT3, site.original);
+    text.restore(site);
     site.set_state(State::Absent);
 }
 
@@ -143,8 +148,7 @@ pub fn count(shared: &Shared, account: &Account, what: impl Fn(&Tally) -> &Atomi
 fn arm(text: &Text, site: &Site) {
     // Published first: a thread may run into it as soon as it is written.
     site.set_state(State::Armed);
-    let written = text.write(site.displaced.slot(), site.displaced.code())
-        && text.replace(site.address, site.original, INT3);
+    let written = text.write(site.displaced.slot(), site.displaced.code()) && text.patch(site);
     if !written {
         site.set_state(State::Absent);
     }
@@ -160,14 +164,20 @@ unsafe fn costliest(
     window: u64,
     belong: impl Fn(&Account) -> bool,
 ) -> Option<&Account> {
-    let armed = sites.iter().filter(|site| site.state() == State::Armed);
-    armed
+    let mut most: Option<(u64, &Account)> = None;
+    for site in sites.iter() {
+        if site.state() != State::Armed {
+            continue;
+        }
         // SAFETY: the caller's promise.
-        .flat_map(|site| unsafe { site.probes() })
-        .map(|probe| &*probe.account)
-        .filter(|account| account.is_active() && belong(account))
-        .map(|account| (account.meter.spent(window), account))
-        .filter(|(spent, _)| *spent > 0)
-        .max_by_key(|(spent, _)| *spent)
-        .map(|(_, account)| account)
+        for probe in unsafe { site.probes() } {
+            let account = &*probe.account;
+            let spent = account.meter.spent(window);
+            let more = spent > most.map_or(0, |(most, _)| most);
+            if more && account.is_active() && belong(account) {
+                most = Some((spent, account));
+            }
+        }
+    }
+    most.map(|(_, account)| account)
 }

@@ -7,10 +7,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use super::account::{Account, Tally};
 use super::channel::Channel;
 use super::sites::{Probe, Site, State};
-use super::sys::{self, Change, CpuSet, Errno, SignalAction};
+use super::sys::{self, Change, CpuSet, Errno};
 use super::text::Text;
 use super::threads::Thread;
-use super::{budget, enforce};
+use super::{blocked, budget, enforce};
 use crate::capture::interp::{self, Machine, Ran};
 use crate::capture::program;
 use crate::symbols::place::Register;
@@ -20,8 +20,6 @@ const PC: usize = offset_of!(libc::user_regs_struct, rip);
 /// How many ticks a wait(2) takes at least that had to wait: to another thread and back is longer on any processor, and
 /// to ask for a thread that is stopped already is shorter, unless there are hundreds.
 const WAITED: u64 = 3_000;
-
-const SIGTRAP_BIT: sys::SignalSet = 1 << (libc::SIGTRAP - 1);
 
 /// The tracer's part that deals with hits.
 pub struct Hits<'a> {
@@ -66,7 +64,7 @@ impl<'a> Hits<'a> {
         // It may have waited for its turn since the last moment at which it was seen to run, or nobody waited.
         let stopped = thread.map_or(0, Thread::let_go).max(self.idle_until.get());
         let expired = !shared.is_own(tid) && self.record(site, tid, registers, start.time);
-        self.repair_trap_action(tid);
+        blocked::repair(self.channel, tid);
         self.let_go(tid);
         let end = ticks();
         if let Some(thread) = thread {
@@ -166,46 +164,6 @@ impl<'a> Hits<'a> {
                     self.count(&probe.account, |tally| &tally.dropped);
                 }
             }
-        }
-    }
-
-    /// A trap in a thread that blocks or ignores SIGTRAP makes the kernel unblock it and reset the handler
-    /// (kernel/signal.c, `force_sig_info_to_task`), the rest of the action it leaves. The reset is what tells: the action
-    /// that was there comes back, and the thread gets its mask back.
-    fn repair_trap_action(&self, tid: i32) {
-        let cell = &self.channel.shared.trap_action;
-        let (Ok(now), before) = (sys::signal_action(libc::SIGTRAP), cell.load()) else {
-            return;
-        };
-        if now == before {
-            return;
-        }
-        let reset = SignalAction {
-            handler: libc::SIG_DFL,
-            ..before
-        };
-        let action = if now.handler != libc::SIG_DFL {
-            // The application's own doing.
-            cell.store(&now);
-            return;
-        } else if now == reset {
-            before
-        } else {
-            // The application's doing as well, but whether it set this, or to ignore the signal, the reset hides. A
-            // signal that is ignored by mistake kills nobody.
-            let ignored = SignalAction {
-                handler: libc::SIG_IGN,
-                ..now
-            };
-            cell.store(&ignored);
-            ignored
-        };
-        // SAFETY: the action was in place a moment ago, or ignores the signal.
-        let _ = unsafe { sys::set_signal_action(libc::SIGTRAP, &action) };
-        if action.handler != libc::SIG_IGN
-            && let Ok(mask) = sys::signal_mask(tid)
-        {
-            let _ = sys::set_signal_mask(tid, mask | SIGTRAP_BIT);
         }
     }
 

@@ -5,6 +5,7 @@
 //! putting suspended sites back, comparing privileges. The tracer only reacts.
 
 mod account;
+mod blocked;
 mod budget;
 mod channel;
 pub mod displace;
@@ -13,7 +14,9 @@ mod error;
 mod hit;
 mod interrupted;
 mod keeper;
+mod limits;
 mod mapping;
+mod origin;
 mod privileges;
 mod proc;
 mod quiet;
@@ -41,6 +44,7 @@ use std::time::{Duration, Instant};
 pub use account::{Account, Counts, Limits, Standing};
 pub use budget::{Meter, Total};
 pub use error::{EngineError, PlaceError};
+pub use limits::check_memory;
 pub use ring::Header;
 pub use trial::try_tracing;
 
@@ -49,9 +53,10 @@ use nix::sys::signal::{SigSet, Signal};
 use crate::capture::program::Program;
 use channel::{Command, Progress, Purpose};
 use keeper::Tracer;
+use origin::Mappings;
 use privileges::Privileges;
 use shared::{OwnThread, Shared};
-use sites::{Probe, Site, State};
+use sites::{LONGEST_INSTRUCTION, Probe, Site, State};
 use trap::TrapHandler;
 
 /// When to look for untraced threads after seizing: a thread may have been born meanwhile by one that was not traced.
@@ -64,6 +69,9 @@ const LOOKS: [Duration; 4] = [
 
 /// And from then on.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How many threads' masks are looked up at one time: each takes some 20 us.
+const LOOK_UP: usize = 64;
 
 /// What the engine may cost the application.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +135,7 @@ impl Engine {
     /// When tracing is refused, with what to change; nothing is left behind then.
     pub fn start(budget: Budget) -> Result<Self, EngineError> {
         privileges::check_shadow_stack()?;
+        error::check_not_traced()?;
         warn_of_old_kernel();
         let total = Total::new(budget.total_share);
         let shared = Arc::new(Shared::new(total).map_err(EngineError::Resources)?);
@@ -168,19 +177,22 @@ impl Engine {
     /// Removes probes and places others, at once. The text is patched when this returns; each placement's result has its
     /// place in the answer.
     pub fn change(&mut self, remove: &[u32], place: Vec<Placement>) -> Vec<Result<(), PlaceError>> {
-        let mut touched = BTreeSet::new();
-        for probe in remove {
-            touched.extend(self.probes.remove(probe).map(|probe| probe.address));
-        }
+        let removed: Vec<Arc<Probe>> = remove
+            .iter()
+            .filter_map(|probe| self.probes.remove(probe))
+            .collect();
+        let mut touched: BTreeSet<u64> = removed.iter().map(|probe| probe.address).collect();
+        let mappings = Mappings::open(sys::thread_id()).ok();
         let mut placed = Vec::new();
         for placement in place {
             let probe = placement.probe;
-            placed.push(self.prepare(placement).map(|address| {
+            placed.push(self.prepare(placement, mappings.as_ref()).map(|address| {
                 touched.insert(address);
                 probe
             }));
         }
         let failed = self.publish(&touched);
+        self.close_accounts(&removed);
         let mut failures = match failed {
             Ok(failures) => failures,
             // Without a tracer no site is in the text: none of what was placed before works either.
@@ -221,13 +233,34 @@ impl Engine {
             .collect()
     }
 
+    /// Counts how long logpoints were suspended that were so until they were removed.
+    fn close_accounts(&self, removed: &[Arc<Probe>]) {
+        let now = sys::now();
+        for account in removed.iter().map(|probe| &probe.account) {
+            let others = || self.probes.values();
+            // The tracer has no probe of it any more.
+            if !others().any(|probe| Arc::ptr_eq(&probe.account, account))
+                && let Some(time) = account.close(now)
+            {
+                enforce::count(&self.shared, account, |tally| &tally.suspended, time);
+            }
+        }
+    }
+
     /// Publishes a placement's site, not yet in the text, and its probe; returns the site's address.
-    fn prepare(&mut self, placement: Placement) -> Result<u64, PlaceError> {
+    fn prepare(
+        &mut self,
+        placement: Placement,
+        mappings: Option<&Mappings>,
+    ) -> Result<u64, PlaceError> {
         let at = placement.address;
         let address = displace::site_address(&self.original_text(at)?, at);
+        if let Some(site) = self.shared.sites.find(address) {
+            revisit(site, mappings);
+        }
         let mut code = self.original_text(address)?;
-        match self.shared.sites.find(address) {
-            Some(site) if code.starts_with(&site.code) => {}
+        let site = match self.shared.sites.find(address) {
+            Some(site) if code.starts_with(&site.code) => site,
             Some(_) => return Err(PlaceError::Changed { address }),
             None => {
                 let slot = self
@@ -243,7 +276,12 @@ impl Engine {
                     .sites
                     .insert(Site::new(address, code, displaced));
                 self.shared.slots.assign(slot, site);
+                site
             }
+        };
+        if matches!(site.state(), State::Absent | State::Gone) {
+            site.set_origin(mappings.and_then(|mappings| mappings.origin(address)));
+            site.set_state(State::Absent);
         }
         let probe = Arc::new(Probe::new(
             placement.probe,
@@ -273,6 +311,28 @@ impl Engine {
         } else {
             Ok(code)
         }
+    }
+
+    /// To be called after libraries came or went: finds sites whose memory went with theirs, also where the same library
+    /// is back at the same place with text that has no `int3` in it. Their probes are silent until they are placed again,
+    /// and [`Engine::is_silent`].
+    pub fn modules_changed(&self) {
+        let mappings = Mappings::open(sys::thread_id()).ok();
+        let mut sites: Vec<&Site> = self.shared.sites.iter().collect();
+        // One after another in the same mapping, which is looked up once then.
+        sites.sort_unstable_by_key(|site| site.address);
+        for site in sites {
+            revisit(site, mappings.as_ref());
+        }
+    }
+
+    /// Whether the memory that a probe was placed in has gone.
+    pub fn is_silent(&self, probe: u32) -> bool {
+        let site = self
+            .probes
+            .get(&probe)
+            .and_then(|probe| self.shared.sites.find(probe.address));
+        site.is_none_or(|site| matches!(site.state(), State::Absent | State::Gone))
     }
 
     /// Gives the sites their current probes, and has the tracer patch those that must change. Returns the probes whose
@@ -305,11 +365,11 @@ impl Engine {
             let wanted = !probes.is_empty();
             old.extend(site.replace_probes(probes));
             match site.state() {
-                State::Absent if wanted => {
+                State::Absent | State::Gone if wanted => {
                     orders.push(Command::Settle(site));
                     arming.push(site.address);
                 }
-                State::Absent => {}
+                State::Absent | State::Gone => {}
                 State::Armed | State::Suspended => orders.push(Command::Settle(site)),
             }
         }
@@ -336,7 +396,7 @@ impl Engine {
             self.shared
                 .sites
                 .find(*address)
-                .filter(|site| site.state() == State::Absent)
+                .filter(|site| matches!(site.state(), State::Absent | State::Gone))
         };
         Ok(arming
             .iter()
@@ -482,12 +542,29 @@ impl Engine {
 
     fn look(&self, orders: &mut Vec<Command>) {
         let Some(tracer) = &self.tracer else { return };
+        let mut traced = Vec::new();
         // Where the list cannot be read the next look may.
         let _ = proc::each_thread(self.shared.app, |tid| {
-            if tracer.channel.threads.find(tid).is_none() {
-                orders.push(Command::Seize(tid));
+            match tracer.channel.threads.find(tid) {
+                None => orders.push(Command::Seize(tid)),
+                Some(_) => traced.push(tid),
             }
         });
+        // Some at each look, in turn.
+        let first = self.looks.wrapping_mul(LOOK_UP) % traced.len().max(1);
+        for tid in traced
+            .iter()
+            .cycle()
+            .skip(first)
+            .take(LOOK_UP.min(traced.len()))
+        {
+            if let Some(mask) = privileges::blocked_signals(*tid)
+                && mask & blocked::TRAP != 0
+                && let Some(thread) = tracer.channel.threads.find(*tid)
+            {
+                thread.look_up(mask);
+            }
+        }
     }
 
     /// Forgets a tracer that has ended. Where it did so on its own, all probes are gone.
@@ -535,7 +612,7 @@ impl Engine {
             .shared
             .sites
             .iter()
-            .filter(|site| site.state() != State::Absent)
+            .filter(|site| matches!(site.state(), State::Armed | State::Suspended))
             .map(|site| Command::Disarm(site))
             .collect();
         orders.push(Command::Leave);
@@ -555,8 +632,23 @@ impl Drop for Engine {
     }
 }
 
-/// The longest instruction that a processor takes (Intel SDM volume 2, 2.3.11), and as much as a site remembers.
-const LONGEST_INSTRUCTION: usize = 15;
+/// Notices that what a site was in is not mapped any more.
+fn revisit(site: &Site, mappings: Option<&Mappings>) {
+    let state = site.state();
+    if state == State::Gone {
+        return;
+    }
+    let mut byte = [0];
+    if !site.is_in_place(mappings) {
+        site.set_state(State::Gone);
+    } else if state == State::Armed
+        && sys::read_memory(sys::thread_id(), site.address, &mut byte) == 1
+        && byte == [site.original]
+    {
+        // The same file is mapped there once more; or the tracer is about to say that it suspended the site.
+        site.replace_state(State::Armed, State::Absent);
+    }
+}
 
 /// Before Linux 5.16 a core dump of any process, the tracer included, ends all that share its memory.
 fn warn_of_old_kernel() {
