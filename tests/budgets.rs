@@ -119,20 +119,6 @@ fn a_logpoint_over_its_budget_is_suspended_and_its_numbers_add_up() {
 }
 
 #[test]
-fn one_account_for_all_addresses_of_a_logpoint() {
-    let mut world = World::start(&[]);
-    let mut session = Session::attach(world.port);
-    let line = world.line("inlined");
-    let limited = with(line, "hit", json!({"hitLimit": 5}));
-    assert!(session.breakpoints(&world.file, &json!([limited]))[0].verified);
-    world.program.run("count 10");
-    assert_eq!(session.texts(5), ["hit"; 5]);
-    assert!(expired(&mut session).contains("as many hits as it may"));
-    assert_eq!(session.drain(), []);
-    world.program.quit();
-}
-
-#[test]
 fn all_logpoints_together_stay_within_the_total() {
     let mut world = World::start(&[("DETRIX_TOTAL_BUDGET", "0.002")]);
     let (mut one, mut other) = (Session::attach(world.port), Session::attach(world.port));
