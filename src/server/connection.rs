@@ -22,8 +22,9 @@ use super::session::{Next, Session};
 /// Above this many bytes of responses that the client did not read, its requests are left in the socket.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// How long a client that leaves may go without reading any of what is still to be written.
-const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a client that leaves may go without reading what is still to be written. The kernel only tells of room in the
+/// socket when a third of its buffer is free (tcp(7), `sk_stream_is_writeable`), which are thousands of messages.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long it may take for all of that.
 const MAX_PARTING: Duration = Duration::from_secs(10);
