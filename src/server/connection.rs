@@ -23,7 +23,7 @@ use super::session::{Next, Session};
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// How long a client that leaves may go without reading what is still to be written. The kernel only tells of room in the
-/// socket when a third of its buffer is free (tcp(7), `sk_stream_is_writeable`), which are thousands of messages.
+/// socket when a third of its buffer is free (`sk_stream_is_writeable` in include/net/sock.h), which is thousands of messages.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long it may take for all of that.
