@@ -100,7 +100,7 @@ impl Debugger {
                 views: config.views.as_slice().into(),
                 redaction: Arc::new(Redaction::new(&config.redact, config.redact_strict)),
             },
-            roster: Roster::new(engine.total()),
+            roster: Roster::new(engine.total(), engine.backlog()),
             engine,
             sessions: HashMap::new(),
             probes: Probes::default(),
@@ -347,14 +347,8 @@ impl Backend for Debugger {
     }
 
     fn close(&mut self, session: SessionId) {
-        let Some(state) = self.sessions.get(&session) else {
-            return;
-        };
-        let breakpoints = state.files.values().flat_map(|file| &file.breakpoints);
-        let probes: Vec<u32> = breakpoints
-            .flat_map(|breakpoint| &breakpoint.probes)
-            .copied()
-            .collect();
+        // Those as well that a panic left without a breakpoint.
+        let probes = self.probes.of(session);
         self.engine.change(&probes, Vec::new());
         self.forget(&probes);
         self.sessions.remove(&session);

@@ -130,10 +130,11 @@ impl Debugging {
         move || Presence {
             clients: clients.count(),
             daemons: clients.daemons(),
-            trouble: trouble
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            // What is so now goes before what was.
+            trouble: roster.stall().or_else(|| {
+                let trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+                trouble.clone()
+            }),
             logpoints: roster.logpoints(),
             totals: Some(roster.totals()),
         }
