@@ -60,8 +60,9 @@ pub use lifecycle::{init, shutdown, sleep, status, wake, wake_with_url};
 pub use override_url::DaemonUrl;
 pub use preflight::preflight;
 pub use responses::{
-    Check, ClientState, DaemonLink, DiscoverResponse, InfoResponse, Preflight, SleepResponse,
-    SleepResponseStatus, StatusResponse, UnknownName, WakeResponse, WakeResponseStatus,
+    Check, ClientState, DaemonLink, DiscoverResponse, InfoResponse, LogpointCounts, LogpointState,
+    LogpointStatus, Preflight, SleepResponse, SleepResponseStatus, StatusResponse, UnknownName,
+    WakeResponse, WakeResponseStatus,
 };
 pub use type_view::{Shape, TypeView};
 

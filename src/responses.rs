@@ -35,6 +35,48 @@ pub struct StatusResponse {
     /// What was wrong last, for people: why the last wake failed, or why all logpoints are gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// The logpoints that are set or have expired, while awake.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logpoints: Vec<LogpointStatus>,
+    /// All logpoints since the last wake, those that are gone included; absent while asleep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logpoint_totals: Option<LogpointCounts>,
+}
+
+/// A logpoint, as [`status`](crate::status) tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogpointStatus {
+    /// Its number, as its client knows it.
+    pub id: i64,
+    /// The file, as its client calls it.
+    pub path: String,
+    /// The line that it is at, from 1.
+    pub line: u64,
+    /// Whether it logs.
+    pub state: LogpointState,
+    /// What became of its hits, at all of its addresses.
+    #[serde(flatten)]
+    pub counts: LogpointCounts,
+}
+
+/// What became of the hits of logpoints, and what they cost. Times are in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogpointCounts {
+    /// Hits that were looked at: those that were logged, those that were dropped, and those that a condition passed over.
+    pub hits: u64,
+    /// Hits that were logged.
+    pub logged: u64,
+    /// Hits that were lost, because they came faster than they could be read.
+    pub dropped: u64,
+    /// Hits that were not looked at: threads were on their way into the logpoint when it was suspended or expired. What
+    /// passes later runs the program's own code, and is counted nowhere.
+    pub missed: u64,
+    /// How often the budget suspended it.
+    pub suspensions: u64,
+    /// For how long it was suspended, in nanoseconds.
+    pub suspended_ns: u64,
+    /// For how long threads were stopped, added up over threads, in nanoseconds.
+    pub stopped_ns: u64,
 }
 
 impl StatusResponse {
@@ -206,6 +248,18 @@ named! {
 }
 
 named! {
+    /// Whether a logpoint logs.
+    LogpointState {
+        /// It does.
+        Active = "active",
+        /// Not until the current 100 ms are over: it, or all together, cost too much.
+        Suspended = "suspended",
+        /// Never again: it has logged as many hits, or lived as long, as it may.
+        Expired = "expired",
+    }
+}
+
+named! {
     /// Whether it was this call that woke.
     WakeResponseStatus {
         /// It was.
@@ -262,5 +316,5 @@ macro_rules! from_reference {
 
 from_reference! {
     StatusResponse WakeResponse SleepResponse DiscoverResponse InfoResponse
-    ClientState WakeResponseStatus SleepResponseStatus DaemonLink
+    LogpointStatus LogpointCounts LogpointState ClientState WakeResponseStatus SleepResponseStatus DaemonLink
 }

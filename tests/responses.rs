@@ -5,8 +5,8 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use detrix::{
-    ClientState, DaemonLink, DiscoverResponse, SleepResponse, SleepResponseStatus, StatusResponse,
-    UnknownName, WakeResponse, WakeResponseStatus,
+    ClientState, DaemonLink, DiscoverResponse, LogpointState, SleepResponse, SleepResponseStatus,
+    StatusResponse, UnknownName, WakeResponse, WakeResponseStatus,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -44,6 +44,34 @@ fn status_has_snake_case_keys_and_leaves_out_what_there_is_not() {
     let status: StatusResponse = round_trip(&json);
     assert_eq!(status.connection_id.as_deref(), Some("4d20"));
     assert_eq!(StatusResponse::from(&status).name, "orders");
+}
+
+#[test]
+fn status_has_the_numbers_of_each_logpoint_and_of_all() {
+    let counts = json!({
+        "hits": 9, "logged": 7, "dropped": 1, "missed": 2,
+        "suspensions": 3, "suspended_ns": 250_000_000, "stopped_ns": 15_000_000,
+    });
+    let mut logpoint = counts.clone();
+    logpoint["id"] = json!(5);
+    logpoint["path"] = json!("src/main.rs");
+    logpoint["line"] = json!(7);
+    logpoint["state"] = json!("suspended");
+    let status: StatusResponse = round_trip(&json!({
+        "control_host": "127.0.0.1",
+        "control_port": 8099,
+        "daemon_url": "http://127.0.0.1:8090",
+        "debug_port": 40177,
+        "debug_port_active": true,
+        "name": "orders",
+        "state": "awake",
+        "daemon_link": "none",
+        "debug_clients": 1,
+        "logpoints": [logpoint],
+        "logpoint_totals": counts,
+    }));
+    assert_eq!(status.logpoints[0].state, LogpointState::Suspended);
+    assert_eq!(Some(status.logpoints[0].counts), status.logpoint_totals);
 }
 
 #[test]
@@ -139,6 +167,11 @@ fn every_enum_has_its_names_on_the_wire_and_in_text() {
         (ClientState::Warm, "warm"),
         (ClientState::Waking, "waking"),
         (ClientState::Awake, "awake"),
+    ]);
+    names(&[
+        (LogpointState::Active, "active"),
+        (LogpointState::Suspended, "suspended"),
+        (LogpointState::Expired, "expired"),
     ]);
     names(&[
         (WakeResponseStatus::Awake, "awake"),

@@ -1,12 +1,14 @@
 //! What clients send: decoded as leniently as its meaning allows. Members that are not read here are not looked at, so
 //! that a wrong type in one of them harms nobody.
 
+use std::num::NonZeroU64;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::outgoing::{Failure, FailureId};
-use crate::{Source, SourceMap};
+use crate::{Limits, Seconds, Source, SourceMap};
 
 /// A message from a client.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +100,7 @@ impl Command {
             "initialize" => Self::Initialize(arguments(request)?),
             "attach" | "launch" => Self::Attach(AttachArguments {
                 source_map: source_map(request)?,
+                limits: limits(request)?,
             }),
             "setBreakpoints" => Self::SetBreakpoints(arguments(request)?),
             "configurationDone" => Self::ConfigurationDone,
@@ -127,11 +130,20 @@ fn arguments<T: DeserializeOwned>(request: &Request) -> Result<T, Failure> {
 }
 
 /// Every shape of `attach` is accepted, since clients put into it what their users wrote for other debuggers; the source
-/// map alone is read, and a broken one is told rather than ignored.
+/// map and the limits alone are read, and broken ones are told rather than ignored.
 fn source_map(request: &Request) -> Result<SourceMap, Failure> {
     match request.arguments.get("sourceMap") {
         None | Some(Value::Null) => Ok(SourceMap::default()),
         Some(map) => SourceMap::deserialize(map).map_err(|error| bad_arguments(request, error)),
+    }
+}
+
+fn limits(request: &Request) -> Result<Limits, Failure> {
+    match &request.arguments {
+        arguments @ Value::Object(_) => {
+            Limits::deserialize(arguments).map_err(|error| bad_arguments(request, error))
+        }
+        _ => Ok(Limits::default()),
     }
 }
 
@@ -173,6 +185,8 @@ impl InitializeArguments {
 pub struct AttachArguments {
     /// How the client's paths relate to those in the program's debug information.
     pub source_map: SourceMap,
+    /// What its logpoints may cost, and how long they live.
+    pub limits: Limits,
 }
 
 /// The arguments of `setBreakpoints`.
@@ -212,6 +226,10 @@ pub struct SourceBreakpoint {
     pub hit_condition: Option<String>,
     /// Do not stop, log this.
     pub log_message: Option<String>,
+    /// Not in the protocol: how many hits it logs until it expires.
+    pub hit_limit: Option<NonZeroU64>,
+    /// Not in the protocol: after how many seconds it expires.
+    pub ttl: Option<Seconds>,
 }
 
 #[cfg(test)]
@@ -302,9 +320,11 @@ mod tests {
                 "{arguments}"
             );
         }
-        let failure = command("launch", json!({"sourceMap": 5})).unwrap_err();
-        assert_eq!(failure.id, FailureId::BadArguments);
-        assert!(failure.text.contains("`launch`"), "{}", failure.text);
+        for broken in [json!({"sourceMap": 5}), json!({"ttl": "a minute"})] {
+            let failure = command("launch", broken).unwrap_err();
+            assert_eq!(failure.id, FailureId::BadArguments);
+            assert!(failure.text.contains("`launch`"), "{}", failure.text);
+        }
     }
 
     #[test]

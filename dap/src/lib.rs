@@ -25,6 +25,7 @@ mod client;
 mod conventions;
 mod framing;
 mod incoming;
+mod limits;
 mod outbox;
 mod outgoing;
 mod source_map;
@@ -37,6 +38,7 @@ pub use incoming::{
     AttachArguments, Command, EnvelopeError, Incoming, InitializeArguments, Request,
     SetBreakpointsArguments, SourceBreakpoint,
 };
+pub use limits::{Limits, Seconds, Share};
 pub use outbox::Outbox;
 pub use outgoing::{Event, Failure, FailureId, Response, ResponseBody};
 pub use source_map::SourceMap;

@@ -3,6 +3,7 @@
 //! [`VARIABLES`] is the whole list. How a variable is read follows from the type of its field, see [`Value`].
 
 use std::ffi::{OsStr, OsString};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -125,6 +126,9 @@ variables! {
     "DETRIX_REGISTER_TIMEOUT" => register_timeout,
     "DETRIX_UNREGISTER_TIMEOUT" => unregister_timeout,
     "DETRIX_LOGPOINT_BUDGET" => logpoint_budget,
+    "DETRIX_TOTAL_BUDGET" => total_budget,
+    "DETRIX_LOGPOINT_HIT_LIMIT" => logpoint_hit_limit,
+    "DETRIX_LOGPOINT_TTL" => logpoint_ttl,
     "DETRIX_REDACT" => redact by redacted,
     "DETRIX_LLDB_DAP_PATH" => lldb_dap_path,
 }
@@ -194,6 +198,12 @@ impl Value for bool {
 impl Value for u16 {
     fn read(value: &OsStr) -> Reading<Self> {
         number(value, "a port, 0 to 65535")
+    }
+}
+
+impl Value for NonZeroU64 {
+    fn read(value: &OsStr) -> Reading<Self> {
+        number(value, "a number of hits, 1 or more")
     }
 }
 
@@ -305,6 +315,13 @@ mod tests {
             ("DETRIX_REGISTER_TIMEOUT", "1e1", "register_timeout: 10s"),
             ("DETRIX_UNREGISTER_TIMEOUT", "3", "unregister_timeout: 3s"),
             ("DETRIX_LOGPOINT_BUDGET", "1", "logpoint_budget: 1.0"),
+            ("DETRIX_TOTAL_BUDGET", "0.2", "total_budget: 0.2"),
+            (
+                "DETRIX_LOGPOINT_HIT_LIMIT",
+                "1000",
+                "logpoint_hit_limit: Some(1000)",
+            ),
+            ("DETRIX_LOGPOINT_TTL", "60", "logpoint_ttl: Some(60s)"),
             (
                 "DETRIX_REDACT",
                 "ssn, card_number",
@@ -385,6 +402,9 @@ mod tests {
             ("DETRIX_START_STATE", "awake", "sleeping or warm"),
             ("DETRIX_LOGPOINT_BUDGET", "1.5", "a share, 0 to 1"),
             ("DETRIX_LOGPOINT_BUDGET", "NaN", "a share, 0 to 1"),
+            ("DETRIX_TOTAL_BUDGET", "-1", "a share, 0 to 1"),
+            ("DETRIX_LOGPOINT_HIT_LIMIT", "0", "1 or more"),
+            ("DETRIX_LOGPOINT_TTL", "0", "a number of seconds above 0"),
             ("DETRIX_MAX_AWAKE", "0", "a number of seconds above 0"),
             (
                 "DETRIX_REGISTER_TIMEOUT",

@@ -3,6 +3,7 @@
 mod env;
 mod rules;
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,9 +75,19 @@ pub struct Config {
     /// How long `sleep` waits for the daemon to unregister; 2 s by default. Variable: `DETRIX_UNREGISTER_TIMEOUT`, in
     /// seconds.
     pub unregister_timeout: Duration,
-    /// The share of one CPU's time that threads may spend stopped at one place because of logpoints, 0 to 1; what goes
-    /// beyond is not logged until the window of 100 ms ends. 0.05 by default; 1 sets no limit. Variable: `DETRIX_LOGPOINT_BUDGET`.
+    /// The share of one CPU's time that threads, added up, may spend stopped by one logpoint, 0 to 1; what goes beyond is
+    /// not logged until the window of 100 ms ends. 0.05 by default; 1 sets no limit. A client may ask for less. Variable:
+    /// `DETRIX_LOGPOINT_BUDGET`.
     pub logpoint_budget: f64,
+    /// As [`logpoint_budget`](Self::logpoint_budget), for all logpoints of all clients together: the one that cost most
+    /// goes first. 0.1 by default; 1 sets no limit. Variable: `DETRIX_TOTAL_BUDGET`.
+    pub total_budget: f64,
+    /// How many hits a logpoint logs until it expires, that is, until it is taken out for good; no limit by default. A
+    /// client may ask for fewer. Variable: `DETRIX_LOGPOINT_HIT_LIMIT`.
+    pub logpoint_hit_limit: Option<NonZeroU64>,
+    /// How long a logpoint lives until it expires; no limit by default. A client may ask for less. Variable:
+    /// `DETRIX_LOGPOINT_TTL`, in seconds.
+    pub logpoint_ttl: Option<Duration>,
     /// How values of the application's own types are shown; none by default. They come before what detrix knows of
     /// library types.
     pub views: Vec<TypeView>,
@@ -155,6 +166,9 @@ impl Default for Config {
             register_timeout: Duration::from_secs(5),
             unregister_timeout: Duration::from_secs(2),
             logpoint_budget: 0.05,
+            total_budget: 0.1,
+            logpoint_hit_limit: None,
+            logpoint_ttl: None,
             views: Vec::new(),
             redact: REDACTED.map(str::to_owned).into(),
             redact_strict: false,

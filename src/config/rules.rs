@@ -74,11 +74,24 @@ impl Config {
                 "it must be more than 0 and at most a year (31536000 seconds); leave it out for no limit",
             ));
         }
-        if !(0.0..=1.0).contains(&self.logpoint_budget) {
-            return Err(wrong(
+        for (field, share) in [
+            (
                 "logpoint_budget (DETRIX_LOGPOINT_BUDGET)",
                 self.logpoint_budget,
-                "it must be a share, 0 to 1",
+            ),
+            ("total_budget (DETRIX_TOTAL_BUDGET)", self.total_budget),
+        ] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(wrong(field, share, "it must be a share, 0 to 1"));
+            }
+        }
+        if let Some(ttl) = self.logpoint_ttl
+            && (ttl.is_zero() || ttl > LONGEST_AWAKE)
+        {
+            return Err(wrong(
+                "logpoint_ttl (DETRIX_LOGPOINT_TTL)",
+                format!("{ttl:?}"),
+                "it must be more than 0 and at most a year (31536000 seconds); leave it out for no limit",
             ));
         }
         self.tls.validate()?;

@@ -121,6 +121,8 @@ impl Service for Fake {
             daemon_link: DaemonLink::None,
             debug_clients: 0,
             last_error: None,
+            logpoints: Vec::new(),
+            logpoint_totals: None,
         }
     }
 

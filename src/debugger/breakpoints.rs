@@ -2,12 +2,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use dap::SourceMap;
 
-use super::notices::Told;
+use super::limits::Group;
 use super::resolve::Resolved;
+use super::telling::Told;
 use crate::capture::compile::Compiled;
+use crate::engine::Account;
 use crate::server::backend::{NamedFile, Placed, SessionId, Wanted, WrongExpressions};
 use crate::server::outlet::Outlet;
 
@@ -19,6 +22,15 @@ pub struct Session {
     pub wrong: WrongExpressions,
     /// Its breakpoints.
     pub files: HashMap<NamedFile, File>,
+    /// What they may cost together.
+    pub group: Group,
+}
+
+impl Session {
+    /// All its breakpoints.
+    pub fn breakpoints(&self) -> impl Iterator<Item = &Breakpoint> {
+        self.files.values().flat_map(|file| &file.breakpoints)
+    }
 }
 
 /// A client's breakpoints in one file.
@@ -38,6 +50,14 @@ pub struct Breakpoint {
     pub placed: Placed,
     /// Its probes, one for each address.
     pub probes: Vec<u32>,
+    /// What it may do, and has done.
+    pub account: Arc<Account>,
+    /// When it has lived as long as it may.
+    pub expires: Option<Instant>,
+    /// Whether it has; it does not come back unless its client sets another one.
+    pub expired: bool,
+    /// What the client was told of it.
+    pub told: Told,
     pending: bool,
     failures: Vec<String>,
 }
@@ -51,6 +71,10 @@ impl Breakpoint {
                 ..Placed::default()
             },
             probes: Vec::new(),
+            account: Arc::default(),
+            expires: None,
+            expired: false,
+            told: Told::default(),
             pending: true,
             failures: Vec::new(),
         }
@@ -110,6 +134,12 @@ impl Breakpoint {
         self.placed.message = Some(why.to_owned());
     }
 
+    /// It has lived as long as it may; its probes are to be removed.
+    pub fn expire(&mut self, why: &str) {
+        self.lose(why);
+        self.expired = true;
+    }
+
     /// What the client is told when it did not ask; it then has to know the file.
     pub fn placed_at(&self, path: &str) -> Placed {
         Placed {
@@ -120,7 +150,8 @@ impl Breakpoint {
 }
 
 /// Puts what is wanted now in the place of what was. A line that stays keeps its id; where it also says the same, it
-/// keeps its probes, so that no hit is lost. Returns the breakpoints and the probes to remove.
+/// keeps its probes, so that no hit is lost; and what has expired stays so, since clients say again what they want whenever
+/// another line of the file changes. Returns the breakpoints and the probes to remove.
 pub fn merge(
     old: Vec<Breakpoint>,
     wanted: &[Wanted],
@@ -156,7 +187,11 @@ pub fn merge(
         .into_iter()
         .zip(wanted)
         .map(|(kept, wanted)| match kept {
-            Some(old) if old.wanted == *wanted && old.placed.verified && same_map => old,
+            Some(old)
+                if old.wanted == *wanted && (old.placed.verified || old.expired) && same_map =>
+            {
+                old
+            }
             Some(old) => {
                 remove.extend(old.probes);
                 Breakpoint::new(old.placed.id, wanted.clone())
@@ -188,8 +223,6 @@ pub struct Owner {
     pub line: u64,
     /// Renders the records.
     pub compiled: Arc<Compiled>,
-    /// What the client was told of it.
-    pub told: Told,
 }
 
 /// All probes by number. Numbers are not used again before four billion others.
@@ -221,7 +254,6 @@ impl Probes {
             path: path.into(),
             line,
             compiled,
-            told: Told::default(),
         };
         self.owners.insert(self.last, owner);
         self.last
@@ -236,16 +268,6 @@ impl Probes {
     pub fn owner(&self, probe: u32) -> Option<&Owner> {
         self.owners.get(&probe)
     }
-
-    /// All that there are.
-    pub fn numbers(&self) -> Vec<u32> {
-        self.owners.keys().copied().collect()
-    }
-
-    /// As [`Probes::owner`], to write down what it was told.
-    pub fn owner_mut(&mut self, probe: u32) -> Option<&mut Owner> {
-        self.owners.get_mut(&probe)
-    }
 }
 
 #[cfg(test)]
@@ -259,6 +281,7 @@ mod tests {
             condition: None,
             hit_condition: None,
             log_message: Some(message.to_owned()),
+            limits: dap::Limits::default(),
         }
     }
 
@@ -304,6 +327,19 @@ mod tests {
         let mut remove = remove;
         remove.sort_unstable();
         assert_eq!(remove, [1, 2]);
+    }
+
+    #[test]
+    fn what_has_expired_stays_so_until_it_is_wanted_anew() {
+        let mut last = 0;
+        let (first, _) = merge(Vec::new(), &[wanted(1, "a")], true, &mut last);
+        let mut first = placed(first);
+        first[0].expire("why");
+        let again = [wanted(1, "a"), wanted(2, "b")];
+        let (second, remove) = merge(first, &again, true, &mut last);
+        assert!(second[0].expired && !second[0].is_pending() && remove.is_empty());
+        let (third, _) = merge(second, &[wanted(1, "edited")], true, &mut last);
+        assert!(!third[0].expired && third[0].is_pending());
     }
 
     #[test]

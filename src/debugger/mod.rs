@@ -5,14 +5,17 @@
 //! * A hit comes in by the [`mod@pump`]: the engine's record is rendered and goes out by the session's outlet.
 
 mod breakpoints;
+mod limits;
 mod notices;
 mod pump;
 mod resolve;
+mod roster;
+mod telling;
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use dap::SourceMap;
 use tokio::sync::Notify;
@@ -20,7 +23,7 @@ use tokio::sync::Notify;
 use crate::capture::compile::Knowledge;
 use crate::capture::redact::Redaction;
 use crate::config::Config;
-use crate::engine::{Budget, Engine, EngineError, Placement};
+use crate::engine::{Account, Budget, Engine, EngineError, Placement};
 use crate::error::{Error, Result};
 use crate::server::backend::{
     Backend, NamedFile, Notice, Placed, SessionId, Wanted, WrongExpressions,
@@ -28,9 +31,11 @@ use crate::server::backend::{
 use crate::server::outlet::Outlet;
 use crate::symbols::Symbols;
 use breakpoints::{Breakpoint, File, Probes, Session};
+use limits::{Allowed, Group};
 use resolve::Resolved;
 
 pub use pump::pump;
+pub use roster::Roster;
 
 /// Opens the debug information.
 ///
@@ -64,6 +69,9 @@ pub struct Debugger {
     sessions: HashMap<SessionId, Session>,
     probes: Probes,
     last_id: i64,
+    /// What logpoints may cost, and how long they live, at the most.
+    allowed: Allowed,
+    roster: Roster,
     /// Whether nothing may hold a thread.
     safe_mode: bool,
     /// What went wrong last, for whoever asks on whatever thread.
@@ -80,7 +88,7 @@ impl Debugger {
     /// [`Error::TracingRefused`], with what to change.
     pub fn start(config: &Config, symbols: Symbols) -> Result<Self> {
         let budget = Budget {
-            site_share: config.logpoint_budget,
+            total_share: config.total_budget,
         };
         let engine = Engine::start(budget).map_err(|error| match error {
             EngineError::Resources(error) => Error::IoError(error),
@@ -92,10 +100,12 @@ impl Debugger {
                 views: config.views.as_slice().into(),
                 redaction: Arc::new(Redaction::new(&config.redact, config.redact_strict)),
             },
+            roster: Roster::new(engine.total()),
             engine,
             sessions: HashMap::new(),
             probes: Probes::default(),
             last_id: 0,
+            allowed: Allowed::new(config),
             safe_mode: config.safe_mode,
             trouble: Trouble::default(),
             changed: Rc::default(),
@@ -122,6 +132,9 @@ impl Debugger {
             None => return,
         };
         let resolved = self.resolve(file, map, wrong, pending);
+        let Some(owner) = self.sessions.get_mut(&session) else {
+            return;
+        };
         let mut placements = Vec::new();
         let mut owners = Vec::new();
         for (index, resolved) in resolved {
@@ -132,7 +145,10 @@ impl Debugger {
                 Err(why) => breakpoint.refuse(why),
                 Ok(resolved) => {
                     breakpoint.found(&resolved);
-                    let counter = Arc::new(AtomicU64::new(0));
+                    let wanted = &breakpoint.wanted.limits;
+                    let (limits, ttl) = self.allowed.limits(wanted, &mut owner.group);
+                    breakpoint.account = Arc::new(Account::new(&limits));
+                    breakpoint.expires = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
                     for (place, compiled) in resolved.places {
                         let program = compiled.program.clone();
                         let about = &breakpoint.placed;
@@ -144,7 +160,7 @@ impl Debugger {
                             address: place.address,
                             text: place.text,
                             program,
-                            counter: Arc::clone(&counter),
+                            account: breakpoint.account.clone(),
                         });
                         owners.push((index, probe));
                     }
@@ -216,6 +232,7 @@ impl Debugger {
 
     /// Tries again what was not found, after libraries came or went; tells the clients what changed.
     fn modules_changed(&mut self) {
+        self.engine.modules_changed();
         let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in sessions {
             let Some(session) = self.sessions.get_mut(&id) else {
@@ -231,10 +248,15 @@ impl Debugger {
                     .collect();
                 for breakpoint in &mut file.breakpoints {
                     let gone = |probe: &u32| {
-                        self.engine
-                            .address(*probe)
-                            .is_none_or(|at| self.symbols.text_at(at).is_none())
+                        self.engine.is_silent(*probe)
+                            || self
+                                .engine
+                                .address(*probe)
+                                .is_none_or(|at| self.symbols.text_at(at).is_none())
                     };
+                    if breakpoint.expired {
+                        continue;
+                    }
                     if !breakpoint.placed.verified || breakpoint.probes.iter().any(gone) {
                         remove.append(&mut breakpoint.probes);
                         breakpoint.retry();
@@ -251,6 +273,7 @@ impl Debugger {
                 }
             }
         }
+        self.publish_roster();
     }
 }
 
@@ -262,6 +285,7 @@ impl Backend for Debugger {
                 outlet,
                 wrong,
                 files: HashMap::new(),
+                group: Group::default(),
             },
         );
     }
@@ -300,6 +324,7 @@ impl Backend for Debugger {
                 },
             );
         }
+        self.publish_roster();
         placed
     }
 
@@ -333,5 +358,6 @@ impl Backend for Debugger {
         self.engine.change(&probes, Vec::new());
         self.forget(&probes);
         self.sessions.remove(&session);
+        self.publish_roster();
     }
 }

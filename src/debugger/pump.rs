@@ -94,7 +94,7 @@ impl Pump {
             .values()
             .any(|session| !session.files.is_empty())
             .then_some(self.next_look);
-        [debugger.engine.next_tick(), look]
+        [debugger.engine.next_tick(), debugger.next_expiry(), look]
             .into_iter()
             .flatten()
             .min()

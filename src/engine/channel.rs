@@ -50,10 +50,12 @@ pub enum Stage {
 /// An order for the tracer. The sites live as long as [`Shared`].
 #[derive(Clone, Copy)]
 pub enum Command {
-    /// Write the `int3`.
-    Arm(*const Site),
-    /// Put the text's own byte back.
+    /// Write the `int3`, or put the text's own byte back, as the site's probes want it.
+    Settle(*const Site),
+    /// Put the text's own byte back, whatever its probes want.
     Disarm(*const Site),
+    /// Put sites back whose logpoints were suspended until now.
+    Resume,
     /// Trace this thread too.
     Seize(i32),
     /// Leave as soon as no thread is on its way into a site.
@@ -72,6 +74,14 @@ pub struct Channel {
     pub go: AtomicU32,
     /// The tracer's process number, 0 before there is one.
     pub tracer: AtomicI32,
+    /// The thread that made it, and rings the bell.
+    pub ringer: i32,
+    /// How often the kernel reset the SIGTRAP action.
+    pub resets: AtomicU64,
+    /// A thread that may be the one of a reset that nothing else explains; 0 for none.
+    pub suspect: AtomicI32,
+    /// Since when, in nanoseconds of the monotonic clock.
+    pub suspected_at: AtomicU64,
     /// The keeper's thread number.
     pub keeper: AtomicI32,
     progress: AtomicU32,
@@ -89,7 +99,7 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// For a tracer to come.
+    /// For a tracer to come, which answers the bell of the calling thread.
     pub fn new(shared: Arc<Shared>, purpose: Purpose) -> io::Result<Self> {
         Ok(Self {
             shared,
@@ -97,6 +107,10 @@ impl Channel {
             threads: ThreadTable::new()?,
             go: AtomicU32::new(0),
             tracer: AtomicI32::new(0),
+            ringer: sys::thread_id(),
+            resets: AtomicU64::new(0),
+            suspect: AtomicI32::new(0),
+            suspected_at: AtomicU64::new(0),
             keeper: AtomicI32::new(0),
             progress: AtomicU32::new(Progress::Starting as u32),
             failed_stage: AtomicU32::new(0),

@@ -146,28 +146,13 @@ pub fn refusal(channel: &Channel) -> EngineError {
 
 /// What may forbid this process to be traced by its own clone.
 fn why_refused() -> Option<(String, &'static str)> {
-    let tracer = field("/proc/self/status", "TracerPid:");
-    if !matches!(tracer.as_str(), "" | "0") {
-        let name = fs::read_to_string(format!("/proc/{tracer}/comm")).unwrap_or_default();
-        let reason = format!("process {tracer} ({}) traces it already", name.trim_end());
-        return Some((reason, "end that debugger, strace or profiler first"));
+    let ours = ["/proc/thread-self/status", "/proc/self/status"];
+    if let Some(refusal) = ours.into_iter().find_map(traced_already) {
+        return Some(refusal);
     }
-    match fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope")
-        .unwrap_or_default()
-        .trim_end()
-    {
-        "2" => {
-            let reason = "kernel.yama.ptrace_scope is 2 (administrators only)".into();
-            return Some((
-                reason,
-                "set it to 1 or 0, or give the process CAP_SYS_PTRACE",
-            ));
-        }
-        "3" => {
-            let reason = "kernel.yama.ptrace_scope is 3 (nobody)".into();
-            return Some((reason, "set kernel.yama.ptrace_scope to 1 or 0 and reboot"));
-        }
-        _ => {}
+    let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
+    if let Some(refusal) = forbidden_by_yama(&scope) {
+        return Some(refusal);
     }
     if prctl::get_dumpable() != Ok(true) {
         let reason = "it is not dumpable (it changed its user, or its file cannot be read, or it asked for that)".into();
@@ -190,6 +175,44 @@ fn why_refused() -> Option<(String, &'static str)> {
     None
 }
 
+/// What `kernel.yama.ptrace_scope` forbids. With 0 it forbids nothing here, and with 1 the keeper has asked
+/// (Documentation/admin-guide/LSM/Yama.rst).
+fn forbidden_by_yama(scope: &str) -> Option<(String, &'static str)> {
+    match scope.trim_end() {
+        "2" => Some((
+            "kernel.yama.ptrace_scope is 2 (administrators only)".into(),
+            "set it to 1 or 0, or give the process CAP_SYS_PTRACE",
+        )),
+        "3" => Some((
+            "kernel.yama.ptrace_scope is 3 (nobody)".into(),
+            "set kernel.yama.ptrace_scope to 1 or 0 and reboot",
+        )),
+        _ => None,
+    }
+}
+
+/// Whether another tracer has the calling thread, which then could not ring for ours.
+///
+/// # Errors
+///
+/// When it has.
+pub fn check_not_traced() -> Result<(), EngineError> {
+    match traced_already("/proc/thread-self/status") {
+        Some((reason, fix)) => Err(EngineError::Refused { reason, fix }),
+        None => Ok(()),
+    }
+}
+
+fn traced_already(status: &str) -> Option<(String, &'static str)> {
+    let tracer = field(status, "TracerPid:");
+    if matches!(tracer.as_str(), "" | "0") {
+        return None;
+    }
+    let name = fs::read_to_string(format!("/proc/{tracer}/comm")).unwrap_or_default();
+    let reason = format!("process {tracer} ({}) traces it already", name.trim_end());
+    Some((reason, "end that debugger, strace or profiler first"))
+}
+
 /// What follows `name` in a file of lines; nothing where there is no such line.
 pub fn field(file: &str, name: &str) -> String {
     let text = fs::read_to_string(file).unwrap_or_default();
@@ -203,5 +226,25 @@ pub fn describe_end(status: i32) -> String {
         format!("was killed by signal {}", libc::WTERMSIG(status))
     } else {
         format!("ended with status {}", libc::WEXITSTATUS(status))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_18_yama_is_named_with_its_fix() {
+        for (scope, named, fix) in [
+            ("2\n", "ptrace_scope is 2", "CAP_SYS_PTRACE"),
+            ("3\n", "ptrace_scope is 3", "reboot"),
+        ] {
+            let (reason, what) = forbidden_by_yama(scope).unwrap();
+            let told = EngineError::Refused { reason, fix: what }.to_string();
+            assert!(told.contains(named) && told.contains(fix), "{told}");
+        }
+        for allows in ["", "0\n", "1\n"] {
+            assert_eq!(forbidden_by_yama(allows), None);
+        }
     }
 }

@@ -1,20 +1,25 @@
 //! What happens between a thread's stop at a site and its going on.
 
+use core::cell::Cell;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::budget;
+use super::account::{Account, Tally};
 use super::channel::Channel;
 use super::sites::{Probe, Site, State};
-use super::sys::{self, CpuSet, SignalAction};
-use super::text::{INT3, Text};
+use super::sys::{self, Change, CpuSet, Errno};
+use super::text::Text;
+use super::threads::Thread;
+use super::{blocked, budget, enforce};
 use crate::capture::interp::{self, Machine, Ran};
 use crate::capture::program;
 use crate::symbols::place::Register;
 
 const PC: usize = offset_of!(libc::user_regs_struct, rip);
 
-const SIGTRAP_BIT: sys::SignalSet = 1 << (libc::SIGTRAP - 1);
+/// How many ticks a wait(2) takes at least that had to wait: to another thread and back is longer on any processor, and
+/// to ask for a thread that is stopped already is shorter, unless there are hundreds.
+const WAITED: u64 = 3_000;
 
 /// The tracer's part that deals with hits.
 pub struct Hits<'a> {
@@ -25,6 +30,8 @@ pub struct Hits<'a> {
     memory: i32,
     /// Where the processor's clock is measured from.
     born: Moment,
+    /// Until when, in ticks, no thread was stopped.
+    idle_until: Cell<u64>,
 }
 
 impl<'a> Hits<'a> {
@@ -36,6 +43,7 @@ impl<'a> Hits<'a> {
             event,
             memory: sys::process_id(),
             born: Moment::now(),
+            idle_until: Cell::new(ticks()),
         }
     }
 
@@ -46,24 +54,31 @@ impl<'a> Hits<'a> {
     /// 2. Run the probes, unless the hit is a repetition or the thread is detrix's own.
     /// 3. Repair what the kernel did to a thread that blocked SIGTRAP.
     /// 4. Let it go on, on this CPU.
-    /// 5. Charge the site; take it out when it cost too much.
+    /// 5. Charge its logpoints; take out what cost too much, or has logged enough.
     /// 6. Wake the reader.
     pub fn hit(&self, text: &Text, site: &Site, tid: i32, registers: &mut Registers) {
         let shared = &*self.channel.shared;
         let start = Moment::now();
         let _ = sys::poke_register(tid, PC, site.displaced.slot());
-        if site.state() == State::Armed && !shared.is_own(tid) {
-            self.record(site, tid, registers, start.time);
-        }
-        self.repair_trap_action(tid);
+        let thread = self.channel.threads.find(tid);
+        // It may have waited for its turn since the last moment at which it was seen to run, or nobody waited.
+        let stopped = thread.map_or(0, Thread::let_go).max(self.idle_until.get());
+        let expired = !shared.is_own(tid) && self.record(site, tid, registers, start.time);
+        blocked::repair(self.channel, tid);
         self.let_go(tid);
-        let cost = start.elapsed(&self.born).wrapping_add(budget::SWITCH);
-        if site.meter.charge(start.time, cost, shared.site_allowance)
-            && site.state() == State::Armed
-        {
-            text.replace(site.address, INT3, site.original);
-            site.set_state(State::Suspended);
-            site.suspensions.fetch_add(1, Ordering::Relaxed);
+        let end = ticks();
+        if let Some(thread) = thread {
+            thread.set_let_go(end);
+        }
+        let spent = end.wrapping_sub(stopped.min(start.ticks));
+        let cost = start
+            .nanoseconds(spent, &self.born)
+            .wrapping_add(budget::SWITCH);
+        // SAFETY: this is the tracer, which has not answered the bell since.
+        let suspended = unsafe { enforce::charge(shared, site, start.time, cost) };
+        if expired || suspended {
+            // SAFETY: as above.
+            unsafe { enforce::settle_all(shared, text) };
             shared.attention.fetch_add(1, Ordering::Release);
             self.wake();
         } else if shared.ring.consumer_sleeps() {
@@ -71,32 +86,59 @@ impl<'a> Hits<'a> {
         }
     }
 
+    /// Waits for any thread to change its state.
+    pub fn wait(&self, block: bool) -> Result<Option<(i32, Change)>, Errno> {
+        let start = ticks();
+        let change = sys::next_change(None, block);
+        let end = ticks();
+        if end.wrapping_sub(start) > WAITED {
+            self.idle_until.set(end);
+        }
+        change
+    }
+
     /// Wakes detrix's thread.
     pub fn wake(&self) {
         sys::notify(self.event);
     }
 
-    fn record(&self, site: &Site, tid: i32, registers: &mut Registers, time: u64) {
+    /// Runs the probes; true when one's logpoint expired with that.
+    fn record(&self, site: &Site, tid: i32, registers: &mut Registers, time: u64) -> bool {
         registers.general.rip = site.address;
         let stack = registers.general.rsp;
         let thread = self.channel.threads.find(tid);
         if thread.is_some_and(|thread| thread.take_repeat(site.address, stack)) {
-            return;
+            return false;
         }
+        let mut expired = false;
         // SAFETY: this is the tracer, which has not answered the bell since.
         for probe in unsafe { site.probes() } {
+            if site.state() != State::Armed || !probe.account.is_active() {
+                self.count(&probe.account, |tally| &tally.missed);
+                continue;
+            }
             let mut stopped = Stopped {
                 memory: self.memory,
                 tid,
                 registers,
-                counter: &probe.counter,
+                counter: &probe.account.counter,
             };
             self.run(probe, &mut stopped, time);
+            if probe.account.expire() {
+                let limited = &self.channel.shared.total.limited;
+                limited.fetch_add(1, Ordering::Relaxed);
+                expired = true;
+            }
         }
+        expired
+    }
+
+    fn count(&self, account: &Account, what: impl Fn(&Tally) -> &AtomicU64) {
+        enforce::count(&self.channel.shared, account, what, 1);
     }
 
     fn run(&self, probe: &Probe, stopped: &mut Stopped<'_>, time: u64) {
-        probe.hits.fetch_add(1, Ordering::Relaxed);
+        self.count(&probe.account, |tally| &tally.hits);
         // SAFETY: the tracer is the ring's one producer.
         match unsafe {
             self.channel
@@ -105,7 +147,10 @@ impl<'a> Hits<'a> {
                 .reserve(probe.program.record_limit())
         } {
             Some(mut room) => match interp::run(&probe.program, stopped, room.bytes()) {
-                Ran::Recorded(len) => room.commit(len, probe.id, stopped.tid, time),
+                Ran::Recorded(len) => {
+                    room.commit(len, probe.id, stopped.tid, time);
+                    self.count(&probe.account, |tally| &tally.logged);
+                }
                 Ran::Undecided(len) if probe.tells_undecided() => {
                     room.commit(len, probe.id, stopped.tid, time);
                 }
@@ -116,49 +161,9 @@ impl<'a> Hits<'a> {
                 if let Ran::Recorded(_) =
                     interp::run(&probe.program, stopped, &mut [0; program::HEAD])
                 {
-                    probe.dropped.fetch_add(1, Ordering::Relaxed);
+                    self.count(&probe.account, |tally| &tally.dropped);
                 }
             }
-        }
-    }
-
-    /// A trap in a thread that blocks or ignores SIGTRAP makes the kernel unblock it and reset the handler
-    /// (kernel/signal.c, `force_sig_info_to_task`), the rest of the action it leaves. The reset is what tells: the action
-    /// that was there comes back, and the thread gets its mask back.
-    fn repair_trap_action(&self, tid: i32) {
-        let cell = &self.channel.shared.trap_action;
-        let (Ok(now), before) = (sys::signal_action(libc::SIGTRAP), cell.load()) else {
-            return;
-        };
-        if now == before {
-            return;
-        }
-        let reset = SignalAction {
-            handler: libc::SIG_DFL,
-            ..before
-        };
-        let action = if now.handler != libc::SIG_DFL {
-            // The application's own doing.
-            cell.store(&now);
-            return;
-        } else if now == reset {
-            before
-        } else {
-            // The application's doing as well, but whether it set this, or to ignore the signal, the reset hides. A
-            // signal that is ignored by mistake kills nobody.
-            let ignored = SignalAction {
-                handler: libc::SIG_IGN,
-                ..now
-            };
-            cell.store(&ignored);
-            ignored
-        };
-        // SAFETY: the action was in place a moment ago, or ignores the signal.
-        let _ = unsafe { sys::set_signal_action(libc::SIGTRAP, &action) };
-        if action.handler != libc::SIG_IGN
-            && let Ok(mask) = sys::signal_mask(tid)
-        {
-            let _ = sys::set_signal_mask(tid, mask | SIGTRAP_BIT);
         }
     }
 
@@ -268,9 +273,9 @@ impl Moment {
         }
     }
 
-    /// Nanoseconds since then, by the processor's clock; how fast that runs shows from `origin` to then.
-    fn elapsed(&self, origin: &Self) -> u64 {
-        let spent = u128::from(ticks().wrapping_sub(self.ticks));
+    /// How long `spent` ticks are, in nanoseconds; how fast the processor's clock runs shows from `origin` to this moment.
+    fn nanoseconds(&self, spent: u64, origin: &Self) -> u64 {
+        let spent = u128::from(spent);
         let ticks = u128::from(self.ticks.wrapping_sub(origin.ticks)).max(1);
         let nanoseconds = u128::from(self.time.wrapping_sub(origin.time));
         u64::try_from(

@@ -14,8 +14,9 @@ use nix::sys::signal::{SigSet, Signal};
 
 use super::channel::{Channel, Progress, Purpose};
 use super::mapping::Mapping;
+use super::origin::Mappings;
 use super::shared::Shared;
-use super::sites::State;
+use super::sites::{LONGEST_INSTRUCTION, Site, State};
 use super::sys::{self, SignalAction};
 use super::text::{INT3, Text};
 use super::tracer;
@@ -116,10 +117,19 @@ fn block_signals() {
 /// Whether Yama lets a process be traced by whom it asks for. Otherwise nothing is asked, since that would take back what
 /// the application has asked for, a crash handler's permission for instance.
 fn yama_asks() -> bool {
-    match fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope") {
-        Ok(scope) => scope.trim() == "1",
+    let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
+    asks(
+        scope.ok().as_deref(),
+        Path::new("/proc/sys/kernel").exists(),
+    )
+}
+
+/// With what Yama says, if it can be read, and whether it could be if it were there.
+fn asks(scope: Option<&str>, visible: bool) -> bool {
+    match scope {
+        Some(scope) => scope.trim() == "1",
         // There is no Yama, as far as one can see.
-        Err(_) => !Path::new("/proc/sys/kernel").exists(),
+        None => !visible,
     }
 }
 
@@ -154,14 +164,13 @@ fn wait_for(pid: i32) -> i32 {
 fn repair(channel: &Channel) {
     let shared = &channel.shared;
     let text = Text::open(sys::thread_id());
-    for site in shared
-        .sites
-        .iter()
-        .filter(|site| site.state() != State::Absent)
-    {
-        let restored = matches!(&text, Ok(text) if text.replace(site.address, INT3, site.original))
-            || !is_patched(site.address);
-        if !restored {
+    let mappings = Mappings::open(sys::thread_id()).ok();
+    for site in shared.sites.iter() {
+        if !matches!(site.state(), State::Armed | State::Suspended) {
+            continue;
+        }
+        let restored = text.as_ref().is_ok_and(|text| text.restore(site));
+        if !restored && is_patched(site, mappings.as_ref()) {
             write_directly(site.address, site.original);
         }
         site.set_state(State::Absent);
@@ -199,9 +208,12 @@ fn repair_faults(before: &[(c_int, Result<SignalAction, sys::Errno>)], end: c_in
     }
 }
 
-fn is_patched(address: u64) -> bool {
-    let mut byte = [0];
-    sys::read_memory(sys::thread_id(), address, &mut byte) == 1 && byte == [INT3]
+fn is_patched(site: &Site, mappings: Option<&Mappings>) -> bool {
+    let mut found = [0; LONGEST_INSTRUCTION];
+    let found = found.get_mut(..site.code.len()).unwrap_or_default();
+    sys::read_memory(sys::thread_id(), site.address, found) == found.len()
+        && site.is_code(found, INT3)
+        && site.is_in_place(mappings)
 }
 
 /// For a process that may not open its own memory (not dumpable, without privilege): makes the page writable for a moment.
@@ -219,5 +231,23 @@ fn write_directly(address: u64, byte: u8) {
             ptr::without_provenance_mut::<u8>(address as usize).write_volatile(byte);
             libc::mprotect(page, 4096, libc::PROT_READ | libc::PROT_EXEC);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_18_yama_is_asked_where_it_wants_to_be() {
+        assert!(asks(Some("1\n"), true));
+        for other in ["0\n", "2\n", "3\n"] {
+            assert!(!asks(Some(other), true));
+        }
+        assert!(!asks(None, true), "this kernel has no Yama");
+        assert!(
+            asks(None, false),
+            "nobody can tell, and asking does no harm"
+        );
     }
 }

@@ -4,14 +4,19 @@
 //! [bell](channel::Bell), reads the [`ring`], and does what needs a clock: looking for threads that are not traced yet,
 //! putting suspended sites back, comparing privileges. The tracer only reacts.
 
+mod account;
+mod blocked;
 mod budget;
 mod channel;
 pub mod displace;
+mod enforce;
 mod error;
 mod hit;
 mod interrupted;
 mod keeper;
+mod limits;
 mod mapping;
+mod origin;
 mod privileges;
 mod proc;
 mod quiet;
@@ -34,10 +39,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+pub use account::{Account, Counts, Limits, Standing};
+pub use budget::{Meter, Total};
 pub use error::{EngineError, PlaceError};
+pub use limits::check_memory;
 pub use ring::Header;
 pub use trial::try_tracing;
 
@@ -46,9 +54,10 @@ use nix::sys::signal::{SigSet, Signal};
 use crate::capture::program::Program;
 use channel::{Command, Progress, Purpose};
 use keeper::Tracer;
+use origin::Mappings;
 use privileges::Privileges;
 use shared::{OwnThread, Shared};
-use sites::{Probe, Site, State};
+use sites::{LONGEST_INSTRUCTION, Probe, Site, State};
 use trap::TrapHandler;
 
 /// When to look for untraced threads after seizing: a thread may have been born meanwhile by one that was not traced.
@@ -62,11 +71,15 @@ const LOOKS: [Duration; 4] = [
 /// And from then on.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How many threads' masks are looked up at one time: each takes some 20 us.
+const LOOK_UP: usize = 64;
+
 /// What the engine may cost the application.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
-    /// The share of one CPU's time that each site may stop threads for, 0 to 1; 1 is no limit.
-    pub site_share: f64,
+    /// The share of one CPU's time that all logpoints together may stop threads for, 0 to 1; 1 is no limit. What one may,
+    /// its [`Account`] says.
+    pub total_share: f64,
 }
 
 /// A probe to place.
@@ -79,18 +92,15 @@ pub struct Placement {
     pub text: Range<u64>,
     /// What to record.
     pub program: Program,
-    /// Counts hits where the program says so; shared by all probes of one logpoint.
-    pub counter: Arc<AtomicU64>,
+    /// What the logpoint may do, and has done; shared by all its probes.
+    pub account: Arc<Account>,
 }
 
 /// What happened on its own account.
 #[derive(Debug)]
 pub enum Event {
-    /// The probes' site cost too much and is out until its window of 100 ms ends.
-    Suspended {
-        /// The probes at that site.
-        probes: Vec<u32>,
-    },
+    /// Logpoints were suspended, or have expired: their accounts say which.
+    Limited,
     /// There is no tracer any more, and no probe; the text is as it was.
     Lost {
         /// Why, for people.
@@ -98,17 +108,6 @@ pub enum Event {
         /// The probes that are gone.
         probes: Vec<u32>,
     },
-}
-
-/// What became of a probe's hits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Hits that reached it.
-    pub hits: u64,
-    /// Hits whose record was lost to a full ring.
-    pub dropped: u64,
-    /// How often its site's budget took it out.
-    pub suspensions: u64,
 }
 
 /// See the module's documentation. Belongs to the thread that started it.
@@ -122,11 +121,11 @@ pub struct Engine {
     privileges: Privileges,
     looks: usize,
     next_look: Instant,
-    /// Suspensions of each site that were told.
-    told: HashMap<u64, u64>,
     /// Events to tell at the next [`Engine::tick`].
     lost: Vec<Event>,
     attention: u32,
+    /// How often logpoints were suspended or expired, as far as it was told.
+    limited: u64,
 }
 
 impl Engine {
@@ -137,12 +136,10 @@ impl Engine {
     /// When tracing is refused, with what to change; nothing is left behind then.
     pub fn start(budget: Budget) -> Result<Self, EngineError> {
         privileges::check_shadow_stack()?;
+        error::check_not_traced()?;
         warn_of_old_kernel();
-        let allowance = match budget.site_share {
-            1.0.. => u64::MAX,
-            share => (share.max(0.0) * budget::WINDOW as f64) as u64,
-        };
-        let shared = Arc::new(Shared::new(allowance).map_err(EngineError::Resources)?);
+        let total = Total::new(budget.total_share);
+        let shared = Arc::new(Shared::new(total).map_err(EngineError::Resources)?);
         unblock_trap();
         let own = shared.own_thread();
         let trap = TrapHandler::install(shared.clone()).map_err(EngineError::Resources)?;
@@ -155,9 +152,9 @@ impl Engine {
             privileges: Privileges::current(),
             looks: 0,
             next_look: Instant::now(),
-            told: HashMap::new(),
             lost: Vec::new(),
             attention: 0,
+            limited: 0,
         };
         trial::run(&engine.shared)?;
         Ok(engine)
@@ -181,19 +178,22 @@ impl Engine {
     /// Removes probes and places others, at once. The text is patched when this returns; each placement's result has its
     /// place in the answer.
     pub fn change(&mut self, remove: &[u32], place: Vec<Placement>) -> Vec<Result<(), PlaceError>> {
-        let mut touched = BTreeSet::new();
-        for probe in remove {
-            touched.extend(self.probes.remove(probe).map(|probe| probe.address));
-        }
+        let removed: Vec<Arc<Probe>> = remove
+            .iter()
+            .filter_map(|probe| self.probes.remove(probe))
+            .collect();
+        let mut touched: BTreeSet<u64> = removed.iter().map(|probe| probe.address).collect();
+        let mappings = Mappings::open(sys::thread_id()).ok();
         let mut placed = Vec::new();
         for placement in place {
             let probe = placement.probe;
-            placed.push(self.prepare(placement).map(|address| {
+            placed.push(self.prepare(placement, mappings.as_ref()).map(|address| {
                 touched.insert(address);
                 probe
             }));
         }
         let failed = self.publish(&touched);
+        self.close_accounts(&removed);
         let mut failures = match failed {
             Ok(failures) => failures,
             // Without a tracer no site is in the text: none of what was placed before works either.
@@ -234,13 +234,34 @@ impl Engine {
             .collect()
     }
 
+    /// Counts how long logpoints were suspended that were so until they were removed.
+    fn close_accounts(&self, removed: &[Arc<Probe>]) {
+        let now = sys::now();
+        for account in removed.iter().map(|probe| &probe.account) {
+            let others = || self.probes.values();
+            // The tracer has no probe of it any more.
+            if !others().any(|probe| Arc::ptr_eq(&probe.account, account))
+                && let Some(time) = account.close(now)
+            {
+                enforce::count(&self.shared, account, |tally| &tally.suspended, time);
+            }
+        }
+    }
+
     /// Publishes a placement's site, not yet in the text, and its probe; returns the site's address.
-    fn prepare(&mut self, placement: Placement) -> Result<u64, PlaceError> {
+    fn prepare(
+        &mut self,
+        placement: Placement,
+        mappings: Option<&Mappings>,
+    ) -> Result<u64, PlaceError> {
         let at = placement.address;
         let address = displace::site_address(&self.original_text(at)?, at);
+        if let Some(site) = self.shared.sites.find(address) {
+            revisit(site, mappings);
+        }
         let mut code = self.original_text(address)?;
-        match self.shared.sites.find(address) {
-            Some(site) if code.starts_with(&site.code) => {}
+        let site = match self.shared.sites.find(address) {
+            Some(site) if code.starts_with(&site.code) => site,
             Some(_) => return Err(PlaceError::Changed { address }),
             None => {
                 let slot = self
@@ -256,13 +277,18 @@ impl Engine {
                     .sites
                     .insert(Site::new(address, code, displaced));
                 self.shared.slots.assign(slot, site);
+                site
             }
+        };
+        if matches!(site.state(), State::Absent | State::Gone) {
+            site.set_origin(mappings.and_then(|mappings| mappings.origin(address)));
+            site.set_state(State::Absent);
         }
         let probe = Arc::new(Probe::new(
             placement.probe,
             address,
             placement.program,
-            placement.counter,
+            placement.account,
         ));
         self.probes.insert(probe.id, probe);
         Ok(address)
@@ -286,6 +312,28 @@ impl Engine {
         } else {
             Ok(code)
         }
+    }
+
+    /// To be called after libraries came or went: finds sites whose memory went with theirs, also where the same library
+    /// is back at the same place with text that has no `int3` in it. Their probes are silent until they are placed again,
+    /// and [`Engine::is_silent`].
+    pub fn modules_changed(&self) {
+        let mappings = Mappings::open(sys::thread_id()).ok();
+        let mut sites: Vec<&Site> = self.shared.sites.iter().collect();
+        // One after another in the same mapping, which is looked up once then.
+        sites.sort_unstable_by_key(|site| site.address);
+        for site in sites {
+            revisit(site, mappings.as_ref());
+        }
+    }
+
+    /// Whether the memory that a probe was placed in has gone.
+    pub fn is_silent(&self, probe: u32) -> bool {
+        let site = self
+            .probes
+            .get(&probe)
+            .and_then(|probe| self.shared.sites.find(probe.address));
+        site.is_none_or(|site| matches!(site.state(), State::Absent | State::Gone))
     }
 
     /// Gives the sites their current probes, and has the tracer patch those that must change. Returns the probes whose
@@ -318,12 +366,12 @@ impl Engine {
             let wanted = !probes.is_empty();
             old.extend(site.replace_probes(probes));
             match site.state() {
-                State::Absent if wanted => {
-                    orders.push(Command::Arm(site));
+                State::Absent | State::Gone if wanted => {
+                    orders.push(Command::Settle(site));
                     arming.push(site.address);
                 }
-                State::Armed | State::Suspended if !wanted => orders.push(Command::Disarm(site)),
-                _ => {}
+                State::Absent | State::Gone => {}
+                State::Armed | State::Suspended => orders.push(Command::Settle(site)),
             }
         }
         if arming.is_empty() {
@@ -349,7 +397,7 @@ impl Engine {
             self.shared
                 .sites
                 .find(*address)
-                .filter(|site| site.state() == State::Absent)
+                .filter(|site| matches!(site.state(), State::Absent | State::Gone))
         };
         Ok(arming
             .iter()
@@ -375,7 +423,7 @@ impl Engine {
         let sites = addresses
             .iter()
             .filter_map(|address| self.shared.sites.find(*address));
-        sites.map(|site| Command::Arm(site)).collect()
+        sites.map(|site| Command::Settle(site)).collect()
     }
 
     /// Gives orders to the tracer, which is made if there is none; false when it did not answer.
@@ -426,40 +474,30 @@ impl Engine {
         self.shared.attention.load(Ordering::Acquire) == self.attention && self.shared.ring.park()
     }
 
-    /// What became of a probe's hits.
-    pub fn counts(&self, probe: u32) -> Counts {
-        let Some(probe) = self.probes.get(&probe) else {
-            return Counts::default();
-        };
-        let suspensions = |site: &Site| site.suspensions.load(Ordering::Relaxed);
-        Counts {
-            hits: probe.hits.load(Ordering::Relaxed),
-            dropped: probe.dropped.load(Ordering::Relaxed),
-            suspensions: self.shared.sites.find(probe.address).map_or(0, suspensions),
-        }
+    /// What all logpoints together may cost, and have cost, those that are gone included.
+    pub fn total(&self) -> Arc<Total> {
+        self.shared.total.clone()
     }
 
     /// When [`Engine::tick`] has something to do, besides when the eventfd says so.
     pub fn next_tick(&self) -> Option<Instant> {
         self.tracer.as_ref()?;
-        let now = sys::now();
         let resume = self
-            .suspended()
-            .map(|site| {
-                Instant::now() + Duration::from_nanos(site.meter.window_end().saturating_sub(now))
-            })
-            .min();
+            .resume_at()
+            .map(|at| Instant::now() + Duration::from_nanos(at.saturating_sub(sys::now())));
         Some(resume.map_or(self.next_look, |resume| resume.min(self.next_look)))
     }
 
-    fn suspended(&self) -> impl Iterator<Item = &Site> {
-        self.shared
-            .sites
-            .iter()
-            .filter(|site| site.state() == State::Suspended)
+    /// When the first logpoint is to be put back that is suspended, in ns of the monotonic clock.
+    fn resume_at(&self) -> Option<u64> {
+        self.probes
+            .values()
+            .filter(|probe| probe.account.standing() == Standing::Suspended)
+            .map(|probe| probe.account.meter.window_end())
+            .min()
     }
 
-    /// Does what is due: puts sites back whose window has ended, looks for untraced threads, notices a tracer that died
+    /// Does what is due: puts logpoints back whose window has ended, looks for untraced threads, notices a tracer that died
     /// or that has more privileges than the application.
     pub fn tick(&mut self) -> Vec<Event> {
         let mut events = std::mem::take(&mut self.lost);
@@ -467,7 +505,10 @@ impl Engine {
         let called = attention != self.attention;
         self.attention = attention;
         if called {
-            self.tell_suspensions(&mut events);
+            let limited = self.shared.total.limited.load(Ordering::Relaxed);
+            if std::mem::replace(&mut self.limited, limited) != limited {
+                events.push(Event::Limited);
+            }
         }
         if self.tracer.as_ref().is_some_and(Tracer::is_gone) {
             self.bury(&mut events);
@@ -480,12 +521,10 @@ impl Engine {
             self.replace_tracer(&mut events);
             return events;
         }
-        let now = sys::now();
-        let mut orders: Vec<Command> = self
-            .suspended()
-            .filter(|site| site.meter.window_end() <= now)
-            .map(|site| Command::Arm(site))
-            .collect();
+        let mut orders = Vec::new();
+        if self.resume_at().is_some_and(|at| at <= sys::now()) {
+            orders.push(Command::Resume);
+        }
         orders.extend(self.shared.untraced.take().map(Command::Seize));
         if due {
             self.look(&mut orders);
@@ -504,26 +543,27 @@ impl Engine {
 
     fn look(&self, orders: &mut Vec<Command>) {
         let Some(tracer) = &self.tracer else { return };
+        let mut traced = Vec::new();
         // Where the list cannot be read the next look may.
         let _ = proc::each_thread(self.shared.app, |tid| {
-            if tracer.channel.threads.find(tid).is_none() {
-                orders.push(Command::Seize(tid));
+            match tracer.channel.threads.find(tid) {
+                None => orders.push(Command::Seize(tid)),
+                Some(_) => traced.push(tid),
             }
         });
-    }
-
-    fn tell_suspensions(&mut self, events: &mut Vec<Event>) {
-        for site in self.shared.sites.iter() {
-            let count = site.suspensions.load(Ordering::Relaxed);
-            if count != self.told.get(&site.address).copied().unwrap_or(0) {
-                self.told.insert(site.address, count);
-                let here = self
-                    .probes
-                    .values()
-                    .filter(|probe| probe.address == site.address);
-                events.push(Event::Suspended {
-                    probes: here.map(|probe| probe.id).collect(),
-                });
+        // Some at each look, in turn.
+        let first = self.looks.wrapping_mul(LOOK_UP) % traced.len().max(1);
+        for tid in traced
+            .iter()
+            .cycle()
+            .skip(first)
+            .take(LOOK_UP.min(traced.len()))
+        {
+            if let Some(mask) = privileges::blocked_signals(*tid)
+                && mask & blocked::TRAP != 0
+                && let Some(thread) = tracer.channel.threads.find(*tid)
+            {
+                thread.look_up(mask);
             }
         }
     }
@@ -573,7 +613,7 @@ impl Engine {
             .shared
             .sites
             .iter()
-            .filter(|site| site.state() != State::Absent)
+            .filter(|site| matches!(site.state(), State::Armed | State::Suspended))
             .map(|site| Command::Disarm(site))
             .collect();
         orders.push(Command::Leave);
@@ -593,8 +633,23 @@ impl Drop for Engine {
     }
 }
 
-/// The longest instruction that a processor takes (Intel SDM volume 2, 2.3.11), and as much as a site remembers.
-const LONGEST_INSTRUCTION: usize = 15;
+/// Notices that what a site was in is not mapped any more.
+fn revisit(site: &Site, mappings: Option<&Mappings>) {
+    let state = site.state();
+    if state == State::Gone {
+        return;
+    }
+    let mut byte = [0];
+    if !site.is_in_place(mappings) {
+        site.set_state(State::Gone);
+    } else if state == State::Armed
+        && sys::read_memory(sys::thread_id(), site.address, &mut byte) == 1
+        && byte == [site.original]
+    {
+        // The same file is mapped there once more; or the tracer is about to say that it suspended the site.
+        site.replace_state(State::Armed, State::Absent);
+    }
+}
 
 /// Before Linux 5.16 a core dump of any process, the tracer included, ends all that share its memory.
 fn warn_of_old_kernel() {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::error::EngineError;
+use super::error::{EngineError, field};
 
 /// User, group, capabilities, seccomp filters and no-new-privileges of the calling thread, as `/proc` tells them.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +29,12 @@ impl Privileges {
                 .collect(),
         )
     }
+}
+
+/// The signals that a thread of this process blocks, as `/proc` tells; `None` where it has ended.
+pub fn blocked_signals(tid: i32) -> Option<u64> {
+    let set = field(&format!("/proc/self/task/{tid}/status"), "SigBlk:");
+    u64::from_str_radix(&set, 16).ok()
 }
 
 /// A displaced call pushes no entry to the processor's shadow stack, so the return would fault.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::budget::Total;
 use super::ring::Ring;
 use super::sites::SiteTable;
 use super::slots::Slots;
@@ -27,9 +28,9 @@ pub struct Shared {
     pub ring: Ring,
     /// Wakes detrix's thread: an eventfd.
     pub event: EventFd,
-    /// Nanoseconds per budget window that each site may stop threads for.
-    pub site_allowance: u64,
-    /// Counts up when something happened that is not a record: a site was suspended, the tracer is gone.
+    /// What all logpoints together may cost, and have cost.
+    pub total: Arc<Total>,
+    /// Counts up when something happened that is not a record: a logpoint was suspended or has expired, the tracer is gone.
     pub attention: AtomicU32,
     /// Changes value at each question whether a new process shares our memory.
     pub nonce: AtomicU64,
@@ -44,7 +45,7 @@ pub struct Shared {
 
 impl Shared {
     /// Without sites.
-    pub fn new(site_allowance: u64) -> io::Result<Self> {
+    pub fn new(total: Total) -> io::Result<Self> {
         let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
         let event = EventFd::from_value_and_flags(0, flags)?;
         Ok(Self {
@@ -53,7 +54,7 @@ impl Shared {
             slots: Slots::default(),
             ring: Ring::new(RING)?,
             event,
-            site_allowance,
+            total: Arc::new(total),
             attention: AtomicU32::new(0),
             nonce: AtomicU64::new(0),
             trap_action: ActionCell::default(),

@@ -8,8 +8,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::budget::Meter;
+use super::account::Account;
 use super::displace::Displaced;
+use super::origin::{Mappings, Origin};
 use crate::capture::program::Program;
 
 /// What one logpoint does at one address.
@@ -20,25 +21,19 @@ pub struct Probe {
     pub address: u64,
     /// What to record.
     pub program: Program,
-    /// Hits that reached this probe.
-    pub hits: AtomicU64,
-    /// Hits whose record found the ring full.
-    pub dropped: AtomicU64,
-    /// The hits of the whole logpoint, at all of its addresses, that its program counted.
-    pub counter: Arc<AtomicU64>,
+    /// Of the whole logpoint, at all of its addresses.
+    pub account: Arc<Account>,
     undecided: AtomicU64,
 }
 
 impl Probe {
     /// A probe without hits.
-    pub fn new(id: u32, address: u64, program: Program, counter: Arc<AtomicU64>) -> Self {
+    pub fn new(id: u32, address: u64, program: Program, account: Arc<Account>) -> Self {
         Self {
             id,
             address,
             program,
-            hits: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            counter,
+            account,
             undecided: AtomicU64::new(0),
         }
     }
@@ -62,9 +57,14 @@ pub enum State {
     Absent = 0,
     /// The text has the `int3`.
     Armed = 1,
-    /// Taken out until its budget's window ends: the text has its own byte.
+    /// Taken out while no logpoint there is active: the text has its own byte.
     Suspended = 2,
+    /// What it was in is not mapped any more: whatever is there now is not ours, a trap neither.
+    Gone = 3,
 }
+
+/// The longest instruction that a processor takes (Intel SDM volume 2, 2.3.11), and as much as a site remembers.
+pub const LONGEST_INSTRUCTION: usize = 15;
 
 /// An address that is, or was, patched.
 pub struct Site {
@@ -76,11 +76,9 @@ pub struct Site {
     pub code: Vec<u8>,
     /// The instruction there, made to run elsewhere.
     pub displaced: Displaced,
-    /// What the site's hits cost in the current window.
-    pub meter: Meter,
-    /// How often its budget took it out.
-    pub suspensions: AtomicU64,
     state: AtomicU8,
+    /// The file and the place in it that the address is mapped from; the first word tells whether that is known.
+    origin: [AtomicU64; 5],
     probes: AtomicPtr<Probes>,
 }
 
@@ -92,9 +90,8 @@ impl Site {
             original: code.first().copied().unwrap_or_default(),
             code,
             displaced,
-            meter: Meter::default(),
-            suspensions: AtomicU64::new(0),
             state: AtomicU8::new(State::Absent as u8),
+            origin: Default::default(),
             probes: AtomicPtr::new(ptr::null_mut()),
         }
     }
@@ -104,6 +101,7 @@ impl Site {
         match self.state.load(Ordering::Acquire) {
             1 => State::Armed,
             2 => State::Suspended,
+            3 => State::Gone,
             _ => State::Absent,
         }
     }
@@ -111,6 +109,43 @@ impl Site {
     /// Told by whoever wrote the text.
     pub fn set_state(&self, state: State) {
         self.state.store(state as u8, Ordering::Release);
+    }
+
+    /// As [`Site::set_state`], where nobody else has told another one than `from` meanwhile.
+    pub fn replace_state(&self, from: State, to: State) {
+        let _ =
+            self.state
+                .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// Where the memory that it is in comes from. Told by detrix's thread, and only while the text has no `int3` of it.
+    pub fn set_origin(&self, origin: Option<Origin>) {
+        let [known, words @ ..] = &self.origin;
+        for (kept, word) in words.iter().zip(origin.unwrap_or_default().to_words()) {
+            kept.store(word, Ordering::Relaxed);
+        }
+        known.store(origin.is_some().into(), Ordering::Release);
+    }
+
+    /// Whether the memory at its address is still what it was made in, as far as that can be known.
+    pub fn is_in_place(&self, mappings: Option<&Mappings>) -> bool {
+        let [known, words @ ..] = &self.origin;
+        let Some(mappings) = mappings else {
+            return true;
+        };
+        known.load(Ordering::Acquire) == 0
+            || mappings.origin(self.address)
+                == Some(Origin::from_words(
+                    words.each_ref().map(|word| word.load(Ordering::Relaxed)),
+                ))
+    }
+
+    /// Whether `found` is its instruction with `first` for the first byte.
+    pub fn is_code(&self, found: &[u8], first: u8) -> bool {
+        match (found.split_first(), self.code.split_first()) {
+            (Some((byte, found)), Some((_, own))) => *byte == first && found == own,
+            _ => false,
+        }
     }
 
     /// The probes to run at a hit.

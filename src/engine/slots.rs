@@ -69,6 +69,11 @@ impl Slots {
         Ok(address)
     }
 
+    /// Whether none was ever taken.
+    pub fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Acquire) == 0
+    }
+
     /// Remembers whose slot it is.
     pub fn assign(&self, slot: u64, site: &Site) {
         if let Some(entry) = self.entry(slot) {

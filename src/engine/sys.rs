@@ -305,6 +305,71 @@ fn copy_from(pid: i32, address: u64, out: &mut [u8]) -> usize {
     .unwrap_or(0)
 }
 
+/// A mapping of a file, or of none: then the numbers of the file are 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MappedFile {
+    pub start: u64,
+    pub end: u64,
+    /// Where in the file `start` is.
+    pub offset: u64,
+    /// The device that the file is on.
+    pub major: u64,
+    pub minor: u64,
+    pub inode: u64,
+}
+
+/// The mapping that has `address`, asked of an open `/proc/PID/maps`; ENOENT where nothing is mapped. For Linux 6.11
+/// (`PROCMAP_QUERY`, include/uapi/linux/fs.h); ENOTTY before.
+pub fn mapping_at(maps: i32, address: u64) -> Result<MappedFile, Errno> {
+    /// `_IOWR('f', 17, struct procmap_query)`.
+    const PROCMAP_QUERY: usize = 0xc068_6611;
+    /// `struct procmap_query`.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Query {
+        size: u64,
+        flags: u64,
+        address: u64,
+        start: u64,
+        end: u64,
+        mapping_flags: u64,
+        page_size: u64,
+        offset: u64,
+        inode: u64,
+        major: u32,
+        minor: u32,
+        name_size: u32,
+        build_id_size: u32,
+        name: u64,
+        build_id: u64,
+    }
+    let mut query = Query {
+        size: size_of::<Query>() as u64,
+        address,
+        ..Query::default()
+    };
+    // SAFETY: the kernel reads and writes one structure, whose size it is told; name and build id are not asked for.
+    check(unsafe {
+        syscall(
+            libc::SYS_ioctl,
+            maps as usize,
+            PROCMAP_QUERY,
+            &mut query as *mut _ as usize,
+            0,
+            0,
+            0,
+        )
+    })?;
+    Ok(MappedFile {
+        start: query.start,
+        end: query.end,
+        offset: query.offset,
+        major: query.major.into(),
+        minor: query.minor.into(),
+        inode: query.inode,
+    })
+}
+
 /// Opens a file; `path` ends in a zero byte.
 pub fn open(path: &[u8], flags: i32) -> Result<i32, Errno> {
     if path.last() != Some(&0) {

@@ -19,7 +19,7 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn engine() -> Engine {
-    Engine::start(Budget { site_share: 1.0 }).unwrap()
+    Engine::start(Budget { total_share: 1.0 }).unwrap()
 }
 
 #[inline(never)]
@@ -37,7 +37,7 @@ fn placement(probe: u32) -> Placement {
         address: address(),
         text: address()..address() + 64,
         program: program(),
-        counter: Arc::default(),
+        account: Arc::default(),
     }
 }
 
@@ -241,7 +241,7 @@ fn a_fault_of_the_tracer_takes_no_handler_away() {
     assert_ne!(before.handler, libc::SIG_DFL);
     let mut engine = engine();
     assert!(engine.change(&[], vec![placement(1)])[0].is_ok());
-    let nowhere = Command::Arm(std::ptr::without_provenance(8));
+    let nowhere = Command::Settle(std::ptr::without_provenance(8));
     let answered = engine
         .tracer
         .as_ref()

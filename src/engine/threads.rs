@@ -27,9 +27,28 @@ pub struct Thread {
     /// Where a call was restarted last, and how often in a row.
     restarted_at: AtomicU64,
     restarts: AtomicU64,
+    /// Its mask with [`HIT_WITHOUT`], if it is known to block SIGTRAP; [`HIT_WITHOUT`] alone, if it has hit a site without; 0 if
+    /// nothing is known.
+    blocked: AtomicU64,
+    /// The number of resets at which that was last seen.
+    resets: AtomicU64,
+    let_go: AtomicU64,
 }
 
+/// A bit that no mask has: SIGKILL's.
+const HIT_WITHOUT: u64 = 1 << (libc::SIGKILL - 1);
+
 impl Thread {
+    /// Remembers when it was let go after a hit, in ticks of the processor's clock.
+    pub fn set_let_go(&self, ticks: u64) {
+        self.let_go.store(ticks, Ordering::Relaxed);
+    }
+
+    /// When it was let go last; 0 for never.
+    pub fn let_go(&self) -> u64 {
+        self.let_go.load(Ordering::Relaxed)
+    }
+
     /// Remembers that the thread was sent back to the site at `address` and will hit it again.
     pub fn expect_repeat(&self, address: u64, stack: u64) {
         self.repeat_stack.store(stack, Ordering::Relaxed);
@@ -66,14 +85,53 @@ impl Thread {
         self.restarting.swap(0, Ordering::Relaxed).checked_sub(1)
     }
 
+    /// The mask that it is known to have with SIGTRAP blocked; 0 where it is not known to block that.
+    pub fn blocked(&self) -> u64 {
+        self.blocked.load(Ordering::Relaxed) & !HIT_WITHOUT
+    }
+
+    /// The number of resets that [`Thread::set_blocked`] was told.
+    pub fn resets(&self) -> u64 {
+        self.resets.load(Ordering::Relaxed)
+    }
+
+    /// Told by the tracer after a hit.
+    pub fn set_blocked(&self, mask: u64, resets: u64) {
+        self.blocked.store(mask | HIT_WITHOUT, Ordering::Relaxed);
+        self.resets.store(resets, Ordering::Relaxed);
+    }
+
+    /// Whether it has hit a site without blocking SIGTRAP.
+    pub fn has_hit_without(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed) == HIT_WITHOUT
+    }
+
+    /// Told by the tracer of one that is not known to block SIGTRAP.
+    pub fn hits_without(&self) {
+        self.blocked.store(HIT_WITHOUT, Ordering::Relaxed);
+    }
+
+    /// Told by detrix's thread, of one that blocks SIGTRAP and has hit nothing yet; what the tracer says goes before it.
+    pub fn look_up(&self, mask: u64) {
+        let _ = self.blocked.compare_exchange(
+            0,
+            mask | HIT_WITHOUT,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+    }
+
     /// Everything that is remembered of a thread, in order.
-    fn memory(&self) -> [&AtomicU64; 5] {
+    fn memory(&self) -> [&AtomicU64; 8] {
         [
             &self.repeat_at,
             &self.repeat_stack,
             &self.restarting,
             &self.restarted_at,
             &self.restarts,
+            &self.blocked,
+            &self.resets,
+            &self.let_go,
         ]
     }
 }
@@ -130,6 +188,21 @@ impl ThreadTable {
             }
         }
         None
+    }
+
+    /// Visits all threads. The tracer's only.
+    pub fn each(&self, mut visit: impl FnMut(i32, &Thread)) {
+        for (word, used) in self.used.iter().enumerate() {
+            let mut bits = used.load(Ordering::Relaxed);
+            while bits != 0 {
+                let index = word
+                    .wrapping_mul(64)
+                    .wrapping_add(bits.trailing_zeros() as usize);
+                bits &= bits.wrapping_sub(1);
+                let thread = self.entry(index);
+                visit(thread.tid.load(Ordering::Relaxed), thread);
+            }
+        }
     }
 
     fn set_used(&self, index: usize, used: bool) {
@@ -233,6 +306,9 @@ mod tests {
                 walked.into_iter().collect::<std::collections::HashSet<_>>(),
                 expected
             );
+            let mut visited = std::collections::HashSet::new();
+            table.each(|tid, _| assert!(visited.insert(tid)));
+            assert_eq!(visited, expected);
             for tid in &tids {
                 assert_eq!(table.find(*tid).is_some(), expected.contains(tid), "{tid}");
             }

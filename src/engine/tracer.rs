@@ -13,13 +13,14 @@ use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
 use std::os::fd::AsRawFd;
 
+use super::blocked;
 use super::channel::{Channel, Command, Progress, Purpose, Stage, rung_at};
 use super::hit::{Cpu, Hits, Registers};
 use super::shared::Shared;
 use super::sites::{Site, State};
 use super::sys::{self, Change, Errno};
-use super::text::{INT3, Text};
-use super::{interrupted, proc};
+use super::text::Text;
+use super::{enforce, interrupted, proc};
 
 /// `si_code` of a signal that the kernel raised for a trap of the thread's own.
 const SI_KERNEL: i32 = 0x80;
@@ -123,17 +124,20 @@ impl<'a> Tracer<'a> {
     }
 
     /// A thread that is just ending refuses to be seized like one that must not be (EPERM), and a main thread that has
-    /// ended before the others stays in the list: one that can be seized shows that tracing is allowed.
+    /// ended before the others stays in the list: one that can be seized shows that tracing is allowed. But without the one
+    /// that rings the bell nothing works.
     fn seize_all(&mut self) -> Result<(), (Stage, Errno)> {
         let mut refusal = None;
+        let mut deaf = false;
         proc::each_thread(self.shared.app, |tid| {
             if let Err(errno) = self.seize(tid) {
                 refusal = Some((Stage::Seize, errno));
+                deaf |= tid == self.channel.ringer;
             }
         })
         .map_err(|errno| (Stage::List, errno))?;
         match refusal {
-            Some(refusal) if self.channel.threads.count() == 0 => Err(refusal),
+            Some(refusal) if deaf || self.channel.threads.count() == 0 => Err(refusal),
             _ => Ok(()),
         }
     }
@@ -185,7 +189,8 @@ impl<'a> Tracer<'a> {
             {
                 return Some(change);
             }
-            match sys::next_change(None, self.leaving.is_none()) {
+            let change = self.hits.wait(self.leaving.is_none());
+            match change {
                 Ok(Some(change)) => return Some(change),
                 Ok(None) => {
                     let quiet = self.leaving.unwrap_or(0).wrapping_add(1);
@@ -264,6 +269,7 @@ impl<'a> Tracer<'a> {
             let pc = registers.general.rip;
             let site = self.shared.sites.find(pc.wrapping_sub(1));
             if let Some(site) = site
+                && site.state() != State::Gone
                 && (site.displaced.length() > 1 || raised_by_trap(tid))
             {
                 if self.leaving.is_some() {
@@ -277,6 +283,7 @@ impl<'a> Tracer<'a> {
                 return false;
             }
         }
+        blocked::prepare_delivery(self.channel, raised_by_trap(tid));
         let _ = sys::resume(tid, libc::SIGTRAP);
         false
     }
@@ -369,7 +376,7 @@ impl<'a> Tracer<'a> {
     fn restore_copy(&self, pid: i32) {
         let Ok(text) = Text::open(pid) else { return };
         for site in self.shared.sites.iter() {
-            text.replace(site.address, INT3, site.original);
+            text.restore(site);
         }
     }
 
@@ -388,13 +395,16 @@ impl<'a> Tracer<'a> {
     }
 
     fn rung(&mut self, tid: i32) {
+        self.text.look_again();
         // SAFETY: that thread is stopped at the bell.
         for command in unsafe { self.channel.bell.commands() } {
             match *command {
-                // SAFETY: sites live as long as `Shared`.
-                Command::Arm(site) => self.arm(unsafe { &*site }),
+                // SAFETY: sites live as long as `Shared`; the bell is not answered yet.
+                Command::Settle(site) => unsafe { enforce::settle(&self.text, &*site) },
                 // SAFETY: as above.
-                Command::Disarm(site) => self.disarm(unsafe { &*site }),
+                Command::Disarm(site) => enforce::disarm(&self.text, unsafe { &*site }),
+                // SAFETY: as above.
+                Command::Resume => unsafe { enforce::resume(self.shared, &self.text) },
                 Command::Seize(tid) => drop(self.seize(tid)),
                 Command::Leave => self.leaving = Some(0),
             }
@@ -404,23 +414,6 @@ impl<'a> Tracer<'a> {
         }
         self.channel.bell.answer();
         let _ = sys::resume(tid, 0);
-    }
-
-    fn arm(&self, site: &Site) {
-        // Published first: a thread may run into it as soon as it is written.
-        site.set_state(State::Armed);
-        let written = self
-            .text
-            .write(site.displaced.slot(), site.displaced.code())
-            && self.text.replace(site.address, site.original, INT3);
-        if !written {
-            site.set_state(State::Absent);
-        }
-    }
-
-    fn disarm(&self, site: &Site) {
-        self.text.replace(site.address, INT3, site.original);
-        site.set_state(State::Absent);
     }
 }
 

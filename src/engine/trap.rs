@@ -8,10 +8,11 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering};
 
 use super::channel::rung_at;
 use super::shared::Shared;
+use super::sites::State;
 use super::sys;
 use super::text::INT3;
 
@@ -23,9 +24,48 @@ struct Active {
     previous: libc::sigaction,
 }
 
+/// How often the application can set a handler of its own over ours that calls ours.
+const LAYERS: usize = 8;
+
+/// Our handler, once for each layer: where the application's handler lies over ours, and ours over that again, each has to
+/// know which one it is, or the two would call each other for ever.
+const HANDLERS: [Handler; LAYERS] = [
+    handle::<0>,
+    handle::<1>,
+    handle::<2>,
+    handle::<3>,
+    handle::<4>,
+    handle::<5>,
+    handle::<6>,
+    handle::<7>,
+];
+
+type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+
+static LAYER: [Layer; LAYERS] = [const { Layer::new() }; LAYERS];
+
+/// What lies below a handler of ours, also after we are asleep again.
+struct Layer {
+    handler: AtomicUsize,
+    flags: AtomicI32,
+    /// Whether the application's handler lay over it when we fell asleep: it may go on to call it.
+    covered: AtomicBool,
+}
+
+impl Layer {
+    const fn new() -> Self {
+        Self {
+            handler: AtomicUsize::new(libc::SIG_DFL),
+            flags: AtomicI32::new(0),
+            covered: AtomicBool::new(false),
+        }
+    }
+}
+
 /// The handler in place. Dropping it puts the previous action back, unless the application has set another one since.
 pub struct TrapHandler {
     active: *mut Active,
+    layer: usize,
 }
 
 // SAFETY: the pointer is this value's own, made by `Box::into_raw`.
@@ -35,19 +75,32 @@ impl TrapHandler {
     /// Installs the handler.
     pub fn install(shared: Arc<Shared>) -> io::Result<Self> {
         let mut previous = current_action()?;
-        if is_ours(&previous) {
+        let mut layer = layer_of(&previous);
+        if layer.is_some() {
             // In a forked child: of the parent's time.
             // SAFETY: null, or what `install` published and nobody drops in a child.
             let inherited = unsafe { ACTIVE.load(Ordering::SeqCst).as_ref() };
             previous = inherited.map_or(previous, |inherited| inherited.previous);
+        } else {
+            layer = LAYER
+                .iter()
+                .position(|layer| !layer.covered.load(Ordering::SeqCst));
         }
+        let found = layer.and_then(|at| Some((at, HANDLERS.get(at)?, LAYER.get(at)?)));
+        let Some((layer, handler, below)) = found else {
+            return Err(io::Error::other(format!(
+                "the program has set its own SIGTRAP handler over detrix's {LAYERS} times while it was awake; set it before"
+            )));
+        };
+        below.handler.store(previous.sa_sigaction, Ordering::SeqCst);
+        below.flags.store(previous.sa_flags, Ordering::SeqCst);
         let active = Box::into_raw(Box::new(Active { shared, previous }));
         ACTIVE.store(active, Ordering::SeqCst);
-        let this = Self { active };
+        let this = Self { active, layer };
         // SAFETY: zeroes are a valid sigaction; the handler may run in any thread at any time, that is what it is for.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = handle as extern "C" fn(_, _, _) as usize;
+            action.sa_sigaction = *handler as usize;
             // NODEFER: a trap while SIGTRAP is blocked kills. ONSTACK: the thread's own stack may be tiny.
             action.sa_flags =
                 libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
@@ -59,6 +112,11 @@ impl TrapHandler {
             .map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
         this.active().shared.trap_action.store(&installed);
         Ok(this)
+    }
+
+    /// The layer that this one is.
+    fn layer(&self) -> Option<&'static Layer> {
+        LAYER.get(self.layer)
     }
 
     fn active(&self) -> &Active {
@@ -79,9 +137,11 @@ impl TrapHandler {
     }
 
     fn put_back(&self) {
-        if current_action().is_ok_and(|action| is_ours(&action)) {
+        if is_in_place() {
             // SAFETY: the action that was there before us.
             unsafe { libc::sigaction(libc::SIGTRAP, &self.active().previous, ptr::null_mut()) };
+        } else if let Some(layer) = self.layer() {
+            layer.covered.store(true, Ordering::SeqCst);
         }
         ACTIVE.store(ptr::null_mut(), Ordering::SeqCst);
     }
@@ -101,11 +161,13 @@ pub struct Retired {
 
 /// Whether the handler is in place.
 pub fn is_in_place() -> bool {
-    current_action().is_ok_and(|action| is_ours(&action))
+    current_action().is_ok_and(|action| layer_of(&action).is_some())
 }
 
-fn is_ours(action: &libc::sigaction) -> bool {
-    action.sa_sigaction == handle as extern "C" fn(_, _, _) as usize
+fn layer_of(action: &libc::sigaction) -> Option<usize> {
+    HANDLERS
+        .iter()
+        .position(|handler| *handler as usize == action.sa_sigaction)
 }
 
 fn current_action() -> io::Result<libc::sigaction> {
@@ -120,25 +182,34 @@ fn current_action() -> io::Result<libc::sigaction> {
 }
 
 /// Runs in any thread, the tracer included: no libc but for a trap that is not ours.
-extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+extern "C" fn handle<const AT: usize>(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
     // SAFETY: null, or what `install` published.
-    let Some(active) = (unsafe { ACTIVE.load(Ordering::SeqCst).as_ref() }) else {
+    let active = unsafe { ACTIVE.load(Ordering::SeqCst).as_ref() };
+    let ours = active.is_some_and(|active| {
+        active.shared.in_handler.fetch_add(1, Ordering::SeqCst);
+        // SAFETY: the kernel's arguments to a handler with SA_SIGINFO.
+        let ours = unsafe {
+            pass(
+                &active.shared,
+                &*info,
+                &mut *context.cast::<libc::ucontext_t>(),
+            )
+        };
+        // Before the application's handler runs, which may never return here.
+        active.shared.in_handler.fetch_sub(1, Ordering::SeqCst);
+        ours
+    });
+    let Some(below) = LAYER.get(AT).filter(|_| !ours) else {
         return;
     };
-    active.shared.in_handler.fetch_add(1, Ordering::SeqCst);
-    // SAFETY: the kernel's arguments to a handler with SA_SIGINFO.
-    let ours = unsafe {
-        pass(
-            &active.shared,
-            &*info,
-            &mut *context.cast::<libc::ucontext_t>(),
-        )
-    };
-    if !ours {
+    if active.is_some() || below.covered.load(Ordering::SeqCst) {
         // SAFETY: as above.
-        unsafe { defer(&active.previous, signal, info, context) };
+        unsafe { below.defer(AT, signal, info, context) };
     }
-    active.shared.in_handler.fetch_sub(1, Ordering::SeqCst);
 }
 
 /// Sends a thread that ran into a site of ours through its slot; false for any other trap.
@@ -151,7 +222,8 @@ fn pass(shared: &Shared, info: &libc::siginfo_t, context: &mut libc::ucontext_t)
         return false;
     };
     let at = *pc as u64;
-    if let Some(site) = shared.sites.find(at.wrapping_sub(1)) {
+    let site = shared.sites.find(at.wrapping_sub(1));
+    if let Some(site) = site.filter(|site| site.state() != State::Gone) {
         *pc = site.displaced.slot() as i64;
         // A process of its own that inherited patched text has nobody to tell.
         if sys::process_id() == shared.app {
@@ -164,33 +236,40 @@ fn pass(shared: &Shared, info: &libc::siginfo_t, context: &mut libc::ucontext_t)
     shared.slots.contains(at) || at == rung_at()
 }
 
-/// Does with a trap what would have been done without us.
-///
-/// # Safety
-///
-/// The arguments are the kernel's.
-unsafe fn defer(
-    previous: &libc::sigaction,
-    signal: libc::c_int,
-    info: *mut libc::siginfo_t,
-    context: *mut libc::c_void,
-) {
-    type Simple = extern "C" fn(libc::c_int);
-    type Full = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
-    match previous.sa_sigaction {
-        // A trap of the thread's own kills even where SIGTRAP is ignored; one that was sent does not.
-        // SAFETY: the kernel's arguments.
-        libc::SIG_IGN if unsafe { (*info).si_code } <= 0 => {}
-        // SAFETY: as above.
-        libc::SIG_DFL | libc::SIG_IGN => unsafe { die(signal, context) },
-        // SAFETY: what the application gave to sigaction(2), with or without SA_SIGINFO.
-        handler => unsafe {
-            if previous.sa_flags & libc::SA_SIGINFO != 0 {
-                std::mem::transmute::<usize, Full>(handler)(signal, info, context);
-            } else {
-                std::mem::transmute::<usize, Simple>(handler)(signal);
-            }
-        },
+impl Layer {
+    /// Does with a trap what would have been done without us.
+    ///
+    /// # Safety
+    ///
+    /// The arguments are the kernel's.
+    unsafe fn defer(
+        &self,
+        at: usize,
+        signal: libc::c_int,
+        info: *mut libc::siginfo_t,
+        context: *mut libc::c_void,
+    ) {
+        type Simple = extern "C" fn(libc::c_int);
+        let called_by_kernel =
+            || current_action().is_ok_and(|action| layer_of(&action) == Some(at));
+        match self.handler.load(Ordering::SeqCst) {
+            // A handler of the application calls what it found when it was set, where that was one. It found ours, but would
+            // have found none.
+            libc::SIG_DFL | libc::SIG_IGN if !called_by_kernel() => {}
+            // A trap of the thread's own kills even where SIGTRAP is ignored; one that was sent does not.
+            // SAFETY: the kernel's arguments.
+            libc::SIG_IGN if unsafe { (*info).si_code } <= 0 => {}
+            // SAFETY: as above.
+            libc::SIG_DFL | libc::SIG_IGN => unsafe { die(signal, context) },
+            // SAFETY: what the application gave to sigaction(2), with or without SA_SIGINFO.
+            handler => unsafe {
+                if self.flags.load(Ordering::SeqCst) & libc::SA_SIGINFO != 0 {
+                    std::mem::transmute::<usize, Handler>(handler)(signal, info, context);
+                } else {
+                    std::mem::transmute::<usize, Simple>(handler)(signal);
+                }
+            },
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::budget::Total;
 use super::channel::{Progress, Purpose};
 use super::error::{self, EngineError, field};
 use super::keeper::Tracer;
@@ -47,7 +48,7 @@ pub fn try_tracing() -> Result<(), EngineError> {
     if is_traced_by_ourselves() {
         return Ok(());
     }
-    let shared = Arc::new(Shared::new(0).map_err(EngineError::Resources)?);
+    let shared = Arc::new(Shared::new(Total::default()).map_err(EngineError::Resources)?);
     // What is put back, should the trial end badly.
     if let Ok(action) = sys::signal_action(libc::SIGTRAP) {
         shared.trap_action.store(&action);

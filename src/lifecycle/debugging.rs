@@ -15,6 +15,7 @@ use super::forked::ClosedInChildren;
 use super::state::Presence;
 use crate::config::Config;
 use crate::debugger::{self, Debugger};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::server::access::Allow;
 pub use crate::server::access::is_own_user;
@@ -45,6 +46,7 @@ pub struct Warm(Symbols);
 impl Warm {
     /// Looks up the debug information.
     pub fn up() -> Result<Self> {
+        engine::check_memory()?;
         debugger::load_symbols().map(Self)
     }
 }
@@ -70,6 +72,7 @@ impl Debugging {
     ///
     /// When either fails; nothing is left behind then.
     pub fn start(config: &Config, warm: Option<Warm>) -> Result<Self> {
+        engine::check_memory()?;
         let allow = Allow::parse(&config.debug_allow).map_err(Error::ConfigError)?;
         let listener = listen(config)?;
         let port = listener.local_addr()?.port();
@@ -106,6 +109,7 @@ impl Debugging {
     pub fn presence(&self) -> impl Fn() -> Presence + Send + use<> {
         let clients = self.clients.clone();
         let trouble = self.debugger.borrow().trouble();
+        let roster = self.debugger.borrow().roster();
         move || Presence {
             clients: clients.count(),
             daemons: clients.daemons(),
@@ -113,6 +117,8 @@ impl Debugging {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
+            logpoints: roster.logpoints(),
+            totals: Some(roster.totals()),
         }
     }
 

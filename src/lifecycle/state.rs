@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::config::Config;
 use crate::daemon::Token;
-use crate::responses::{ClientState, DaemonLink, StatusResponse};
+use crate::responses::{ClientState, DaemonLink, LogpointCounts, LogpointStatus, StatusResponse};
 
 /// Shared by detrix's thread, which writes it, and everybody who asks.
 pub struct State(Mutex<Known>);
@@ -30,6 +30,10 @@ pub struct Presence {
     pub daemons: usize,
     /// What went wrong since the wake.
     pub trouble: Option<String>,
+    /// The logpoints, with their numbers.
+    pub logpoints: Vec<LogpointStatus>,
+    /// The numbers of all logpoints since the wake.
+    pub totals: Option<LogpointCounts>,
 }
 
 impl Known {
@@ -71,6 +75,8 @@ impl State {
         let presence = known.presence.as_ref().map(|ask| ask()).unwrap_or_default();
         let mut status = known.status.clone();
         status.debug_clients = u32::try_from(presence.clients).unwrap_or(u32::MAX);
+        status.logpoints = presence.logpoints;
+        status.logpoint_totals = presence.totals;
         status.last_error = presence.trouble.or(status.last_error);
         if status.connection_id.is_some() {
             status.daemon_link = match presence.daemons {
@@ -96,5 +102,7 @@ pub fn asleep(config: &Config) -> StatusResponse {
         daemon_link: DaemonLink::None,
         debug_clients: 0,
         last_error: None,
+        logpoints: Vec::new(),
+        logpoint_totals: None,
     }
 }

@@ -1,6 +1,6 @@
 //! What the sessions need of the debugger.
 
-use dap::SourceMap;
+use dap::{Limits, SourceMap};
 
 use super::outlet::Outlet;
 
@@ -29,6 +29,8 @@ pub struct Wanted {
     pub hit_condition: Option<String>,
     /// Log this and do not stop; never empty, since an empty message makes a breakpoint.
     pub log_message: Option<String>,
+    /// What it may cost, and how long it lives, as far as its client says so.
+    pub limits: Limits,
 }
 
 /// What became of a [`Wanted`].

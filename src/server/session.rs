@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use dap::{
     AttachArguments, Breakpoint, Capabilities, Command, Conventions, EnvelopeError, Event, Failure,
-    FailureId, Incoming, InitializeArguments, PathError, Request, Response, ResponseBody,
+    FailureId, Incoming, InitializeArguments, Limits, PathError, Request, Response, ResponseBody,
     SetBreakpointsArguments, SourceBreakpoint, SourceMap, Thread,
 };
 use serde_json::Value;
@@ -36,6 +36,8 @@ pub struct Session<B: Backend> {
     outlet: Outlet,
     stage: Stage,
     source_map: SourceMap,
+    /// What logpoints may cost, and how long they live, where they do not say so themselves.
+    limits: Limits,
     /// While it is open at the backend.
     presence: Option<Presence>,
 }
@@ -51,10 +53,10 @@ enum Stage {
     Refused,
     /// Nothing was agreed upon yet.
     New,
-    /// Open at the backend. The source map comes with `attach`, but clients may set breakpoints before it, as soon as
-    /// they see `initialized`; these are kept, by file, to be placed again with the map.
+    /// Open at the backend. The source map and limits come with `attach`, but clients may set breakpoints before it, as
+    /// soon as they see `initialized`; these are kept, by file, to be placed again with both.
     Initialized(BTreeMap<NamedFile, Vec<Wanted>>),
-    /// Open at the backend, and the source map is known.
+    /// Open at the backend, and the source map and limits are known.
     Attached,
     /// Closed.
     Over,
@@ -98,6 +100,7 @@ impl<B: Backend> Session<B> {
             outlet: Outlet::new(),
             stage,
             source_map: SourceMap::default(),
+            limits: Limits::default(),
             presence: None,
         }
     }
@@ -211,17 +214,21 @@ impl<B: Backend> Session<B> {
         self.source_map = conventions
             .source_map_from_client(arguments.source_map)
             .map_err(bad_path)?;
+        self.limits = arguments.limits;
         if let Stage::Initialized(early) = std::mem::replace(&mut self.stage, Stage::Attached)
-            && !self.source_map.is_empty()
+            && !(self.source_map.is_empty() && self.limits == Limits::default())
         {
             self.place_again(early);
         }
         Ok((None, Vec::new()))
     }
 
-    /// Places breakpoints anew that were set before the source map was known, and tells what became of them.
+    /// Places breakpoints anew that were set before the source map and the limits were known, and tells what became of them.
     fn place_again(&mut self, early: BTreeMap<NamedFile, Vec<Wanted>>) {
-        for (file, wanted) in early {
+        for (file, mut wanted) in early {
+            for wanted in &mut wanted {
+                wanted.limits = wanted.limits.or(&self.limits);
+            }
             for mut placed in self.place(&file, &wanted) {
                 placed.path.get_or_insert_with(|| file.path.clone());
                 self.outlet.send(Notice::BreakpointChanged(placed));
@@ -258,7 +265,7 @@ impl<B: Backend> Session<B> {
         let asked: Vec<Option<Wanted>> = arguments
             .into_breakpoints()
             .into_iter()
-            .map(|breakpoint| wanted(breakpoint, conventions))
+            .map(|breakpoint| wanted(breakpoint, conventions, &self.limits))
             .collect();
         let wanted: Vec<Wanted> = asked.iter().flatten().cloned().collect();
         let mut placed = self.place(&file, &wanted).into_iter();
@@ -296,7 +303,16 @@ impl<B: Backend> Drop for Session<B> {
     }
 }
 
-fn wanted(breakpoint: SourceBreakpoint, conventions: Conventions) -> Option<Wanted> {
+fn wanted(
+    breakpoint: SourceBreakpoint,
+    conventions: Conventions,
+    limits: &Limits,
+) -> Option<Wanted> {
+    let own = Limits {
+        hit_limit: breakpoint.hit_limit,
+        ttl: breakpoint.ttl,
+        ..Limits::default()
+    };
     // Clients leave an empty text in a field that their user cleared.
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
     Some(Wanted {
@@ -307,6 +323,7 @@ fn wanted(breakpoint: SourceBreakpoint, conventions: Conventions) -> Option<Want
         condition: filled(breakpoint.condition),
         hit_condition: filled(breakpoint.hit_condition),
         log_message: filled(breakpoint.log_message),
+        limits: own.or(limits),
     })
 }
 

@@ -34,6 +34,7 @@ fn wanted(line: u64, message: &str) -> Wanted {
         condition: None,
         hit_condition: None,
         log_message: Some(message.to_owned()),
+        limits: dap::Limits::default(),
     }
 }
 

@@ -110,11 +110,13 @@ impl Symbols {
         }
     }
 
-    /// Looks for libraries that came or went, and returns whether there were any. Costs next to nothing if not.
+    /// Looks for libraries that came or went, and for files that were written to, and returns whether there were any. Costs
+    /// next to nothing if not.
     pub fn refresh(&mut self) -> bool {
+        let written = self.drop_written();
         let generation = loaded::generation();
         if generation == self.generation {
-            return false;
+            return written;
         }
         self.generation = generation;
         let mut now = loaded::list();
@@ -220,6 +222,18 @@ impl Symbols {
                 })
             });
         reasons.flatten().collect()
+    }
+
+    /// Drops what was read of files that are not any more what was loaded.
+    fn drop_written(&mut self) -> bool {
+        let mut any = false;
+        for (module, (_, why)) in self.modules.iter_mut().zip(&mut self.loaded) {
+            if module.as_ref().is_some_and(|module| !module.is_as_opened()) {
+                (*module, *why) = (None, Some(MissingInfo::Replaced));
+                any = true;
+            }
+        }
+        any
     }
 
     fn add(&mut self, loaded: Loaded) {

@@ -38,6 +38,9 @@ pub struct Module {
     /// Executable segments, as addresses of the process.
     pub text: Vec<Range<u64>>,
     map: Mmap,
+    file: File,
+    /// The stamp of the file when it was opened.
+    written: (u64, i64, i64),
     sections: Vec<Section>,
     missing: Option<MissingInfo>,
     units: OnceLock<Box<[u64]>>,
@@ -59,8 +62,9 @@ impl Module {
     ///
     /// [`MissingInfo::Unreadable`], or [`MissingInfo::Replaced`] where the file's build id is not the one in memory.
     pub fn open(loaded: &Loaded) -> Result<Self, MissingInfo> {
-        let map =
-            map_file(&loaded.path).map_err(|error| MissingInfo::Unreadable(error.to_string()))?;
+        let unreadable = |error: std::io::Error| MissingInfo::Unreadable(error.to_string());
+        let (file, map) = map_file(&loaded.path).map_err(unreadable)?;
+        let written = stamp(&file).map_err(unreadable)?;
         let unreadable = |error: object::Error| MissingInfo::Unreadable(error.to_string());
         let elf = ElfFile64::<object::LittleEndian>::parse(&*map).map_err(unreadable)?;
         let build_id = elf.build_id().ok().flatten();
@@ -125,6 +129,8 @@ impl Module {
             bias: loaded.bias,
             text: loaded.text.clone(),
             map,
+            file,
+            written,
             sections,
             missing,
             units: OnceLock::new(),
@@ -132,6 +138,12 @@ impl Module {
             functions: Recent::new(),
             optimized: Recent::new(),
         })
+    }
+
+    /// Whether nobody has written to the file since: what was mapped is not what it was then, and what was cut off must not
+    /// be touched.
+    pub fn is_as_opened(&self) -> bool {
+        stamp(&self.file).is_ok_and(|now| now == self.written)
     }
 
     /// Why lines and scopes of this module cannot be read; `None` if they can.
@@ -431,11 +443,20 @@ impl Module {
     }
 }
 
-fn map_file(path: &Path) -> std::io::Result<Mmap> {
+fn map_file(path: &Path) -> std::io::Result<(File, Mmap)> {
     let file = File::open(path)?;
     // SAFETY: the mapping is private and read-only. That nobody truncates the file under us is the same bet that the
-    // dynamic linker made when it mapped the same file to run it.
-    unsafe { Mmap::map(&file) }
+    // dynamic linker made when it mapped the same file to run it; where somebody does, `is_as_opened` tells before the
+    // next use.
+    let map = unsafe { Mmap::map(&file) }?;
+    Ok((file, map))
+}
+
+/// What changes when somebody writes to a file: its length, and when that was, in seconds and nanoseconds.
+fn stamp(file: &File) -> std::io::Result<(u64, i64, i64)> {
+    use std::os::unix::fs::MetadataExt;
+    let about = file.metadata()?;
+    Ok((about.len(), about.mtime(), about.mtime_nsec()))
 }
 
 /// The most recently used values of some key.

@@ -1,6 +1,11 @@
 //! Row 10: job control, and a parent that watches.
 
-use crate::world::{armed, until};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use detrix_test_support::{Profile, Running, Session, fixture, mark, source};
+
+use crate::world::{armed, figure, hits, times, until};
 
 #[test]
 fn row_10_the_program_stops_and_continues() {
@@ -42,4 +47,71 @@ fn row_10_a_parent_sees_the_program_stop_and_continue() {
     assert_eq!(program.ask("hot 10", "hot"), "55");
     session.disconnect();
     program.quit();
+}
+
+/// What a parent sees of a program in a process group of its own that is stopped by each of the signals of job control
+/// and continued, and then ends: the codes and signals that waitid(2) gives, each looked at twice.
+fn seen_by_its_parent(rounds: u32, logged: bool) -> (Vec<(i32, i32)>, u64) {
+    let mut command = Command::new(fixture("children", Profile::Release));
+    // With a parent in the same session, but in another group, the stops of job control have an effect.
+    command.env("DETRIX_LOGPOINT_BUDGET", "1").process_group(0);
+    let mut program = Running::spawn(&mut command);
+    let mut session = Session::attach(program.port());
+    program.run("fire 3");
+    if logged {
+        let file = source("bin/children.rs");
+        session.logpoint(&file, mark(&file, "hot"), "hit");
+    }
+    let pid = program.process().pid();
+    let mut seen = Vec::new();
+    let mut wait = |flags: i32| {
+        // SAFETY: zeroes are a valid siginfo, which the call overwrites.
+        unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            assert_eq!(libc::waitid(libc::P_PID, pid, &raw mut info, flags), 0);
+            assert_eq!(info.si_pid().unsigned_abs(), pid);
+            seen.push((info.si_code, info.si_status()));
+        }
+    };
+    for _ in 0..rounds {
+        for signal in [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
+            if logged {
+                session.outputs(2);
+            }
+            program.process().signal(signal);
+            let all = libc::WSTOPPED | libc::WCONTINUED | libc::WEXITED;
+            wait(all | libc::WNOWAIT);
+            wait(all);
+            program.process().signal(libc::SIGCONT);
+            wait(all | libc::WNOWAIT);
+            wait(all);
+            assert_eq!(program.ask("hot 10", "hot"), "55");
+        }
+    }
+    let hits = hits(&mut program);
+    session.disconnect();
+    program.run("cease");
+    program.send("quit");
+    wait(libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT);
+    let (_, status) = program.end();
+    assert!(status.success(), "{status}");
+    (seen, hits)
+}
+
+#[test]
+fn row_10_job_control_looks_the_same_to_a_waiting_parent() {
+    let rounds = times(3, 250);
+    let (with, hits) = seen_by_its_parent(rounds, true);
+    let (without, _) = seen_by_its_parent(rounds, false);
+    assert_eq!(with, without);
+    let ends = with.last().expect("it has ended");
+    assert_eq!(*ends, (libc::CLD_EXITED, 0));
+    let stops = with
+        .iter()
+        .filter(|(code, _)| *code == libc::CLD_STOPPED)
+        .count();
+    assert_eq!(stops, rounds as usize * 8, "each stop was seen twice");
+    assert!(hits > 0);
+    figure(10, "stops and continuations, by four signals", rounds * 4);
+    figure(10, "hits meanwhile", hits);
 }

@@ -3,10 +3,17 @@
 //! Each test is named by the row that it tests in `docs/survival.md`. `DETRIX_SURVIVAL=full` repeats everything as often
 //! as that page says.
 
+mod blocking;
+mod budgets;
 mod children;
+mod churn;
 mod ends;
+mod everywhere;
+mod files;
 mod jobs;
+mod libraries;
 mod privileges;
+mod refusals;
 mod signals;
 mod threads;
 mod tracer_dies;

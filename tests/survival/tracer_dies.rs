@@ -1,8 +1,96 @@
 //! Row 1: the tracer is killed.
 
-use detrix_test_support::{Profile, Running, mark};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::world::{armed, tracer, until};
+use detrix_test_support::{Profile, Running, Session, mark};
+
+use crate::world::{armed, figure, hits, times, tracer, until};
+
+/// Numbers that repeat with the seed (the 64-bit generator of Knuth's MMIX).
+struct Random(u64);
+
+impl Random {
+    /// Seeded by `DETRIX_SEED`, or the time; printed.
+    fn seeded() -> Self {
+        let seed = match std::env::var("DETRIX_SEED") {
+            Ok(seed) => seed.parse().expect("DETRIX_SEED is a number"),
+            Err(_) => SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(1, |time| time.subsec_nanos().into()),
+        };
+        figure(1, "seed (DETRIX_SEED repeats it)", seed);
+        Self(seed)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+#[test]
+fn row_01_the_tracer_is_killed_again_and_again_at_random_moments() {
+    let mut random = Random::seeded();
+    let (mut program, mut session, file) = armed("children", "hit");
+    let line = mark(&file, "hot");
+    session.logpoints(&file, &[]);
+    until("the text is whole", || {
+        program.process().tracers().is_empty()
+    });
+    program.run("fire 3");
+    let threads = program.process().threads();
+    let undisturbed = program.process().text();
+    let (kills, mut seen) = (times(6, 100), 0);
+    for round in 0..kills {
+        session.logpoint(&file, line, "hit");
+        session.outputs(1 + random.below(50) as usize);
+        for _ in 0..random.below(100_000) {
+            std::hint::spin_loop();
+        }
+        let tracer = tracer(&program);
+        let hits_before = hits(&mut program);
+        assert!(hits_before > seen, "hits between the kills");
+        seen = hits_before;
+        tracer.signal(libc::SIGKILL);
+        let changed = session.expect_event("breakpoint");
+        assert_eq!(changed["reason"], "changed");
+        assert_eq!(changed["breakpoint"]["verified"], false, "{changed}");
+        let error = program.ask("status", "error");
+        assert!(error.contains("logpoints are gone"), "{error}");
+        assert!(
+            program.process().text() == undisturbed,
+            "the keeper restores the text before anybody is told"
+        );
+        assert_eq!(program.ask("hot 100", "hot"), "5050");
+        let fired = program.number("fired", "fired");
+        until("the threads go on", || {
+            program.number("fired", "fired") > fired
+        });
+        session.drain();
+        if round % 5 == 4 {
+            program.run("sleep");
+            session = Session::attach(program.wake());
+            assert_eq!(
+                program.ask("status", "error"),
+                "",
+                "forgotten by a new wake"
+            );
+            seen = 0;
+        }
+    }
+    session.logpoint(&file, line, "hit");
+    session.outputs(3);
+    session.disconnect();
+    until("the threads are those of the beginning", || {
+        program.process().threads() == threads
+    });
+    program.run("cease");
+    program.quit();
+    figure(1, "kills of the tracer", kills);
+}
 
 #[test]
 fn row_01_the_tracer_is_killed_under_fire() {

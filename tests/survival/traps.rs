@@ -1,6 +1,8 @@
-//! Rows 13 and 14: threads and handlers that have SIGTRAP for themselves.
+//! Rows 13 and 14: threads and handlers that have SIGTRAP, or SIGSEGV, for themselves.
 
-use crate::world::armed;
+use detrix_test_support::{Session, mark};
+
+use crate::world::{armed, figure, times};
 
 #[test]
 fn row_13_a_thread_that_blocks_sigtrap() {
@@ -12,6 +14,47 @@ fn row_13_a_thread_that_blocks_sigtrap() {
     assert_eq!(program.ask("action", "action"), action);
     session.disconnect();
     program.quit();
+}
+
+#[test]
+fn row_13_a_thread_that_blocks_every_signal_under_fire() {
+    let hits = times(50, 5_000);
+    let (mut program, mut session, _) = armed("sigtrap_blocked", "hit");
+    let action = program.ask("action", "action");
+    program.run("fire 2");
+    session.outputs(10);
+    let sum = u64::from(hits) * u64::from(hits + 1) / 2;
+    let printed = program.run(&format!("everything {hits}"));
+    assert_eq!(printed, [format!("sum {sum}"), "kept true".to_owned()]);
+    assert_eq!(program.ask("action", "action"), action);
+    session.outputs(10);
+    drop(session);
+    program.quit();
+    figure(13, "hits of a thread that blocks every signal", hits);
+}
+
+#[test]
+fn row_13_several_threads_that_block_sigtrap_hit_at_once() {
+    let (threads, hits) = (times(3, 8), times(100, 5_000));
+    let (mut program, mut session, _) = armed("sigtrap_blocked", "hit");
+    let action = program.ask("action", "action");
+    // Half of them does not block it.
+    let printed = program.run(&format!("together {threads} {hits}"));
+    let expected = [
+        format!("sum {}", 2 * threads * (hits + 1)),
+        "lost 0".into(),
+        "gained 0".into(),
+    ];
+    assert_eq!(printed, expected);
+    session.outputs(100);
+    assert_eq!(program.ask("action", "action"), action);
+    drop(session);
+    program.quit();
+    figure(
+        13,
+        "hits of threads that block SIGTRAP, and of as many that do not, at once",
+        2 * threads * hits,
+    );
 }
 
 #[test]
@@ -27,4 +70,76 @@ fn row_14_a_program_that_ignores_or_handles_sigtrap() {
     session.outputs(50);
     session.disconnect();
     program.quit();
+}
+
+#[test]
+fn row_14_a_handler_that_was_set_before_wake() {
+    let (mut program, session, file) = armed("sigtrap_blocked", "hit");
+    session.disconnect();
+    program.run("sleep");
+    program.run("chain");
+    let action = program.ask("action", "action");
+    let undisturbed = program.ask("trap 20", "handled");
+    let rounds = times(3, 100);
+    program.run("fire 2");
+    for _ in 0..rounds {
+        let mut session = Session::attach(program.wake());
+        session.logpoint(&file, mark(&file, "hot"), "hit");
+        session.outputs(10);
+        assert_eq!(program.ask("trap 20", "handled"), undisturbed);
+        program.run("sleep");
+        assert_eq!(program.ask("trap 20", "handled"), undisturbed);
+        assert_eq!(program.ask("action", "action"), action);
+    }
+    program.quit();
+    figure(
+        14,
+        "traps of the program's own, handled by a handler from before wake",
+        80 * rounds,
+    );
+}
+
+#[test]
+fn row_14_a_handler_that_is_set_after_wake_and_calls_the_one_before() {
+    let (mut program, mut session, file) = armed("sigtrap_blocked", "hit");
+    program.run("fire 2");
+    session.outputs(10);
+    program.run("chain");
+    let action = program.ask("action", "action");
+    // What was there before it is ours; without us there would have been none, and no end.
+    assert_eq!(program.ask("trap 20", "handled"), "40");
+    session.outputs(10);
+    program.run("sleep");
+    assert_eq!(program.ask("action", "action"), action);
+    assert_eq!(program.ask("trap 20", "handled"), "40");
+    let rounds = times(3, 100);
+    for _ in 0..rounds {
+        let mut session = Session::attach(program.wake());
+        session.logpoint(&file, mark(&file, "hot"), "hit");
+        session.outputs(10);
+        assert_eq!(program.ask("trap 20", "handled"), "40");
+        program.run("sleep");
+        assert_eq!(program.ask("action", "action"), action);
+    }
+    program.quit();
+    figure(14, "wakes over a handler that calls ours", rounds);
+}
+
+#[test]
+fn row_14_a_program_that_sets_the_default_on_purpose() {
+    let (mut program, mut session, _) = armed("sigtrap_blocked", "hit");
+    program.run("fire 2");
+    session.outputs(10);
+    // No hit ends it, of whatever thread.
+    let hits = times(50, 5_000);
+    let sum = u64::from(hits) * u64::from(hits + 1) / 2;
+    assert_eq!(
+        program.run(&format!("default {hits}")),
+        [format!("sum {sum}")]
+    );
+    session.outputs(10);
+    // Its own trap does, as without us.
+    program.send("trap 1");
+    program.end();
+    assert_eq!(program.killed_by(), Some(libc::SIGTRAP));
 }

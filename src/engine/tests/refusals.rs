@@ -18,7 +18,7 @@ fn filtered<T: Send + 'static>(
 }
 
 fn start() -> Result<Engine, EngineError> {
-    Engine::start(Budget { site_share: 1.0 })
+    Engine::start(Budget { total_share: 1.0 })
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod running;
 pub mod schema;
 mod seccomp;
 mod session;
+mod skipped;
 mod trace;
 mod transcript;
 
@@ -22,5 +23,6 @@ pub use process::Process;
 pub use running::{PATIENCE, Running};
 pub use seccomp::filter;
 pub use session::{Output, Placed, Session};
+pub use skipped::skip;
 pub use trace::Trace;
 pub use transcript::{Received, watch, watch_and_keep};

@@ -16,6 +16,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The variable that limits what a logpoint may cost.
 const BUDGET: &str = "DETRIX_LOGPOINT_BUDGET";
 
+/// The variable that limits what all logpoints may cost together.
+const TOTAL: &str = "DETRIX_TOTAL_BUDGET";
+
 /// The variable that says whether a wake registers with a daemon.
 const REGISTER: &str = "DETRIX_REGISTER";
 
@@ -49,8 +52,8 @@ impl Running {
     /// unless it sets one.
     #[must_use]
     pub fn spawn(command: &mut Command) -> Self {
-        // Tests count hits; none may be left out because the machine is busy. A test of the budget sets its own.
-        for (variable, value) in [(BUDGET, "1"), (REGISTER, "0")] {
+        // Tests count hits; none may be left out because the machine is busy. A test of a budget sets its own.
+        for (variable, value) in [(BUDGET, "1"), (TOTAL, "1"), (REGISTER, "0")] {
             if !command.get_envs().any(|(name, _)| name == variable) {
                 command.env(variable, value);
             }

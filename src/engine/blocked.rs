@@ -1,0 +1,260 @@
+//! Threads that block or ignore SIGTRAP.
+//!
+//! A trap in such a thread makes the kernel unblock the signal there and reset its handler (kernel/signal.c,
+//! `force_sig_info_to_task`); the rest of the action it leaves. After each hit the tracer puts back what was there. The reset
+//! tells that a thread blocked the signal, but not which one: several may be stopped at sites by the time that it is seen. So
+//! what is known of each thread's mask is remembered, and a reset that is seen
+//!
+//! 1. is of the thread that is served, if that is known to block the signal;
+//! 2. else of the most likely among the stopped ones: one that is known to block it; one of which nothing is known rather than
+//!    one that has hit without; one that blocks other signals rather than one that blocks none;
+//! 3. but a thread that has hit without, while others are known to block the signal, is only suspected: one of those may be on
+//!    its way to its stop. Where none of them comes for a while, the suspect gets its mask when it does.
+//!
+//! Where none is seen, but a thread that is known to block the signal has it unblocked, that was another reset, repaired since
+//! its last hit, if there was one and nothing else of the mask has changed; or the thread's own doing.
+//!
+//! A thread is known by its hits, and by what `/proc` says of it now and then.
+
+use core::sync::atomic::Ordering;
+
+use super::channel::Channel;
+use super::sys::{self, Change, SignalAction, SignalSet};
+use super::threads::Thread;
+
+/// SIGTRAP in a mask.
+pub const TRAP: SignalSet = 1 << (libc::SIGTRAP - 1);
+
+/// How many times threads are asked whether they are stopped. One that has just run into a site is so within a microsecond or
+/// two; each question takes a third of one.
+const QUESTIONS: u32 = 128;
+
+/// How long a thread may be on its way from a trap to its stop, on a busy machine, in nanoseconds.
+const ON_THE_WAY: u64 = 20_000_000;
+
+/// Gives a thread that hit a site its mask back, and the process its action.
+pub fn repair(channel: &Channel, tid: i32) {
+    let cell = &channel.shared.trap_action;
+    let (Ok(now), before) = (sys::signal_action(libc::SIGTRAP), cell.load()) else {
+        return;
+    };
+    let thread = channel.threads.find(tid);
+    if channel.suspect.load(Ordering::Relaxed) == tid {
+        convict(channel, tid);
+    }
+    if now == before {
+        if let Some(thread) = thread {
+            repair_alone(channel, thread, tid);
+        }
+        return;
+    }
+    if now.handler != libc::SIG_DFL {
+        // The application's own doing.
+        cell.store(&now);
+        return;
+    }
+    let action = if now == reset(before) {
+        before
+    } else {
+        // The application's doing as well, but whether it set this, or to ignore the signal, the reset hides. A
+        // signal that is ignored by mistake kills nobody.
+        let ignored = SignalAction {
+            handler: libc::SIG_IGN,
+            ..now
+        };
+        cell.store(&ignored);
+        ignored
+    };
+    // SAFETY: the action was in place a moment ago, or ignores the signal.
+    let _ = unsafe { sys::set_signal_action(libc::SIGTRAP, &action) };
+    channel.resets.fetch_add(1, Ordering::Relaxed);
+    let Ok(mask) = sys::signal_mask(tid) else {
+        return;
+    };
+    let own = Candidate {
+        rank: rank(thread, mask),
+        tid,
+        mask,
+    };
+    // Whoever is wrongly taken for the one while the signal is ignored would block it from then on.
+    if own.rank == Rank::Known {
+        give_back(channel, own);
+        // Its trap may have been before what the suspect is suspected of.
+        channel.suspect.store(0, Ordering::Relaxed);
+    } else if action.handler != libc::SIG_IGN {
+        match likeliest(channel, own) {
+            Some(culprit) => give_back(channel, culprit),
+            None => {
+                channel.suspected_at.store(sys::now(), Ordering::Relaxed);
+                channel.suspect.store(tid, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Before a SIGTRAP is delivered that is none of ours, so that it finds the action that it would find without us. `forced`
+/// says that it is of the program's own `int3`, which the kernel lets nobody ignore.
+pub fn prepare_delivery(channel: &Channel, forced: bool) {
+    let cell = &channel.shared.trap_action;
+    let (Ok(now), before) = (sys::signal_action(libc::SIGTRAP), cell.load()) else {
+        return;
+    };
+    let default = SignalAction {
+        handler: libc::SIG_DFL,
+        ..now
+    };
+    let has_handler = !matches!(before.handler, libc::SIG_DFL | libc::SIG_IGN);
+    let action = if has_handler && now != before && now == reset(before) {
+        // By a hit that has not been served yet.
+        channel.resets.fetch_add(1, Ordering::Relaxed);
+        before
+    } else if forced && now.handler == libc::SIG_IGN {
+        default
+    } else {
+        // What the program has set. Remembered, or the next hit would take the default for a reset.
+        now
+    };
+    cell.store(&action);
+    if action != now {
+        // SAFETY: the action was in place a moment ago, or is the default.
+        let _ = unsafe { sys::set_signal_action(libc::SIGTRAP, &action) };
+    }
+}
+
+/// What the kernel makes of an action when a trap finds it blocked or ignored.
+fn reset(action: SignalAction) -> SignalAction {
+    SignalAction {
+        handler: libc::SIG_DFL,
+        ..action
+    }
+}
+
+fn give_back(channel: &Channel, culprit: Candidate) {
+    let mask = culprit.mask | TRAP;
+    let _ = sys::set_signal_mask(culprit.tid, mask);
+    if let Some(thread) = channel.threads.find(culprit.tid) {
+        thread.set_blocked(mask, channel.resets.load(Ordering::Relaxed));
+    }
+}
+
+/// A stopped thread that may have had SIGTRAP blocked.
+#[derive(Clone, Copy)]
+struct Candidate {
+    rank: Rank,
+    tid: i32,
+    /// Its mask now.
+    mask: SignalSet,
+}
+
+/// How likely it is that a stopped thread, which has SIGTRAP unblocked now, had it blocked.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    HitWithout,
+    HitWithoutButBlocksOthers,
+    Unknown,
+    UnknownButBlocksOthers,
+    Known,
+}
+
+fn rank(thread: Option<&Thread>, mask: SignalSet) -> Rank {
+    let blocked = thread.map_or(0, Thread::blocked);
+    let known = thread.is_some_and(Thread::has_hit_without);
+    match (known, mask != 0) {
+        _ if blocked != 0 && blocked == mask | TRAP => Rank::Known,
+        (true, false) => Rank::HitWithout,
+        (true, true) => Rank::HitWithoutButBlocksOthers,
+        (false, false) => Rank::Unknown,
+        (false, true) => Rank::UnknownButBlocksOthers,
+    }
+}
+
+/// The thread that a reset is of, when the thread that is served is `own`; `None` where one may be on its way that is known to
+/// block the signal.
+fn likeliest(channel: &Channel, own: Candidate) -> Option<Candidate> {
+    let mut questions = QUESTIONS;
+    let mut best = own;
+    let mut others_known = true;
+    while questions > 0 && best.rank == own.rank {
+        others_known = false;
+        // Those that are known first: mostly it is one of them.
+        for known in [true, false] {
+            channel.threads.each(|other, thread| {
+                let is_known = thread.blocked() != 0;
+                others_known |= is_known && other != own.tid;
+                if other == own.tid || is_known != known || best.rank == Rank::Known {
+                    return;
+                }
+                questions = questions.saturating_sub(1);
+                if let Some(mask) = stopped_mask(other) {
+                    let rank = rank(Some(thread), mask);
+                    if rank > best.rank {
+                        best = Candidate {
+                            rank,
+                            tid: other,
+                            mask,
+                        };
+                    }
+                }
+            });
+        }
+        if own.rank >= Rank::Unknown && !others_known {
+            break;
+        }
+    }
+    (best.tid != own.tid || own.rank >= Rank::Unknown || !others_known).then_some(best)
+}
+
+/// At a later hit of a suspect, when nobody else has explained the reset for a while.
+fn convict(channel: &Channel, tid: i32) {
+    let since = channel.suspected_at.load(Ordering::Relaxed);
+    if sys::now().wrapping_sub(since) < ON_THE_WAY {
+        return;
+    }
+    channel.suspect.store(0, Ordering::Relaxed);
+    let mut explained = false;
+    channel.threads.each(|other, thread| {
+        let blocked = thread.blocked();
+        explained |= other != tid
+            && blocked != 0
+            && stopped_mask(other).is_some_and(|mask| mask | TRAP == blocked);
+    });
+    if let Ok(mask) = sys::signal_mask(tid)
+        && !explained
+    {
+        let rank = Rank::Known;
+        give_back(channel, Candidate { rank, tid, mask });
+    }
+}
+
+/// The mask of a thread that is stopped at a trap and has SIGTRAP unblocked.
+fn stopped_mask(tid: i32) -> Option<SignalSet> {
+    const TRAPPED: Change = Change::Stopped {
+        signal: libc::SIGTRAP,
+        event: 0,
+    };
+    match sys::next_change(Some(tid), false) {
+        Ok(Some((_, TRAPPED))) => sys::signal_mask(tid).ok().filter(|mask| mask & TRAP == 0),
+        _ => None,
+    }
+}
+
+/// Where nothing is to be seen at the action.
+fn repair_alone(channel: &Channel, thread: &Thread, tid: i32) {
+    let blocked = thread.blocked();
+    if blocked == 0 {
+        thread.hits_without();
+        return;
+    }
+    let Ok(mask) = sys::signal_mask(tid) else {
+        return;
+    };
+    let resets = channel.resets.load(Ordering::Relaxed);
+    if mask & TRAP == 0 && mask | TRAP == blocked && thread.resets() != resets {
+        let _ = sys::set_signal_mask(tid, blocked);
+        thread.set_blocked(blocked, resets);
+        // Whatever the suspect did, this explains it.
+        channel.suspect.store(0, Ordering::Relaxed);
+    } else if mask & TRAP == 0 {
+        thread.set_blocked(0, resets);
+    }
+}

@@ -1,0 +1,41 @@
+//! What a machine may not be able to test.
+
+/// The tests that may be left out, and why.
+const SKIPPED: &[(&str, &str)] = &[
+    (
+        "another_user_has_the_token_sent_nowhere",
+        "only root can become another user",
+    ),
+    (
+        "row_11_io_uring_enter",
+        "this machine refuses io_uring_setup (kernel.io_uring_disabled, or a seccomp filter)",
+    ),
+    (
+        "row_18_a_process_that_is_not_dumpable",
+        "only root can give its user up",
+    ),
+    (
+        "row_19_a_tracer_keeps_no_privilege_that_the_program_gave_up",
+        "only root can give its user up",
+    ),
+    (
+        "row_19_limits_on_threads_and_processes",
+        "only root can become a user that nothing else runs as",
+    ),
+    (
+        "row_20_a_core_is_usable",
+        "this machine's kernel.core_pattern writes cores elsewhere, and no machine's setting may be changed",
+    ),
+];
+
+/// Says that a test is not done on this machine, for the reason in the list.
+///
+/// # Panics
+///
+/// When the list does not have `test`: what else is skipped is a failure.
+pub fn skip(test: &str) {
+    let listed = SKIPPED.iter().find(|(name, _)| *name == test);
+    let (_, reason) =
+        listed.unwrap_or_else(|| panic!("{test} is in no list of what may be skipped"));
+    println!("skipped: {test}: {reason}");
+}
