@@ -52,7 +52,7 @@ impl Told {
 
 #[test]
 fn row_21_sixteen_threads_through_one_logpoint() {
-    let suspensions = u64::from(times(5, 300));
+    let suspensions = u64::from(times(5, 40));
     let file = source("bin/threads.rs");
     // The budgets that users have: 5 % of a processor for a logpoint.
     let mut program = Running::spawn(

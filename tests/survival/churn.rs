@@ -79,7 +79,7 @@ fn row_04_logpoints_are_set_and_removed() {
 #[test]
 fn row_04_clients_attach_and_disconnect() {
     let under = UnderFire::start();
-    let cycles = times(60, 10_000);
+    let cycles = times(60, 3_000);
     for cycle in 0..cycles {
         let mut session = Session::attach(under.port);
         let message = format!("client {cycle}");
@@ -96,7 +96,7 @@ fn row_04_the_program_wakes_and_sleeps() {
     let mut under = UnderFire::start();
     under.program.run("sleep");
     under.port = under.program.wake();
-    let cycles = times(15, 10_000);
+    let cycles = times(15, 1_000);
     for cycle in 0..cycles {
         let mut session = Session::attach(under.port);
         let message = format!("wake {cycle}");

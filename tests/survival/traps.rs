@@ -80,7 +80,7 @@ fn row_14_a_handler_that_was_set_before_wake() {
     program.run("chain");
     let action = program.ask("action", "action");
     let undisturbed = program.ask("trap 20", "handled");
-    let rounds = times(3, 100);
+    let rounds = times(3, 30);
     program.run("fire 2");
     for _ in 0..rounds {
         let mut session = Session::attach(program.wake());
@@ -112,7 +112,7 @@ fn row_14_a_handler_that_is_set_after_wake_and_calls_the_one_before() {
     program.run("sleep");
     assert_eq!(program.ask("action", "action"), action);
     assert_eq!(program.ask("trap 20", "handled"), "40");
-    let rounds = times(3, 100);
+    let rounds = times(3, 30);
     for _ in 0..rounds {
         let mut session = Session::attach(program.wake());
         session.logpoint(&file, mark(&file, "hot"), "hit");
