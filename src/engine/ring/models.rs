@@ -46,7 +46,12 @@ fn all_come_out(words: &'static [usize]) {
                 all.map(|(number, _)| number).collect::<Vec<u32>>()
             }
         });
-        let mut found: Vec<u32> = (0..2).filter_map(|_| take(&ring)).collect();
+        let mut found = Vec::new();
+        for _ in 0..words.len() {
+            // Else no model begins with the producer.
+            thread::yield_now();
+            found.extend(take(&ring));
+        }
         let pushed = producer.join().unwrap();
         found.extend(std::iter::from_fn(|| take(&ring)));
         assert_eq!(found, pushed);
