@@ -399,17 +399,18 @@ impl<'a> Tracer<'a> {
         // SAFETY: that thread is stopped at the bell.
         for command in unsafe { self.channel.bell.commands() } {
             match *command {
-                // SAFETY: sites live as long as `Shared`; the bell is not answered yet.
-                Command::Settle(site) => unsafe { enforce::settle(&self.text, &*site) },
+                Command::Settle(site) => {
+                    // Only a site is a reason to stay; a thread that a look found just now is not.
+                    self.leaving = None;
+                    // SAFETY: sites live as long as `Shared`; the bell is not answered yet.
+                    unsafe { enforce::settle(&self.text, &*site) }
+                }
                 // SAFETY: as above.
                 Command::Disarm(site) => enforce::disarm(&self.text, unsafe { &*site }),
                 // SAFETY: as above.
                 Command::Resume => unsafe { enforce::resume(self.shared, &self.text) },
                 Command::Seize(tid) => drop(self.seize(tid)),
                 Command::Leave => self.leaving = Some(0),
-            }
-            if !matches!(command, Command::Leave) {
-                self.leaving = None;
             }
         }
         self.channel.bell.answer();

@@ -22,8 +22,12 @@ use super::session::{Next, Session};
 /// Above this many bytes of responses that the client did not read, its requests are left in the socket.
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// How long a client that leaves may take to read what is still to be written.
-const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a client that leaves may go without reading what is still to be written. The kernel only tells of room in the
+/// socket when a third of its buffer is free (`sk_stream_is_writeable` in include/net/sock.h), which is thousands of messages.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long it may take for all of that.
+const MAX_PARTING: Duration = Duration::from_secs(10);
 
 /// How long a client may take at the end to read that it is the end.
 const LAST_WORD: Duration = Duration::from_millis(100);
@@ -84,9 +88,7 @@ pub async fn run<B: Backend>(
             let deadline = Instant::now() + LAST_WORD;
             given_up + writer.finish(&outlet, deadline).await
         }
-        End::Eof | End::Session | End::Protocol => {
-            writer.finish(&outlet, Instant::now() + FLUSH_TIMEOUT).await
-        }
+        End::Eof | End::Session | End::Protocol => writer.part(&outlet, &mut phase).await,
     }
 }
 
@@ -246,6 +248,24 @@ impl<'a> Writer<'a> {
             self.write(outlet).await?;
         }
         Ok(())
+    }
+
+    /// Writes what is left for as long as the client goes on reading and the server on serving: the answer to
+    /// `disconnect` comes last. Returns as [`Self::finish`] does.
+    async fn part(mut self, outlet: &Outlet, phase: &mut watch::Receiver<Phase>) -> u64 {
+        let last = Instant::now() + MAX_PARTING;
+        while self.fill(outlet) || outlet.unsent() > 0 {
+            let patience = last.min(Instant::now() + FLUSH_TIMEOUT);
+            tokio::select! {
+                written = timeout_at(patience, self.write(outlet)) => {
+                    if !matches!(written, Ok(Ok(()))) {
+                        break;
+                    }
+                }
+                deadline = deadline(phase) => return self.finish(outlet, deadline).await,
+            }
+        }
+        self.finish(outlet, Instant::now()).await
     }
 
     /// Writes what is left, and ends the stream: a socket that is only closed, with bytes unread, resets the connection,

@@ -1,6 +1,8 @@
 //! Comparison of texts, a piece at a time. Part of the interpreter: allocates nothing, panics never.
 
-use super::{Machine, Run, Then, Window, copy, read, sensible};
+use super::choose::sensible;
+use super::load::{Window, copy, read};
+use super::{Machine, Run, Then};
 use crate::capture::number::Binary;
 use crate::capture::program::{READ_COST, Slot, Words};
 use crate::capture::record::Code;
