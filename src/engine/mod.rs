@@ -25,6 +25,7 @@ mod ring;
 mod shared;
 mod sites;
 mod slots;
+mod sync;
 mod sys;
 mod text;
 mod threads;

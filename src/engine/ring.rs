@@ -4,9 +4,10 @@
 //! committed was never there. A full ring refuses the record; the producer counts that and goes on.
 
 use std::io;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::Ordering;
 
 use super::mapping::Mapping;
+use super::sync::{AtomicU32, AtomicU64, Witness, fence};
 
 /// What precedes the bytes of each record.
 #[repr(C)]
@@ -31,6 +32,7 @@ const PADDING: u32 = u32::MAX;
 /// See the module's documentation.
 pub struct Ring {
     buffer: Mapping,
+    witness: Witness,
     /// Bytes ever produced. Only the producer writes it.
     head: AtomicU64,
     /// Bytes ever consumed. Only the consumer writes it.
@@ -40,14 +42,15 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// A ring of `capacity` bytes, a power of two of at least one page; memory is used as records fill it.
+    /// A ring of `capacity` bytes, a power of two with room for a header; memory is used as records fill it.
     pub fn new(capacity: usize) -> io::Result<Self> {
         assert!(
-            capacity.is_power_of_two() && capacity >= 4096,
+            capacity.is_power_of_two() && capacity >= HEADER,
             "a constant of the caller's"
         );
         Ok(Self {
             buffer: Mapping::anonymous(capacity)?,
+            witness: Witness::new(capacity / ALIGN),
             head: AtomicU64::new(0),
             tail: AtomicU64::new(0),
             parked: AtomicU32::new(0),
@@ -62,6 +65,12 @@ impl Ring {
         let offset = (position as usize) & (self.capacity() - 1);
         // SAFETY: the offset is below the mapping's length.
         unsafe { self.buffer.as_ptr().add(offset) }
+    }
+
+    /// Tells of an access to `len` bytes from `position` on, which do not wrap.
+    fn touch(&self, position: u64, len: usize, how: fn(&Witness, usize, usize)) {
+        let first = (position as usize) & (self.capacity() - 1);
+        how(&self.witness, first / ALIGN, len.div_ceil(ALIGN));
     }
 
     /// Room for a record of up to `max` bytes, or `None` when the ring is full.
@@ -86,6 +95,7 @@ impl Ring {
                 tid: 0,
                 time: 0,
             };
+            self.touch(head, HEADER, Witness::writes);
             // SAFETY: `padding` bytes up to the end of the buffer are free, and positions are multiples of 8.
             unsafe { self.at(head).cast::<Header>().write(header) };
         }
@@ -113,6 +123,7 @@ impl Ring {
                 self.tail.store(tail + to_end as u64, Ordering::Release);
                 continue;
             }
+            self.touch(tail, HEADER, Witness::reads);
             // SAFETY: the producer committed a header here.
             let header = unsafe { self.at(tail).cast::<Header>().read() };
             if header.len == PADDING {
@@ -178,6 +189,8 @@ pub struct Reservation<'a> {
 impl Reservation<'_> {
     /// The bytes to fill.
     pub fn bytes(&mut self) -> &mut [u8] {
+        let start = self.head + HEADER as u64;
+        self.ring.touch(start, self.max, Witness::writes);
         // SAFETY: reserved for the one producer, contiguous, and `self` is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.ring.at(self.head).add(HEADER), self.max) }
     }
@@ -193,6 +206,7 @@ impl Reservation<'_> {
             tid,
             time,
         };
+        self.ring.touch(self.head, HEADER, Witness::writes);
         // SAFETY: reserved; positions are multiples of 8.
         unsafe { self.ring.at(self.head).cast::<Header>().write(header) };
         self.ring
@@ -213,9 +227,15 @@ pub struct Record<'a> {
 
 impl Drop for Record<'_> {
     fn drop(&mut self) {
+        // Whoever had the record has read it by now.
+        let len = self.bytes.len().next_multiple_of(ALIGN);
+        self.ring.touch(self.next - len as u64, len, Witness::reads);
         self.ring.tail.store(self.next, Ordering::Release);
     }
 }
+
+#[cfg(all(test, detrix_loom))]
+mod models;
 
 #[cfg(test)]
 mod tests {
