@@ -56,7 +56,7 @@ use nix::sys::signal::{SigSet, Signal};
 use crate::capture::program::Program;
 use channel::{Command, Progress, Purpose};
 use keeper::Tracer;
-use origin::Mappings;
+use origin::{Mappings, Origin};
 use privileges::Privileges;
 use shared::{OwnThread, Shared};
 use sites::{LONGEST_INSTRUCTION, Probe, Site, State};
@@ -92,10 +92,23 @@ pub struct Placement {
     pub address: u64,
     /// The code of the module that the address is in.
     pub text: Range<u64>,
+    /// What is mapped there, from [`locate`].
+    pub origin: Option<Origin>,
     /// What to record.
     pub program: Program,
     /// What the logpoint may do, and has done; shared by all its probes.
     pub account: Arc<Account>,
+}
+
+/// Looks up what is mapped where the placements are. Only if their modules are still loaded afterwards is it theirs: a library
+/// may be unloaded at any time, and the program map something else in its place.
+pub fn locate(placements: &mut [Placement]) {
+    let Ok(mappings) = Mappings::open(sys::thread_id()) else {
+        return;
+    };
+    for placement in placements {
+        placement.origin = mappings.origin(placement.address);
+    }
 }
 
 /// What happened on its own account.
@@ -283,7 +296,8 @@ impl Engine {
             }
         };
         if matches!(site.state(), State::Absent | State::Gone) {
-            site.set_origin(mappings.and_then(|mappings| mappings.origin(address)));
+            let behind = address.wrapping_sub(at);
+            site.set_origin(placement.origin.map(|origin| origin.behind(behind)));
             site.set_state(State::Absent);
         }
         let probe = Arc::new(Probe::new(
