@@ -216,7 +216,7 @@ fn row_03_clients_that_vanish_in_the_middle_of_hits() {
         { "line": mark(&file, "after price"), "logMessage": "bad" }
     ]);
     let set = json!({ "source": { "path": path }, "breakpoints": breakpoints });
-    let (clients, mut memory) = (times(12, 500), 0);
+    let (clients, mut memory) = (times(12, 100), 0);
     // Those whose machine went without a word: their connections stay open until the end.
     let mut half_open = Vec::new();
     for client in 0..clients {
