@@ -184,7 +184,10 @@ fn kill(life: &mut Life<'_>) {
         std::hint::spin_loop();
     }
     let Some(tracer) = life.tracer() else { return };
-    tracer.signal(libc::SIGKILL);
+    if tracer.try_signal(libc::SIGKILL).is_err() {
+        // It has just gone by itself.
+        return;
+    }
     until("the tracer is gone", || !tracer.lives());
     life.figures.count("tracers killed");
     let mut left = Vec::new();

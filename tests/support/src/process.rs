@@ -197,10 +197,23 @@ impl Process {
     ///
     /// When that is refused.
     pub fn signal(self, signal: i32) {
+        self.try_signal(signal)
+            .unwrap_or_else(|error| panic!("kill: {error}"));
+    }
+
+    /// Sends it a signal, if it is still there.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn try_signal(self, signal: i32) -> std::io::Result<()> {
         let pid = i32::try_from(self.0).expect("a process id is positive");
         // SAFETY: kill takes no pointers; the id is that of a process that the caller watches.
         let result = unsafe { libc::kill(pid, signal) };
-        assert_eq!(result, 0, "kill: {}", std::io::Error::last_os_error());
+        match result {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
     }
 
     /// Whether it exists and is no zombie.
