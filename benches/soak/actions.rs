@@ -223,10 +223,7 @@ fn stop(life: &mut Life<'_>) {
     life.program.run("stops");
     let process = life.program.process();
     process.signal(libc::SIGSTOP);
-    until("it is stopped", || {
-        let state = process.field("State").unwrap_or_default();
-        state.starts_with(['T', 't'])
-    });
+    until("all of it is stopped", || process.all_stopped());
     process.signal(libc::SIGCONT);
     life.goes_on();
     life.program.run("stopped");

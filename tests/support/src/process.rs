@@ -111,6 +111,15 @@ impl Process {
             .count()
     }
 
+    /// Whether all its threads are stopped, by a signal of job control as a rule.
+    #[must_use]
+    pub fn all_stopped(self) -> bool {
+        self.tasks().into_iter().all(|thread| {
+            let state = self.task_field(thread, "State").unwrap_or_default();
+            state.starts_with(['T', 't'])
+        })
+    }
+
     /// Whether all its threads wait for something.
     #[must_use]
     pub fn all_sleep(self) -> bool {
