@@ -21,6 +21,7 @@
 mod collections;
 mod forms;
 mod known;
+mod maps;
 mod text;
 
 use super::compile::{Compiled, MAX_HOPS, Outcome};

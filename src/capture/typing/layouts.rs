@@ -204,6 +204,19 @@ pub(super) const LENGTHS: &[Way] = &[
     way("hashbrown::set::HashSet<*", &["map.table.table.items"]),
 ];
 
+/// What a hash map or set hashes its keys by.
+pub(super) const HASHERS: &[Way] = &[
+    way("hashbrown::map::HashMap<*", &["hash_builder"]),
+    way("hashbrown::set::HashSet<*", &["map.hash_builder"]),
+];
+/// The keys of the one of them that is known: SipHash-1-3.
+pub(super) const FIRST_KEY: &[Way] = &[way("std::hash::random::RandomState", &["k0"])];
+/// See [`FIRST_KEY`].
+pub(super) const SECOND_KEY: &[Way] = &[way("std::hash::random::RandomState", &["k1"])];
+
+/// The bytes of a text that owns them.
+pub(super) const STRINGS: &[Way] = &[way("alloc::string::String", &["vec"])];
+
 /// Seconds and nanoseconds of a `Duration`.
 pub(super) const SECONDS: &[Way] = &[way("core::time::Duration", &["secs"])];
 /// See [`SECONDS`].
