@@ -101,6 +101,9 @@ fn ended(entry: Entry) -> Trouble {
             first if first == Refusal::Err as u64 => "<unwrap of Err(..)>",
             first if first == Refusal::Ok as u64 => "<unwrap_err of Ok(..)>",
             first if first == Refusal::Key as u64 => "<no such key>",
+            first if first == Refusal::ThreadLocal as u64 => {
+                "<no value in this thread: not made yet, or destroyed>"
+            }
             _ => "<unwrap of None>",
         }
         .into(),

@@ -380,6 +380,7 @@ pub enum Refusal {
     Err,
     Ok,
     Key,
+    ThreadLocal,
 }
 
 impl Path {

@@ -138,6 +138,9 @@ pub(super) fn missing(why: Missing) -> &'static str {
     match why {
         Missing::OptimizedOut => "<optimized out>",
         Missing::EntryValue => "<optimized out: only the caller had it>",
+        Missing::ThreadLocal => {
+            "<unavailable: a thread-local of a shared library, or one that the optimizer took apart>"
+        }
         Missing::Unsupported => {
             "<unavailable: its place is described in a way that is not understood>"
         }

@@ -221,3 +221,24 @@ pub(super) const STRINGS: &[Way] = &[way("alloc::string::String", &["vec"])];
 pub(super) const SECONDS: &[Way] = &[way("core::time::Duration", &["secs"])];
 /// See [`SECONDS`].
 pub(super) const NANOSECONDS: &[Way] = &[way("core::time::Duration", &["nanos.__0", "nanos"])];
+
+/// Whether a thread-local has its value.
+pub(super) const THREAD_LOCAL_STATES: &[Way] = &[
+    way(
+        "std::sys::thread_local::native::eager::Storage<*",
+        &["state.value.value"],
+    ),
+    way(
+        "std::sys::thread_local::native::lazy::Storage<*",
+        // The second one up to Rust 1.89.
+        &["state.value.value", "state.value"],
+    ),
+];
+/// The value of one whose state stands beside it.
+pub(super) const THREAD_LOCAL_VALUES: &[Way] = &[
+    way("std::sys::thread_local::native::eager::Storage<*", &["val"]),
+    way(
+        "std::sys::thread_local::native::lazy::Storage<*",
+        &["value"],
+    ),
+];

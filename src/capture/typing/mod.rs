@@ -10,6 +10,7 @@ mod numbers;
 mod operators;
 mod patterns;
 mod places;
+mod thread_locals;
 
 use super::error::CompileError;
 use super::expr::{Expr, FormatPart, Literal, Special};

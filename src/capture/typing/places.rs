@@ -20,11 +20,12 @@ impl Typing<'_, '_> {
             .enumerate()
             .find(|(_, variable)| *variable.name == *name);
         match found {
-            Some((index, variable)) => Ok(Path {
+            Some((index, variable)) => self.of_thread(Path {
                 variable: index,
                 steps: Vec::new(),
                 ty: variable.ty,
             }),
+            None if is_constant(last) => Err(CompileError::NoStatic { name: name.into() }),
             None => Err(CompileError::UnknownName {
                 name: name.into(),
                 hint: hint(name, variables.iter().map(|variable| &*variable.name)),
@@ -378,4 +379,13 @@ fn no_field(ty: &Type, field: &str) -> CompileError {
         ty: ty.name.to_string(),
         hint,
     }
+}
+
+/// Whether a name is written as those of constants and statics are, and not as those of types and variants.
+fn is_constant(name: &str) -> bool {
+    name.len() > 1
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name
+            .chars()
+            .all(|c| matches!(c, 'A'..='Z' | '0'..='9' | '_'))
 }
