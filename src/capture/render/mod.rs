@@ -461,6 +461,12 @@ impl<'a> Renderer<'a> {
             .as_deref()
             .map(|ty| &ty.kind)
         {
+            // No expression names what is in a variant, as one names a field on purpose.
+            Some(TypeKind::Struct { members, .. })
+                if !members.is_empty() && self.compiled.redaction.hides_name(&chosen.name) =>
+            {
+                self.put(format_args!("{}({REDACTED})", chosen.name));
+            }
             Some(TypeKind::Struct { members, .. }) => {
                 self.members(
                     &chosen.name,
