@@ -638,18 +638,25 @@ mod tests {
         }
     }
 
+    fn inputs(count: usize) -> impl Iterator<Item = Vec<u8>> {
+        let mut state = 1u64;
+        let mut byte = move || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(11);
+            (state >> 56) as u8
+        };
+        (0..count).map(move |_| (0..700).map(|_| byte()).collect())
+    }
+
+    #[test]
+    fn the_interpreter_keeps_its_word() {
+        inputs(4000).for_each(|data| interpreter(&data));
+    }
+
     /// The fuzzer would see nothing where all programs are refused.
     #[test]
     fn enough_programs_pass_the_check() {
-        let mut state = 1u64;
         let mut passed = 0;
-        for _ in 0..500 {
-            let data: Vec<u8> = (0..700)
-                .map(|_| {
-                    state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(11);
-                    (state >> 56) as u8
-                })
-                .collect();
+        for data in inputs(500) {
             let mut bytes = Bytes(&data);
             passed += u32::from(Program::new(parts(&mut bytes)).is_ok());
         }
