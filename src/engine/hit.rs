@@ -99,6 +99,7 @@ impl<'a> Hits<'a> {
 
     /// Wakes detrix's thread.
     pub fn wake(&self) {
+        self.channel.shared.backlog.called(sys::now());
         sys::notify(self.event);
     }
 

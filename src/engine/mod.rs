@@ -5,6 +5,7 @@
 //! putting suspended sites back, comparing privileges. The tracer only reacts.
 
 mod account;
+mod backlog;
 mod blocked;
 mod budget;
 mod channel;
@@ -43,6 +44,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 pub use account::{Account, Counts, Limits, Standing};
+pub use backlog::Backlog;
 pub use budget::{Meter, Total};
 pub use error::{EngineError, PlaceError};
 pub use limits::check_memory;
@@ -54,7 +56,7 @@ use nix::sys::signal::{SigSet, Signal};
 use crate::capture::program::Program;
 use channel::{Command, Progress, Purpose};
 use keeper::Tracer;
-use origin::Mappings;
+use origin::{Mappings, Origin};
 use privileges::Privileges;
 use shared::{OwnThread, Shared};
 use sites::{LONGEST_INSTRUCTION, Probe, Site, State};
@@ -90,10 +92,23 @@ pub struct Placement {
     pub address: u64,
     /// The code of the module that the address is in.
     pub text: Range<u64>,
+    /// What is mapped there, from [`locate`].
+    pub origin: Option<Origin>,
     /// What to record.
     pub program: Program,
     /// What the logpoint may do, and has done; shared by all its probes.
     pub account: Arc<Account>,
+}
+
+/// Looks up what is mapped where the placements are. Only if their modules are still loaded afterwards is it theirs: a library
+/// may be unloaded at any time, and the program map something else in its place.
+pub fn locate(placements: &mut [Placement]) {
+    let Ok(mappings) = Mappings::open(sys::thread_id()) else {
+        return;
+    };
+    for placement in placements {
+        placement.origin = mappings.origin(placement.address);
+    }
 }
 
 /// What happened on its own account.
@@ -281,7 +296,8 @@ impl Engine {
             }
         };
         if matches!(site.state(), State::Absent | State::Gone) {
-            site.set_origin(mappings.and_then(|mappings| mappings.origin(address)));
+            let behind = address.wrapping_sub(at);
+            site.set_origin(placement.origin.map(|origin| origin.behind(behind)));
             site.set_state(State::Absent);
         }
         let probe = Arc::new(Probe::new(
@@ -471,7 +487,19 @@ impl Engine {
 
     /// Says that the caller is about to sleep until [`Engine::event_fd`]; false when there is something to do first.
     pub fn park(&self) -> bool {
-        self.shared.attention.load(Ordering::Acquire) == self.attention && self.shared.ring.park()
+        // First: a call that comes behind it stays.
+        self.shared.backlog.done();
+        let idle = self.shared.attention.load(Ordering::Acquire) == self.attention
+            && self.shared.ring.park();
+        if !idle {
+            self.shared.backlog.attended(sys::now());
+        }
+        idle
+    }
+
+    /// For how long the thread that calls [`Engine::tick`] has left its work undone.
+    pub fn backlog(&self) -> Arc<Backlog> {
+        self.shared.backlog.clone()
     }
 
     /// What all logpoints together may cost, and have cost, those that are gone included.
@@ -500,6 +528,7 @@ impl Engine {
     /// Does what is due: puts logpoints back whose window has ended, looks for untraced threads, notices a tracer that died
     /// or that has more privileges than the application.
     pub fn tick(&mut self) -> Vec<Event> {
+        self.shared.backlog.attended(sys::now());
         let mut events = std::mem::take(&mut self.lost);
         let attention = self.shared.attention.load(Ordering::Acquire);
         let called = attention != self.attention;

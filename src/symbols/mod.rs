@@ -137,6 +137,18 @@ impl Symbols {
         true
     }
 
+    /// Whether the same libraries are loaded as [`Symbols::refresh`] saw last.
+    pub fn are_current(&self) -> bool {
+        loaded::generation() == self.generation
+    }
+
+    /// Whether an address is in the executable, which nobody can unload.
+    pub fn is_in_executable(&self, address: u64) -> bool {
+        let executable = self.loaded.first();
+        executable
+            .is_some_and(|(loaded, _)| loaded.text.iter().any(|range| range.contains(&address)))
+    }
+
     /// The source file that a client means by `path`, to look lines up in.
     ///
     /// # Errors
