@@ -23,6 +23,7 @@ pub mod scope;
 mod shapes;
 mod stack;
 mod statics;
+mod thread_locals;
 pub mod types;
 mod unwind;
 mod variables;
@@ -194,8 +195,8 @@ impl Symbols {
         })
     }
 
-    /// The static that a path means, crate first, in the module that has the code at an address. `None` also for what has
-    /// no fixed place: constants and thread-locals.
+    /// The static or thread-local that a path means, crate first, in the module that has the code at an address. `None` also
+    /// for constants, of which the compiler tells nothing.
     pub fn static_at(&self, address: u64, path: &[String]) -> Option<Variable> {
         let (index, module) = self.module_at(address)?;
         statics::find(index, module, path)
