@@ -21,7 +21,7 @@ fn row_02_nobody_waits_for_a_stalled_thread() {
     let (mut program, mut session, file) = armed("own_thread", "hit");
     program.run("fire 3");
     session.outputs(10);
-    let (rounds, mut dropped) = (times(1, 20), 0);
+    let (rounds, mut dropped) = (times(1, 5), 0);
     for _ in 0..rounds {
         program.run("stall");
         until("it stalls", || program.ask("stalled", "stalled") == "true");
