@@ -1,5 +1,6 @@
 //! The engine on this very process: sites in functions of these tests, hit by threads of theirs.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,6 +9,7 @@ mod refusals;
 
 use super::*;
 use crate::capture::compile::{Knowledge, Limits, Logpoint, compile};
+use crate::capture::program::Program;
 use crate::capture::template::Template;
 use crate::symbols::scope::Scope;
 use crate::symbols::types::{Type, TypeError, TypeRef, TypeSource};
@@ -68,7 +70,7 @@ fn text() -> Vec<u8> {
 }
 
 fn tracer_pid(engine: &Engine) -> i32 {
-    let tracer = engine.tracer.as_ref().expect("a site is armed");
+    let tracer = engine.service.tracer.as_ref().expect("a site is armed");
     tracer.channel.tracer.load(Ordering::Acquire)
 }
 
@@ -244,6 +246,7 @@ fn a_fault_of_the_tracer_takes_no_handler_away() {
     assert!(engine.change(&[], vec![placement(1)])[0].is_ok());
     let nowhere = Command::Settle(std::ptr::without_provenance(8));
     let answered = engine
+        .service
         .tracer
         .as_ref()
         .unwrap()
