@@ -16,6 +16,9 @@ use super::text::INT3;
 use super::{displace, enforce, sys};
 use crate::capture::program::Program;
 
+#[cfg(test)]
+mod tests;
+
 /// A probe to place.
 pub struct Placement {
     /// The number that its records will carry.
