@@ -81,16 +81,12 @@ pub fn control(data: &[u8]) -> Heard {
             assert!(
                 STATUSES.contains(&status),
                 "{:?}",
-                String::from_utf8_lossy(&answers)
+                String::from_utf8_lossy(answers)
             );
             status == b"200"
         }
         _ => {
-            assert!(
-                answers.is_empty(),
-                "{:?}",
-                String::from_utf8_lossy(&answers)
-            );
+            assert!(answers.is_empty(), "{:?}", String::from_utf8_lossy(answers));
             false
         }
     };

@@ -101,7 +101,9 @@ fn wanted(line: u64, message: String) -> Wanted {
     Wanted {
         line,
         column: None,
-        condition: (line % 3 == 0).then(|| "sizes[0] < 3 || order.id > 5".to_owned()),
+        condition: line
+            .is_multiple_of(3)
+            .then(|| "sizes[0] < 3 || order.id > 5".to_owned()),
         hit_condition: None,
         log_message: Some(message),
         limits: Limits::default(),
