@@ -55,16 +55,18 @@ pub fn dwarf(data: &[u8]) -> Found {
     symbols.package_version(0, "core");
     symbols.implementors(0, "sample::Fee");
     let knowledge = Knowledge::default();
+    let file = symbols.file("sample.rs");
     for line in 1..=LINES {
         let find = |line| {
-            let file = symbols
-                .file("sample.rs")
-                .map_err(|error| error.to_string())?;
+            let file = file.as_ref().map_err(ToString::to_string)?;
             file.line(line).map_err(|error| error.to_string())
         };
-        let message = find(line)
-            .ok()
-            .and_then(|found| Some(message(&symbols, found.addresses.first()?.address)));
+        // Lines without code slide down to one that was looked at, or will be.
+        let Some(place) = find(line).ok().filter(|found| found.line == line) else {
+            continue;
+        };
+        let message = place.addresses.first();
+        let message = message.map(|first| message_at(&symbols, first.address));
         let wanted = wanted(line, message.unwrap_or_default());
         let resolved = resolve(&symbols, &knowledge, find, &wanted, WrongExpressions::Show);
         let Ok(resolved) = resolved else { continue };
@@ -87,7 +89,7 @@ pub fn dwarf(data: &[u8]) -> Found {
 }
 
 /// Shows the variables at an address, and what statics there may be.
-fn message(symbols: &Symbols, address: u64) -> String {
+fn message_at(symbols: &Symbols, address: u64) -> String {
     let mut message = String::from("{TOTAL} {sample::TOTAL} {order.event} {fee:#?}");
     let scope = symbols.scope_at(address);
     for variable in scope.iter().flat_map(|scope| &scope.variables).take(SHOWN) {
