@@ -26,6 +26,7 @@ mod build_macros;
 // Where the debugger works. `detrix_unsupported` builds as if for another platform.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod capture;
+mod caught;
 #[cfg(test)]
 mod collected;
 mod config;

@@ -32,7 +32,8 @@ pub struct StatusResponse {
     /// How many debug clients are attached.
     #[serde(default)]
     pub debug_clients: u32,
-    /// What was wrong last, for people: why the last wake failed, or why all logpoints are gone.
+    /// What was wrong last, for people: why the last wake failed, why all logpoints are gone, that detrix's own code
+    /// panicked, or for how long its thread has been stuck.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     /// The logpoints that are set or have expired, while awake.

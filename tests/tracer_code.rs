@@ -168,9 +168,12 @@ impl Code {
     fn leaves(&self, start: u64, function: &Function, count: &mut usize) -> Vec<Leaves> {
         let end = start + function.code.len() as u64;
         let mut found = Vec::new();
-        let mut window: Vec<Instruction> = Vec::new();
-        for instruction in Decoder::with_ip(64, &function.code, start, DecoderOptions::NONE) {
-            *count += 1;
+        let all: Vec<Instruction> =
+            Decoder::with_ip(64, &function.code, start, DecoderOptions::NONE)
+                .into_iter()
+                .collect();
+        *count += all.len();
+        for (at, instruction) in all.iter().enumerate() {
             let direct = matches!(
                 instruction.op0_kind(),
                 OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64
@@ -191,18 +194,18 @@ impl Code {
                 FlowControl::IndirectCall | FlowControl::IndirectBranch
                     if instruction.is_ip_rel_memory_operand() =>
                 {
-                    found.push(self.entry(instruction.ip_rel_memory_address(), &instruction));
+                    found.push(self.entry(instruction.ip_rel_memory_address(), instruction));
                 }
                 // The address was loaded into a register from the same table before.
                 FlowControl::IndirectCall | FlowControl::IndirectBranch
-                    if loaded(&window, instruction.op0_register()).is_some() =>
+                    if loaded(&all, at).is_some() =>
                 {
-                    let entry = loaded(&window, instruction.op0_register()).unwrap_or_default();
-                    found.push(self.entry(entry, &instruction));
+                    let entries = loaded(&all, at).unwrap_or_default();
+                    found.extend(entries.into_iter().map(|it| self.entry(it, instruction)));
                 }
                 // A `match` compiled to a table of distances: the jump's register was added to the table's address just
                 // before, and all its targets are in the same function.
-                FlowControl::IndirectBranch if is_table_jump(&window, &instruction) => {}
+                FlowControl::IndirectBranch if is_table_jump(&all[..at], instruction) => {}
                 FlowControl::Exception | FlowControl::Interrupt => {
                     found.push(Leaves::Unknown(format!(
                         "{:#x} is {:?}, which ends a path that panics",
@@ -216,7 +219,6 @@ impl Code {
                     instruction.mnemonic()
                 ))),
             }
-            window.push(instruction);
         }
         found
     }
@@ -234,14 +236,65 @@ impl Code {
     }
 }
 
-/// The address that the last `mov` to `register` loaded it from, if it is in the program.
-fn loaded(before: &[Instruction], register: Register) -> Option<u64> {
-    before
-        .iter()
-        .rev()
-        .find(|i| i.mnemonic() == Mnemonic::Mov && i.op0_register() == register)
-        .filter(|i| register != Register::None && i.is_ip_rel_memory_operand())
-        .map(Instruction::ip_rel_memory_address)
+/// The places in the program that the register of an indirect call or jump was loaded from, on all ways to it; `None` where it
+/// may be anything else.
+fn loaded(all: &[Instruction], at: usize) -> Option<BTreeSet<u64>> {
+    let register = all[at].op0_register();
+    let full = register.full_register();
+    if register == Register::None {
+        return None;
+    }
+    let mut found = BTreeSet::new();
+    let (mut seen, mut open) = (BTreeSet::from([at]), vec![at]);
+    while let Some(at) = open.pop() {
+        let here = all[at].ip();
+        let falls_through = |before: &Instruction| {
+            !matches!(
+                before.flow_control(),
+                FlowControl::UnconditionalBranch
+                    | FlowControl::IndirectBranch
+                    | FlowControl::Return
+            )
+        };
+        let before = at
+            .checked_sub(1)
+            .filter(|before| falls_through(&all[*before]));
+        let jumps = (0..all.len()).filter(|jump| all[*jump].near_branch_target() == here);
+        let ways: Vec<usize> = before.into_iter().chain(jumps).collect();
+        // It comes with the register from outside, or through a table of jumps.
+        if ways.is_empty() {
+            return None;
+        }
+        for way in ways {
+            let instruction = &all[way];
+            let writes = instruction.op0_register().full_register() == full
+                && !matches!(
+                    instruction.mnemonic(),
+                    Mnemonic::Cmp
+                        | Mnemonic::Test
+                        | Mnemonic::Push
+                        | Mnemonic::Call
+                        | Mnemonic::Jmp
+                );
+            let loads = writes
+                && instruction.mnemonic() == Mnemonic::Mov
+                && instruction.is_ip_rel_memory_operand();
+            if loads {
+                found.insert(instruction.ip_rel_memory_address());
+            } else if writes || instruction.mnemonic() == Mnemonic::Call && !is_kept(full) {
+                return None;
+            } else if seen.insert(way) {
+                open.push(way);
+            }
+        }
+    }
+    Some(found)
+}
+
+/// Whether a call leaves a register as it was (System V x86-64 psABI, figure 3.4).
+fn is_kept(register: Register) -> bool {
+    use Register::{R12, R13, R14, R15, RBP, RBX};
+    [RBX, RBP, R12, R13, R14, R15].contains(&register)
 }
 
 /// Whether `jump` is the last of `movslq (table, index, 4), r; add table, r; jmp *r`.

@@ -1,6 +1,6 @@
 //! Puts a capture program together.
 
-use super::program::{Calc, Op, Part, Parts, Prefetch, SLOTS, Slot, VIEWS, View, WINDOW};
+use super::program::{Calc, Op, Part, Parts, Prefetch, SLOTS, Search, Slot, VIEWS, View, WINDOW};
 use crate::symbols::place::{Binary, Formula, Term};
 
 /// A program under construction.
@@ -130,6 +130,14 @@ impl Builder {
     /// A list of ranges.
     pub fn ranges(&mut self, ranges: impl IntoIterator<Item = (u64, u64)>) -> Option<Part> {
         append(&mut self.parts.ranges, ranges.into_iter())
+    }
+
+    /// Looks for a key.
+    pub fn find(&mut self, search: Search) -> Option<()> {
+        let index = u16::try_from(self.parts.searches.len()).ok()?;
+        self.parts.searches.push(search);
+        self.push(Op::Find { search: index });
+        Some(())
     }
 
     /// Notes that `size` bytes relative to a register will be read.

@@ -14,6 +14,10 @@ pub enum CompileError {
     Unsupported { what: String, why: &'static str },
     #[error("no variable `{name}` is visible here{hint}")]
     UnknownName { name: String, hint: String },
+    #[error(
+        "no static `{name}` is found here; a `const` leaves nothing in the program that could be read: make it a `static`, or write its value"
+    )]
+    NoStatic { name: String },
     #[error("no field `{field}` in `{ty}`{hint}")]
     NoField {
         field: String,

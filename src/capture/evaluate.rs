@@ -7,12 +7,13 @@ use self::text::{Text, compared, show_text, whole};
 use self::time::time;
 use super::compile::{Compiled, Reading, Shown};
 use super::expr::Special;
+use super::fold::Fold;
 use super::format::Format;
-use super::number::{Binary, Fault, Kind, Mode, Number, binary, cast, unary};
+use super::number::{Fault, Kind, Number, binary, cast, unary};
 use super::program::{is_pseudo, pseudo};
 use super::record::{Code, Entry, Record, Why};
 use super::render::{Names, Showing, missing};
-use super::typed::{Fold, Function, Node, Part, Refusal};
+use super::typed::{Node, Part, Refusal};
 use super::views::View;
 
 impl Compiled {
@@ -99,6 +100,10 @@ fn ended(entry: Entry) -> Trouble {
         Code::Refused => match first {
             first if first == Refusal::Err as u64 => "<unwrap of Err(..)>",
             first if first == Refusal::Ok as u64 => "<unwrap_err of Ok(..)>",
+            first if first == Refusal::Key as u64 => "<no such key>",
+            first if first == Refusal::ThreadLocal as u64 => {
+                "<no value in this thread: not made yet, or destroyed>"
+            }
             _ => "<unwrap of None>",
         }
         .into(),
@@ -109,11 +114,17 @@ fn ended(entry: Entry) -> Trouble {
             first.cast_signed()
         ),
         Code::InvalidLength => format!("<invalid length {second}>"),
+        Code::Unfinished => {
+            format!("<unavailable: only {first} of {second} elements were read>")
+        }
         Code::Incomputable => "<unavailable: its place could not be computed>".into(),
         Code::Absent | Code::Ok if entry.cut => "<not captured: no room>".into(),
         Code::Absent | Code::Ok => "<not captured>".into(),
     })
 }
+
+/// Where numbers are, in their order.
+type Addresses<'a> = Box<dyn Iterator<Item = u64> + 'a>;
 
 struct Evaluation<'a> {
     compiled: &'a Compiled,
@@ -158,13 +169,6 @@ impl Evaluation<'_> {
             Node::Binary(op, mode, left, right) => {
                 binary(*op, *mode, self.number(left)?, self.number(right)?)?
             }
-            Node::Remainder(left, right) => {
-                let (left, right) = (self.number(left)?, self.number(right)?);
-                match left.kind {
-                    Kind::F32 => Number::single(left.single_float() % right.single_float()),
-                    _ => Number::double(left.float() % right.float()),
-                }
-            }
             Node::Cast(inner, kind) => cast(self.number(inner)?, *kind)?,
             Node::And(left, right) => Number::boolean(truth(left)? && truth(right)?),
             Node::Or(left, right) => Number::boolean(truth(left)? || truth(right)?),
@@ -193,8 +197,11 @@ impl Evaluation<'_> {
                 }
                 Err(trouble) => return Err(trouble),
             },
-            Node::Function(function, inner) => apply(*function, self.number(inner)?),
-            Node::Fold(fold, operand, kind) => self.fold(*fold, *operand, *kind)?,
+            Node::Function(function, inner) => function.of(self.number(inner)?),
+            Node::Fold(fold, operand, kind, wanted) => {
+                let wanted = wanted.as_deref().map(|wanted| self.number(wanted));
+                self.fold(*fold, *operand, *kind, wanted.transpose()?)?
+            }
             Node::Checked(inner) => self.number(inner)?,
             Node::Value(_)
             | Node::Text(_)
@@ -223,8 +230,10 @@ impl Evaluation<'_> {
 
     fn present(&self, operand: usize) -> Result<bool, Trouble> {
         let index = match self.reading(operand)? {
-            Reading::Entry { index, .. } | Reading::Run { index, .. } => *index,
-            Reading::Unavailable(_) => return Err(Fault::Type.into()),
+            Reading::Entry { index, .. }
+            | Reading::Run { index, .. }
+            | Reading::Entries { index, .. } => *index,
+            Reading::Unavailable(_) | Reading::Unused => return Err(Fault::Type.into()),
         };
         match self.found(index) {
             Ok(_) => Ok(true),
@@ -235,11 +244,7 @@ impl Evaluation<'_> {
 
     fn rendered(&self, operand: usize, whole: bool) -> Result<String, Trouble> {
         let compiled = self.compiled;
-        let showing = Showing {
-            names: self.names,
-            elements: self.shown.elements,
-            whole,
-        };
+        let showing = self.showing(whole);
         Ok(match self.reading(operand)? {
             Reading::Entry { index, ty } => {
                 let (address, _) = self.found(*index)?;
@@ -249,8 +254,20 @@ impl Evaluation<'_> {
                 let (address, count) = self.found(*index)?;
                 compiled.render_elements(self.record, *element, (address, count), showing)
             }
-            Reading::Unavailable(_) => return Err(Fault::Type.into()),
+            Reading::Entries { index, ty, side } => {
+                let (address, _) = self.found(*index)?;
+                compiled.render_side(self.record, (*ty, address), *side, showing)
+            }
+            Reading::Unavailable(_) | Reading::Unused => return Err(Fault::Type.into()),
         })
+    }
+
+    fn showing(&self, whole: bool) -> Showing<'_> {
+        Showing {
+            names: self.names,
+            elements: self.shown.elements,
+            whole,
+        }
     }
 
     fn load(&self, operand: usize, kind: Kind) -> Result<Number, Trouble> {
@@ -289,47 +306,50 @@ impl Evaluation<'_> {
         read.map_err(|why| Trouble::Said(why_missing(why, address)))
     }
 
-    fn fold(&self, fold: Fold, operand: usize, kind: Kind) -> Result<Number, Trouble> {
-        let Reading::Run { index, stride, .. } = self.reading(operand)? else {
-            return Err(Fault::Type.into());
-        };
-        let (address, count) = self.found(*index)?;
-        let mut result = match (fold, kind) {
-            // What the standard library begins with.
-            (Fold::Sum, Kind::F32) => Some(Number::single(-0.0)),
-            (Fold::Sum, Kind::F64) => Some(Number::double(-0.0)),
-            (Fold::Sum, _) => Some(Number::new(kind, 0)),
-            (Fold::Product, Kind::F32) => Some(Number::single(1.0)),
-            (Fold::Product, Kind::F64) => Some(Number::double(1.0)),
-            (Fold::Product, _) => Some(Number::new(kind, 1)),
-            (Fold::Contains(_), _) => Some(Number::boolean(false)),
-            (Fold::Min | Fold::Max, _) => None,
-        };
-        for at in 0..count {
-            let address = address.wrapping_add(at.wrapping_mul(*stride));
+    fn fold(
+        &self,
+        fold: Fold,
+        operand: usize,
+        kind: Kind,
+        wanted: Option<Number>,
+    ) -> Result<Number, Trouble> {
+        let (count, addresses) = self.folded(operand)?;
+        let mut result = fold.begin(kind);
+        for (at, address) in (0..).zip(addresses) {
+            if fold.is_over(result) {
+                break;
+            }
             if self.record.read(address, &mut [0]) == Err(Why::NotCaptured) {
-                let text = format!("<not captured: {} of {count} elements>", count - at);
-                return Err(Trouble::Said(text));
+                return Err(Trouble::Said(uncaptured(at, count)));
             }
             let element = self.number_at(address, kind)?;
-            let op = match fold {
-                Fold::Sum => Binary::Add,
-                Fold::Product => Binary::Mul,
-                Fold::Min => Binary::Min,
-                Fold::Max => Binary::Max,
-                Fold::Contains(wanted) => {
-                    if binary(Binary::Eq, Mode::Checked, element, wanted)?.is_true() {
-                        return Ok(Number::boolean(true));
-                    }
-                    continue;
-                }
-            };
-            result = Some(match result {
-                Some(result) => binary(op, Mode::Checked, result, element)?,
-                None => element,
-            });
+            result = Some(fold.next(result, element, wanted)?);
         }
         result.ok_or(Trouble::Nothing)
+    }
+
+    /// How many numbers an operand has, and where each of them is.
+    fn folded(&self, operand: usize) -> Result<(u64, Addresses<'_>), Trouble> {
+        match self.reading(operand)? {
+            Reading::Run { index, stride, .. } => {
+                let (first, count) = self.found(*index)?;
+                let address = move |at: u64| first.wrapping_add(at.wrapping_mul(*stride));
+                Ok((count, Box::new((0..count).map(address))))
+            }
+            Reading::Entries { index, ty, side } => {
+                let (address, _) = self.found(*index)?;
+                let (count, found) = self
+                    .compiled
+                    .side(self.record, (*ty, address), *side, self.showing(false))
+                    .map_err(Trouble::Said)?;
+                let there = found.len() as u64;
+                if there < count {
+                    return Err(Trouble::Said(uncaptured(there, count)));
+                }
+                Ok((count, Box::new(found.into_iter())))
+            }
+            _ => Err(Fault::Type.into()),
+        }
     }
 
     fn text(&self, node: &Node) -> Result<Text, Trouble> {
@@ -412,27 +432,10 @@ impl Evaluation<'_> {
     }
 }
 
-fn apply(function: Function, number: Number) -> Number {
-    let single = number.kind == Kind::F32;
-    let (x, y) = (number.single_float(), number.float());
-    let result = |narrow: fn(f32) -> f32, wide: fn(f64) -> f64| {
-        if single {
-            Number::single(narrow(x))
-        } else {
-            Number::double(wide(y))
-        }
-    };
-    match function {
-        Function::Sqrt => result(f32::sqrt, f64::sqrt),
-        Function::Floor => result(f32::floor, f64::floor),
-        Function::Ceil => result(f32::ceil, f64::ceil),
-        Function::Round => result(f32::round, f64::round),
-        Function::Trunc => result(f32::trunc, f64::trunc),
-        Function::Signum => result(f32::signum, f64::signum),
-        Function::IsNan => Number::boolean(y.is_nan()),
-        Function::IsFinite => Number::boolean(y.is_finite()),
-        Function::IsInfinite => Number::boolean(y.is_infinite()),
-    }
+/// Says how many of `count` elements are missing, where only so many are there.
+fn uncaptured(there: u64, count: u64) -> String {
+    let missing = count.saturating_sub(there);
+    format!("<not captured: {missing} of {count} elements>")
 }
 
 fn why_missing(why: Why, address: u64) -> String {

@@ -6,11 +6,13 @@ pub mod expressions;
 
 use super::compile::Compiled;
 use super::expr::Special;
+use super::floats::Function;
+use super::fold::Fold;
 use super::interp::{Machine, Ran, run};
 use super::number::{Binary, Kind, Mode, Number, Unary};
 use super::program::{
-    Calc, FUEL, LOOPS, Node, OPS, Op, Part, Parts, Prefetch, Program, READ_COST, Slot, View,
-    WINDOW, Words,
+    Calc, FUEL, Keys, LOOPS, Node, OPS, Op, Part, Parts, Prefetch, Program, READ_COST, Search,
+    Slot, View, WINDOW, Wanted, Words,
 };
 use super::record::Record;
 use super::typed::Comparison;
@@ -176,9 +178,48 @@ impl Bytes<'_> {
         }
     }
 
+    fn search(&mut self) -> Search {
+        Search {
+            to: self.slot(),
+            found: self.slot(),
+            root: self.slot(),
+            extent: self.slot(),
+            items: self.slot(),
+            wanted: match self.flag() {
+                true => Wanted::Number {
+                    slot: self.slot(),
+                    size: self.below(8).saturating_add(1),
+                    signed: self.flag(),
+                },
+                false => Wanted::Text {
+                    words: self.words(),
+                    data: self.size(),
+                    length: self.size(),
+                },
+            },
+            key: self.size(),
+            keys: match self.flag() {
+                true => Keys::Table {
+                    stride: self.size(),
+                    hasher: self.flag().then(|| (self.slot(), self.slot())),
+                },
+                false => Keys::Tree {
+                    node: Node {
+                        parent: self.size(),
+                        position: self.size(),
+                        length: self.size(),
+                        edges: self.size(),
+                    },
+                    key_stride: self.size(),
+                    stride: self.size(),
+                },
+            },
+        }
+    }
+
     fn calc(&mut self) -> Calc {
         use Binary::*;
-        match self.below(8) {
+        match self.below(9) {
             0..3 => Calc::Slot(self.slot(), self.kind()),
             3 => Calc::Wide(self.slot(), self.slot(), self.kind()),
             4 => {
@@ -190,6 +231,13 @@ impl Bytes<'_> {
                 self.mode(),
             ),
             6 => Calc::Cast(self.kind()),
+            7 => Calc::Function(*self.one_of(&[
+                Function::Sqrt,
+                Function::Floor,
+                Function::Ceil,
+                Function::Round,
+                Function::IsNan,
+            ])),
             _ => Calc::Binary(
                 *self.one_of(&[
                     Add, Sub, Mul, Div, Rem, And, Or, Xor, Shl, Shr, Pow, Min, Max, Eq, Ne, Lt, Le,
@@ -283,7 +331,7 @@ fn calculation(bytes: &mut Bytes<'_>, table: &mut Vec<Calc>) -> Part {
         let step = bytes.calc();
         let (pops, pushes) = match step {
             Calc::Slot(..) | Calc::Wide(..) | Calc::Constant(_) => (0, 1),
-            Calc::Unary(..) | Calc::Cast(_) => (1, 1),
+            Calc::Unary(..) | Calc::Cast(_) | Calc::Function(_) => (1, 1),
             Calc::Binary(..) => (2, 1),
         };
         let fits = !matches!(step, Calc::Slot(_, kind) if kind.size() > 8);
@@ -337,7 +385,7 @@ fn block(bytes: &mut Bytes<'_>, parts: &mut Parts, begin: Op, decides: bool) {
 }
 
 fn op(bytes: &mut Bytes<'_>, parts: &mut Parts, forward: u16, decides: bool) -> Op {
-    match bytes.below(33) {
+    match bytes.below(36) {
         0 => Op::Formula {
             to: bytes.slot(),
             terms: formula(bytes, &mut parts.terms),
@@ -515,6 +563,31 @@ fn op(bytes: &mut Bytes<'_>, parts: &mut Parts, forward: u16, decides: bool) -> 
                 edges: bytes.size(),
             },
         },
+        33 => Op::Fits {
+            to: bytes.slot(),
+            steps: calculation(bytes, &mut parts.steps),
+        },
+        34 => Op::Fold {
+            to: bytes.slot(),
+            base: bytes.slot(),
+            count: bytes.slot(),
+            kind: bytes.kind(),
+            fold: *bytes.one_of(&[
+                Fold::Sum,
+                Fold::Product,
+                Fold::Min,
+                Fold::Max,
+                Fold::Contains,
+            ]),
+            wanted: bytes.slot(),
+        },
+        35 => {
+            let search = bytes.search();
+            parts.searches.push(search);
+            Op::Find {
+                search: (parts.searches.len() - 1) as u16,
+            }
+        }
         _ => Op::Constant {
             to: bytes.slot(),
             value: bytes.long(),
@@ -594,18 +667,25 @@ mod tests {
         }
     }
 
+    fn inputs(count: usize) -> impl Iterator<Item = Vec<u8>> {
+        let mut state = 1u64;
+        let mut byte = move || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(11);
+            (state >> 56) as u8
+        };
+        (0..count).map(move |_| (0..700).map(|_| byte()).collect())
+    }
+
+    #[test]
+    fn the_interpreter_keeps_its_word() {
+        inputs(4000).for_each(|data| interpreter(&data));
+    }
+
     /// The fuzzer would see nothing where all programs are refused.
     #[test]
     fn enough_programs_pass_the_check() {
-        let mut state = 1u64;
         let mut passed = 0;
-        for _ in 0..500 {
-            let data: Vec<u8> = (0..700)
-                .map(|_| {
-                    state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(11);
-                    (state >> 56) as u8
-                })
-                .collect();
+        for data in inputs(500) {
             let mut bytes = Bytes(&data);
             passed += u32::from(Program::new(parts(&mut bytes)).is_ok());
         }

@@ -5,8 +5,8 @@
 //! detrix's own thread, from the record alone.
 //!
 //! In the order of a logpoint's life: [`template`], [`format`](mod@format), [`expr`], [`typing`] (which gives [`typed`]),
-//! [`compile`] (with [`hits`], [`place`], [`chase`], [`builder`]), [`program`], [`check`], [`interp`] (with [`arithmetic`] and
-//! [`number`]), [`record`], [`evaluate`], [`render`] (with [`views`] and [`pretty`]).
+//! [`compile`] (with [`hits`], [`place`], [`chase`], [`builder`]), [`program`], [`check`], [`interp`] (with [`arithmetic`],
+//! [`number`], [`floats`], [`fold`] and [`sip`]), [`record`], [`evaluate`], [`render`] (with [`views`] and [`pretty`]).
 
 pub mod arithmetic;
 pub mod builder;
@@ -16,6 +16,8 @@ pub mod compile;
 pub mod error;
 pub mod evaluate;
 pub mod expr;
+pub mod floats;
+pub mod fold;
 pub mod format;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -28,6 +30,7 @@ pub mod program;
 pub mod record;
 pub mod redact;
 pub mod render;
+pub mod sip;
 pub mod template;
 pub mod typed;
 pub mod types;

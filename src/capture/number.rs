@@ -3,6 +3,8 @@
 //! Used at a hit, for conditions and indices, and for what is shown: one implementation, so that both agree. Part of the
 //! interpreter: allocates nothing, panics never. What would panic in the program is a [`Fault`].
 
+use super::floats::remainder;
+
 /// A primitive type; `usize` and `isize` are those of 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
@@ -167,7 +169,8 @@ impl Kind {
         u32::from(self.size()).wrapping_mul(8)
     }
 
-    fn is_signed(self) -> bool {
+    /// Whether it has a sign in two's complement.
+    pub fn is_signed(self) -> bool {
         matches!(self, Self::Integer { signed: true, .. })
     }
 
@@ -292,7 +295,7 @@ pub fn unary(operator: Unary, mode: Mode, value: Number) -> Result<Number, Fault
     }
 }
 
-/// A [`Binary`] operation. The remainder of floats is not here: the compiler calls a library for it.
+/// A [`Binary`] operation.
 ///
 /// # Errors
 ///
@@ -306,6 +309,9 @@ pub fn binary(operator: Binary, mode: Mode, a: Number, b: Number) -> Result<Numb
     }
     if a.kind != b.kind {
         return Err(Fault::Type);
+    }
+    if operator == Binary::Rem && a.kind.is_float() {
+        return Ok(remainder(a, b));
     }
     match a.kind {
         Kind::F32 => {

@@ -7,6 +7,8 @@
 
 use super::check::{self, CheckError};
 use super::expr::Special;
+use super::floats::Function;
+use super::fold::Fold;
 use super::number::{Binary, Kind, Mode, Number, Unary};
 use super::typed::Comparison;
 use crate::symbols::place::{Register, Term};
@@ -107,6 +109,21 @@ pub enum Op {
     Special { to: Slot, special: Special },
     /// Computes as Rust does. Ends the expression where that has no result.
     Calculate { to: Slot, steps: Part },
+    /// Sets 1 where a computation has a result, 0 where it has none: it does not fit, or divides by zero.
+    Fits { to: Slot, steps: Part },
+    /// Brings `count` numbers in a row down to one. Ends the expression as nothing where there is none to begin with.
+    Fold {
+        to: Slot,
+        base: Slot,
+        count: Slot,
+        kind: Kind,
+        fold: Fold,
+        /// What is searched for.
+        wanted: Slot,
+    },
+    /// Looks for a key in a map or set, by the index of its [`Search`]. Ends the expression where not all keys that it
+    /// might have been among could be read.
+    Find { search: u16 },
     /// Compares two texts; 1 where it holds, else 0.
     Compare {
         to: Slot,
@@ -292,6 +309,8 @@ pub enum Calc {
     Binary(Binary, Mode),
     /// Casts the top.
     Cast(Kind),
+    /// Replaces the top, a float.
+    Function(Function),
 }
 
 /// A text.
@@ -306,6 +325,60 @@ pub enum Words {
     },
     /// Constant bytes.
     Constant(Part),
+}
+
+/// How a key is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// Gets the address of what holds the key: its bucket, or its node, plus as many strides as entries come before it.
+    pub to: Slot,
+    /// Gets 1 or 0.
+    pub found: Slot,
+    /// Address of the control bytes, or of the root.
+    pub root: Slot,
+    /// Number of buckets less one, or of levels below the root.
+    pub extent: Slot,
+    /// Number of entries.
+    pub items: Slot,
+    /// What is looked for.
+    pub wanted: Wanted,
+    /// From the bucket, or the node, to its (first) key.
+    pub key: u32,
+    /// How keys are held.
+    pub keys: Keys,
+}
+
+/// A key that is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A number of `size` bytes, at most 8.
+    Number { slot: Slot, size: u8, signed: bool },
+    /// A text; keys have the pointer to theirs, and its length, at these offsets.
+    Text {
+        words: Words,
+        data: u32,
+        length: u32,
+    },
+}
+
+/// How a map or a set holds its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// In buckets of a hash table that end, the first of them, where its control bytes begin.
+    Table {
+        /// Bytes of a bucket.
+        stride: u32,
+        /// The keys of its hasher, if it is std's own.
+        hasher: Option<(Slot, Slot)>,
+    },
+    /// In the nodes of a tree, in order.
+    Tree {
+        node: Node,
+        /// Bytes from one key to the next.
+        key_stride: u32,
+        /// Bytes that [`Search::to`] goes on by for each entry before.
+        stride: u32,
+    },
 }
 
 /// The part of a thread's stack frame that several operations need: read at once, before the first of them.
@@ -332,6 +405,8 @@ pub struct Parts {
     pub bytes: Vec<u8>,
     /// Ranges of numbers, both ends included.
     pub ranges: Vec<(u64, u64)>,
+    /// How keys are looked for.
+    pub searches: Vec<Search>,
     /// Number of expressions in the record.
     pub expressions: u8,
     /// What to read first.
@@ -381,6 +456,11 @@ impl Program {
     /// Ranges of numbers.
     pub fn ranges(&self, part: Part) -> &[(u64, u64)] {
         slice(&self.parts.ranges, part)
+    }
+
+    /// How a key is looked for.
+    pub fn search(&self, index: u16) -> Option<&Search> {
+        self.parts.searches.get(usize::from(index))
     }
 
     /// Number of expressions in the record.

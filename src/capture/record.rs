@@ -43,6 +43,8 @@ pub enum Code {
     Overflow = 9,
     /// Something was divided by zero.
     DivisionByZero = 10,
+    /// Only so many elements could be looked at, the first number says, of as many as the second one says.
+    Unfinished = 11,
 }
 
 /// Bytes that the head of a record takes.
@@ -250,6 +252,7 @@ impl<'a> Record<'a> {
                 8 => Code::Refused,
                 9 => Code::Overflow,
                 10 => Code::DivisionByZero,
+                11 => Code::Unfinished,
                 _ => Code::Absent,
             },
             numbers: (number(1), number(9)),

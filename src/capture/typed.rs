@@ -5,7 +5,10 @@
 //! is shown; in conditions and indices, which decide what is read, at the hit.
 
 use super::expr::Special;
+use super::floats::Function;
+use super::fold::Fold;
 use super::number::{Binary, Kind, Mode, Number, Unary};
+use super::views::{Entry, Table, Tree};
 use crate::symbols::types::TypeRef;
 
 /// An expression that makes sense in a scope.
@@ -20,8 +23,8 @@ pub struct Typed {
 }
 
 impl Typed {
-    /// An expression without the operands that nothing uses.
-    pub fn new(mut node: Node, operands: Vec<Operand>, mut held: Vec<Node>) -> Self {
+    /// An expression that reads no operands but those that it uses.
+    pub fn new(node: Node, mut operands: Vec<Operand>, held: Vec<Node>) -> Self {
         let mut used = vec![false; operands.len()];
         for node in held.iter().chain([&node]) {
             node.walk(&mut |node| {
@@ -30,23 +33,14 @@ impl Typed {
                 }
             });
         }
-        let mut kept = 0;
-        let places: Vec<usize> = used
-            .iter()
-            .map(|used| {
-                kept += usize::from(*used);
-                kept.saturating_sub(1)
-            })
-            .collect();
-        for node in held.iter_mut().chain([&mut node]) {
-            node.renumber(&places);
+        for (operand, used) in operands.iter_mut().zip(used) {
+            if !used {
+                operand.want = Want::Nothing;
+            }
         }
-        let operands = operands.into_iter().zip(used);
         Self {
             node,
-            operands: operands
-                .filter_map(|(operand, used)| used.then_some(operand))
-                .collect(),
+            operands,
             held,
         }
     }
@@ -71,8 +65,6 @@ pub enum Node {
     Unary(Unary, Mode, Box<Node>),
     /// Of two numbers.
     Binary(Binary, Mode, Box<Node>, Box<Node>),
-    /// The remainder of two floats.
-    Remainder(Box<Node>, Box<Node>),
     /// `as`.
     Cast(Box<Node>, Kind),
     /// The right side counts only where the left one is true.
@@ -95,8 +87,8 @@ pub enum Node {
     Fits(Box<Node>),
     /// A function of a float.
     Function(Function, Box<Node>),
-    /// All elements of an operand that is a run of them, brought down to one number.
-    Fold(Fold, usize, Kind),
+    /// All elements of an operand, which are of that type, brought down to one number; what is searched for.
+    Fold(Fold, usize, Kind, Option<Box<Node>>),
     /// Text put together.
     Format(Vec<Part>),
 }
@@ -113,16 +105,16 @@ impl Node {
             | Self::Words(_)
             | Self::Special(_)
             | Self::Present(_)
-            | Self::Fold(..) => {}
+            | Self::Fold(_, _, _, None) => {}
             Self::Unary(_, _, inner)
             | Self::Cast(inner, _)
             | Self::Within(inner, ..)
             | Self::Optional(_, inner)
             | Self::Checked(inner)
             | Self::Fits(inner)
+            | Self::Fold(_, _, _, Some(inner))
             | Self::Function(_, inner) => inner.walk(visit),
             Self::Binary(_, _, left, right)
-            | Self::Remainder(left, right)
             | Self::And(left, right)
             | Self::Or(left, right)
             | Self::Compare(_, left, right)
@@ -149,50 +141,8 @@ impl Node {
             | Self::Present(operand)
             | Self::Optional(operand, _)
             | Self::Either(operand, ..)
-            | Self::Fold(_, operand, _) => Some(*operand),
+            | Self::Fold(_, operand, ..) => Some(*operand),
             _ => None,
-        }
-    }
-
-    /// Gives each operand the number that `places` has for it.
-    fn renumber(&mut self, places: &[usize]) {
-        match self {
-            Self::Value(operand)
-            | Self::Load(operand, _)
-            | Self::Text(operand)
-            | Self::Present(operand)
-            | Self::Optional(operand, _)
-            | Self::Either(operand, ..)
-            | Self::Fold(_, operand, _) => {
-                *operand = places.get(*operand).copied().unwrap_or(*operand);
-            }
-            _ => {}
-        }
-        match self {
-            Self::Unary(_, _, inner)
-            | Self::Cast(inner, _)
-            | Self::Within(inner, ..)
-            | Self::Optional(_, inner)
-            | Self::Checked(inner)
-            | Self::Fits(inner)
-            | Self::Function(_, inner) => inner.renumber(places),
-            Self::Binary(_, _, left, right)
-            | Self::Remainder(left, right)
-            | Self::And(left, right)
-            | Self::Or(left, right)
-            | Self::Compare(_, left, right)
-            | Self::Either(_, left, right) => {
-                left.renumber(places);
-                right.renumber(places);
-            }
-            Self::Format(parts) => {
-                for part in parts {
-                    if let Part::Value(node, _) = part {
-                        node.renumber(places);
-                    }
-                }
-            }
-            _ => {}
         }
     }
 }
@@ -208,36 +158,6 @@ pub enum Comparison {
     EndsWith,
     /// Whether it has it within.
     Contains,
-}
-
-/// A function of a float.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Function {
-    Sqrt,
-    Floor,
-    Ceil,
-    Round,
-    Trunc,
-    IsNan,
-    IsFinite,
-    IsInfinite,
-    Signum,
-}
-
-/// What becomes of many numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fold {
-    /// Their sum.
-    Sum,
-    /// Their product.
-    Product,
-    /// `Some` of the least, `None` of none.
-    Min,
-    /// `Some` of the greatest, `None` of none.
-    Max,
-    /// Whether a number is among them.
-    Contains(Number),
 }
 
 /// A part of a text.
@@ -261,12 +181,55 @@ pub struct Operand {
 /// What is read at the end of a path.
 #[derive(Clone, Debug)]
 pub enum Want {
+    /// Nothing: it was only looked at in passing.
+    Nothing,
     /// A value of the path's type, with what it leads to.
     Value,
+    /// Whether it is there.
+    Presence,
     /// A number.
     Number(Kind),
     /// Elements.
     Run(Run),
+    /// All keys or values of a map or set.
+    Entries(Entries),
+}
+
+impl Want {
+    /// The same, of which numbers are all that is wanted, and all of them.
+    #[must_use]
+    pub fn of_numbers(self) -> Self {
+        match self {
+            Self::Run(run) => Self::Run(Run {
+                numbers: true,
+                ..run
+            }),
+            Self::Entries(entries) => Self::Entries(Entries {
+                numbers: true,
+                ..entries
+            }),
+            other => other,
+        }
+    }
+}
+
+/// Keys or values.
+#[derive(Clone, Copy, Debug)]
+pub struct Entries {
+    /// Which of both.
+    pub side: Side,
+    /// Their type.
+    pub ty: TypeRef,
+    /// Whether numbers are all that is wanted, and all of them.
+    pub numbers: bool,
+}
+
+/// Which part of a map's entries is meant; those of a set are keys alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Side {
+    Keys,
+    Values,
 }
 
 /// Elements in a row.
@@ -284,6 +247,30 @@ pub struct Run {
     pub end: Option<Box<Typed>>,
     /// Whether numbers are all that is wanted, and all of them.
     pub numbers: bool,
+}
+
+impl Run {
+    /// All elements of a sequence.
+    pub fn all((layout, element, stride): (Layout, TypeRef, u64)) -> Self {
+        Self {
+            layout,
+            element,
+            stride,
+            start: None,
+            end: None,
+            numbers: false,
+        }
+    }
+
+    /// Whether these are all elements of their sequence.
+    pub fn is_whole(&self) -> bool {
+        self.start.is_none() && self.end.is_none()
+    }
+
+    /// How the sequence holds its elements, their type, and the bytes from one to the next.
+    pub fn elements(&self) -> (Layout, TypeRef, u64) {
+        (self.layout, self.element, self.stride)
+    }
 }
 
 /// How a sequence holds its elements.
@@ -329,6 +316,19 @@ pub enum Step {
         /// Whether there may be none.
         optional: bool,
     },
+    /// What belongs to a key of a map, or the key itself in a set.
+    Entry {
+        /// How entries are held.
+        map: Map,
+        /// The key that is looked for.
+        key: Box<Key>,
+        /// From the bucket, or from the node, to what is meant of (its first) entry, and its bytes.
+        part: (u64, u64),
+        /// What is said where there is none.
+        refusal: Refusal,
+        /// Whether there may be none.
+        optional: bool,
+    },
     /// The data of a variant.
     Variant {
         /// Offset and bytes of the discriminant.
@@ -344,13 +344,43 @@ pub enum Step {
     },
 }
 
-/// What was unwrapped although it is not there.
+/// How a map or a set holds its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Map {
+    /// As a hash table, with the two keys of its hasher at these offsets, if it is std's own.
+    Table(Table, Option<(u64, u64)>),
+    /// As a tree.
+    Tree(Tree),
+}
+
+impl Map {
+    /// Where a bucket has its key and value, or a node the first ones.
+    pub fn entry(&self) -> Entry {
+        match self {
+            Self::Table(table, _) => table.entry,
+            Self::Tree(tree) => tree.entry,
+        }
+    }
+}
+
+/// A key that is looked for.
+#[derive(Clone, Debug)]
+pub enum Key {
+    /// A number of the type that keys have.
+    Number(Typed, Kind),
+    /// A text; keys have the pointer to theirs, and its length, at these offsets.
+    Text(Typed, (u64, u64)),
+}
+
+/// What is asked for although it is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Refusal {
     None,
     Err,
     Ok,
+    Key,
+    ThreadLocal,
 }
 
 impl Path {
@@ -370,7 +400,9 @@ impl Path {
     #[must_use]
     pub fn optional(mut self, whether: bool) -> Self {
         let last = self.steps.iter_mut().rev().find_map(|step| match step {
-            Step::Element { optional, .. } | Step::Variant { optional, .. } => Some(optional),
+            Step::Element { optional, .. }
+            | Step::Entry { optional, .. }
+            | Step::Variant { optional, .. } => Some(optional),
             _ => None,
         });
         if let Some(optional) = last {

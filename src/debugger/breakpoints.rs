@@ -264,6 +264,13 @@ impl Probes {
         self.owners.remove(&probe);
     }
 
+    /// All probes of a session.
+    pub fn of(&self, session: SessionId) -> Vec<u32> {
+        let owners = self.owners.iter();
+        let owned = owners.filter(|(_, owner)| owner.session == session);
+        owned.map(|(probe, _)| *probe).collect()
+    }
+
     /// Whose a record is.
     pub fn owner(&self, probe: u32) -> Option<&Owner> {
         self.owners.get(&probe)

@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 use crate::capture::compile::Knowledge;
 use crate::capture::redact::Redaction;
 use crate::config::Config;
-use crate::engine::{Account, Budget, Engine, EngineError, Placement};
+use crate::engine::{self, Account, Budget, Engine, EngineError, Placement};
 use crate::error::{Error, Result};
 use crate::server::backend::{
     Backend, NamedFile, Notice, Placed, SessionId, Wanted, WrongExpressions,
@@ -62,6 +62,10 @@ pub type Trouble = Arc<Mutex<Option<String>>>;
 /// What is said to whoever wants to hold a thread that must not be held.
 const SAFE_MODE: &str = "this process is in safe mode (safe_mode, DETRIX_SAFE_MODE), which refuses breakpoints that would \
                          stop a thread; give it a log message";
+
+/// Why there is nothing in a library, for the second until libraries are looked at again.
+const LIBRARIES_MOVE: &str =
+    "libraries were loaded or unloaded just then; it is set as soon as its library is there";
 
 /// See the module's documentation. Dropping it restores the program's code.
 pub struct Debugger {
@@ -102,7 +106,7 @@ impl Debugger {
                 views: config.views.as_slice().into(),
                 redaction: Arc::new(Redaction::new(&config.redact, config.redact_strict)),
             },
-            roster: Roster::new(engine.total()),
+            roster: Roster::new(engine.total(), engine.backlog()),
             engine,
             sessions: HashMap::new(),
             probes: Probes::default(),
@@ -161,6 +165,7 @@ impl Debugger {
                             probe,
                             address: place.address,
                             text: place.text,
+                            origin: None,
                             program,
                             account: breakpoint.account.clone(),
                         });
@@ -168,6 +173,20 @@ impl Debugger {
                     }
                 }
             }
+        }
+        engine::locate(&mut placements);
+        if !self.symbols.are_current() {
+            // What was located may be another thing in a library's place.
+            let sites = owners.into_iter().zip(placements);
+            let (stay, may_be_gone): (Vec<_>, Vec<_>) =
+                sites.partition(|(_, placement)| self.symbols.is_in_executable(placement.address));
+            for ((index, probe), _) in may_be_gone {
+                self.probes.remove(probe);
+                if let Some(breakpoint) = pending.get_mut(index) {
+                    breakpoint.place_failed(LIBRARIES_MOVE.to_owned());
+                }
+            }
+            (owners, placements) = stay.into_iter().unzip();
         }
         let results = self.engine.change(remove, placements);
         self.forget(remove);
@@ -349,14 +368,8 @@ impl Backend for Debugger {
     }
 
     fn close(&mut self, session: SessionId) {
-        let Some(state) = self.sessions.get(&session) else {
-            return;
-        };
-        let breakpoints = state.files.values().flat_map(|file| &file.breakpoints);
-        let probes: Vec<u32> = breakpoints
-            .flat_map(|breakpoint| &breakpoint.probes)
-            .copied()
-            .collect();
+        // Those as well that a panic left without a breakpoint.
+        let probes = self.probes.of(session);
         self.engine.change(&probes, Vec::new());
         self.forget(&probes);
         self.sessions.remove(&session);

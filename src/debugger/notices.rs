@@ -49,6 +49,19 @@ impl Debugger {
         }
     }
 
+    /// Tells that delivering hits panicked.
+    pub(super) fn tell_panic(&mut self, why: &str) {
+        let text = format!(
+            "detrix's own code panicked while it delivered hits, some of which are lost: {why}; report this as a bug of \
+             detrix"
+        );
+        for session in self.sessions.values_mut() {
+            session.outlet.send(Notice::Console(text.clone()));
+        }
+        // Another thread can only have been reading it.
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+    }
+
     fn tell_lost(&mut self, reason: &str, probes: &[u32]) {
         tracing::error!(
             reason,

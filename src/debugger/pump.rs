@@ -13,6 +13,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::Debugger;
 use crate::capture::render::{self, Names};
+use crate::caught::caught;
 use crate::server::backend::{Hit, Part};
 use crate::symbols::Symbols;
 
@@ -25,8 +26,18 @@ const GATHER: Duration = Duration::from_millis(2);
 /// How often to look for libraries that came or went, while any breakpoint is set.
 const LOOK_FOR_MODULES: Duration = Duration::from_secs(1);
 
-/// Runs until it is dropped.
+/// How long to wait after a panic, which may come again and again.
+const RECOVER: Duration = Duration::from_secs(1);
+
+/// Runs until it is dropped. A panic costs what it was about to deliver, and is told.
 pub async fn pump(debugger: Rc<RefCell<Debugger>>) {
+    while let Err(why) = caught(pump_until_panic(debugger.clone())).await {
+        debugger.borrow_mut().tell_panic(&why);
+        sleep(RECOVER).await;
+    }
+}
+
+async fn pump_until_panic(debugger: Rc<RefCell<Debugger>>) {
     let event = debugger
         .borrow()
         .engine

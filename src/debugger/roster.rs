@@ -1,16 +1,22 @@
 //! The logpoints and their numbers, for whoever asks on whatever thread, however busy or stuck detrix's own is.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::Debugger;
-use crate::engine::{Account, Counts, Standing, Total};
+use crate::engine::{Account, Backlog, Counts, Standing, Total};
 use crate::responses::{LogpointCounts, LogpointState, LogpointStatus};
+
+/// For how long detrix's own thread may leave its work undone until that is said. To read the debug information of a
+/// large program for the first time takes less.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Roster {
     entries: Arc<Mutex<Vec<Entry>>>,
     total: Arc<Total>,
+    backlog: Arc<Backlog>,
 }
 
 struct Entry {
@@ -23,10 +29,11 @@ struct Entry {
 
 impl Roster {
     /// Without logpoints.
-    pub fn new(total: Arc<Total>) -> Self {
+    pub fn new(total: Arc<Total>, backlog: Arc<Backlog>) -> Self {
         Self {
             entries: Arc::default(),
             total,
+            backlog,
         }
     }
 
@@ -40,6 +47,18 @@ impl Roster {
     /// All logpoints since the start, those that are gone included.
     pub fn totals(&self) -> LogpointCounts {
         counts(self.total.tally.counts())
+    }
+
+    /// That detrix's own thread does not come round, where it does not.
+    pub fn stall(&self) -> Option<String> {
+        let age = self.backlog.age();
+        (age >= PATIENCE).then(|| {
+            format!(
+                "detrix's own thread has been busy or stuck for {} s: hits are kept until 4 MiB are full, then dropped \
+                 and counted; look at what the thread `detrix` of this process waits for",
+                age.as_secs()
+            )
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::account::{Account, Standing};
 use super::channel::Command;
 use super::error::{EngineError, PlaceError};
-use super::origin::Mappings;
+use super::origin::{Mappings, Origin};
 use super::shared::Shared;
 use super::sites::{LONGEST_INSTRUCTION, Probe, Probes, Site, State};
 use super::text::INT3;
@@ -27,10 +27,23 @@ pub struct Placement {
     pub address: u64,
     /// The code of the module that the address is in.
     pub text: Range<u64>,
+    /// What is mapped there, from [`locate`].
+    pub origin: Option<Origin>,
     /// What to record.
     pub program: Program,
     /// What the logpoint may do, and has done; shared by all its probes.
     pub account: Arc<Account>,
+}
+
+/// Looks up what is mapped where the placements are. Only if their modules are still loaded afterwards is it theirs: a library
+/// may be unloaded at any time, and the program map something else in its place.
+pub fn locate(placements: &mut [Placement]) {
+    let Ok(mappings) = Mappings::open(sys::thread_id()) else {
+        return;
+    };
+    for placement in placements {
+        placement.origin = mappings.origin(placement.address);
+    }
 }
 
 /// Who carries orders out.
@@ -190,7 +203,8 @@ impl Book {
             }
         };
         if matches!(site.state(), State::Absent | State::Gone) {
-            site.set_origin(mappings.and_then(|mappings| mappings.origin(address)));
+            let behind = address.wrapping_sub(at);
+            site.set_origin(placement.origin.map(|origin| origin.behind(behind)));
             site.set_state(State::Absent);
         }
         let probe = Arc::new(Probe::new(

@@ -13,7 +13,7 @@ use super::threads::Thread;
 use super::{blocked, budget, enforce};
 use crate::capture::interp::{self, Machine, Ran};
 use crate::capture::program;
-use crate::symbols::place::Register;
+use crate::symbols::place::{Register, THREAD_POINTER};
 
 const PC: usize = offset_of!(libc::user_regs_struct, rip);
 
@@ -99,6 +99,7 @@ impl<'a> Hits<'a> {
 
     /// Wakes detrix's thread.
     pub fn wake(&self) {
+        self.channel.shared.backlog.called(sys::now());
         sys::notify(self.event);
     }
 
@@ -351,6 +352,7 @@ impl Machine for Stopped<'_> {
             Register::General(14) => r.r14,
             Register::General(15) => r.r15,
             Register::General(16) => r.rip,
+            Register::General(THREAD_POINTER) => r.fs_base,
             Register::General(_) => return None,
             Register::Vector(number) => return self.vector_register(number),
         };

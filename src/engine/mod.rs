@@ -5,6 +5,7 @@
 //! looking for threads that are not traced yet, putting suspended sites back, comparing privileges. The tracer only reacts.
 
 mod account;
+mod backlog;
 mod blocked;
 mod book;
 mod budget;
@@ -45,7 +46,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 pub use account::{Account, Counts, Limits, Standing};
-pub use book::Placement;
+pub use backlog::Backlog;
+pub use book::{Placement, locate};
 pub use budget::{Meter, Total};
 pub use error::{EngineError, PlaceError};
 pub use limits::check_memory;
@@ -180,7 +182,19 @@ impl Engine {
 
     /// Says that the caller is about to sleep until [`Engine::event_fd`]; false when there is something to do first.
     pub fn park(&self) -> bool {
-        self.shared.attention.load(Ordering::Acquire) == self.attention && self.shared.ring.park()
+        // First: a call that comes behind it stays.
+        self.shared.backlog.done();
+        let idle = self.shared.attention.load(Ordering::Acquire) == self.attention
+            && self.shared.ring.park();
+        if !idle {
+            self.shared.backlog.attended(sys::now());
+        }
+        idle
+    }
+
+    /// For how long the thread that calls [`Engine::tick`] has left its work undone.
+    pub fn backlog(&self) -> Arc<Backlog> {
+        self.shared.backlog.clone()
     }
 
     /// What all logpoints together may cost, and have cost, those that are gone included.
@@ -201,6 +215,7 @@ impl Engine {
     /// Does what is due: puts logpoints back whose window has ended, looks for untraced threads, notices a tracer that died
     /// or that has more privileges than the application.
     pub fn tick(&mut self) -> Vec<Event> {
+        self.shared.backlog.attended(sys::now());
         let mut events = std::mem::take(&mut self.lost);
         let attention = self.shared.attention.load(Ordering::Acquire);
         let called = attention != self.attention;

@@ -20,6 +20,17 @@ impl Origin {
         [self.major, self.minor, self.inode, self.offset]
     }
 
+    /// So many bytes behind it, in the same mapping.
+    pub fn behind(self, bytes: u64) -> Self {
+        match self.inode {
+            0 => self,
+            _ => Self {
+                offset: self.offset.wrapping_add(bytes),
+                ..self
+            },
+        }
+    }
+
     /// From [`Origin::to_words`].
     pub fn from_words([major, minor, inode, offset]: [u64; 4]) -> Self {
         Self {

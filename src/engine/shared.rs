@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::backlog::Backlog;
 use super::budget::Total;
 use super::ring::Ring;
 use super::sites::SiteTable;
@@ -30,6 +31,8 @@ pub struct Shared {
     pub event: EventFd,
     /// What all logpoints together may cost, and have cost.
     pub total: Arc<Total>,
+    /// For how long detrix's thread has not come round.
+    pub backlog: Arc<Backlog>,
     /// Counts up when something happened that is not a record: a logpoint was suspended or has expired, the tracer is gone.
     pub attention: AtomicU32,
     /// Changes value at each question whether a new process shares our memory.
@@ -55,6 +58,7 @@ impl Shared {
             ring: Ring::new(RING)?,
             event,
             total: Arc::new(total),
+            backlog: Arc::default(),
             attention: AtomicU32::new(0),
             nonce: AtomicU64::new(0),
             trap_action: ActionCell::default(),

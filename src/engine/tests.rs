@@ -39,6 +39,7 @@ fn placement(probe: u32) -> Placement {
         probe,
         address: address(),
         text: address()..address() + 64,
+        origin: None,
         program: program(),
         account: Arc::default(),
     }
@@ -115,6 +116,29 @@ fn a_hit_is_recorded_and_the_function_does_what_it_does() {
     assert_eq!(text(), before);
     drop(engine);
     assert_eq!(traced(), 0);
+}
+
+#[test]
+fn what_took_the_place_of_what_was_located_is_not_patched() {
+    let _alone = alone();
+    let before = text();
+    let mut engine = engine();
+    let mut placements = [placement(1), placement(2)];
+    locate(&mut placements);
+    let [right, mut wrong] = placements;
+    // As of memory that has no file.
+    wrong.origin = Some(origin::Origin::default());
+    let refused = engine.change(&[], vec![wrong]);
+    assert!(
+        matches!(refused[..], [Err(PlaceError::NotWritten { .. })]),
+        "{refused:?}"
+    );
+    assert_eq!(text(), before);
+    let placed = engine.change(&[], vec![right]);
+    assert!(matches!(placed[..], [Ok(())]), "{placed:?}");
+    assert_ne!(text(), before);
+    drop(engine);
+    assert_eq!(text(), before);
 }
 
 #[test]

@@ -64,16 +64,16 @@ impl Client {
     }
 
     /// Carries out orders until the handle is gone or says so; then goes to sleep.
-    pub async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+    pub async fn run(mut self, orders: &mut mpsc::UnboundedReceiver<Order>) {
         let mut ending = self.ending.clone();
         loop {
             if let Some(order) = self.deferred.pop_front() {
-                self.carry_out(order, &mut orders).await;
+                self.carry_out(order, orders).await;
                 continue;
             }
             tokio::select! {
                 order = orders.recv() => match order {
-                    Some(order) => self.carry_out(order, &mut orders).await,
+                    Some(order) => self.carry_out(order, orders).await,
                     None => break,
                 },
                 // An error is an order as well: the handle is gone.

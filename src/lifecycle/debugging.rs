@@ -58,8 +58,25 @@ pub struct Debugging {
     clients: Clients,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Leaving>,
-    pump: JoinHandle<()>,
+    pump: Pump,
     closed_in_children: Option<ClosedInChildren>,
+}
+
+/// What delivers hits. It shares the debugger, so it must not outlive this, also where a panic drops it.
+struct Pump(JoinHandle<()>);
+
+impl Pump {
+    async fn stop(mut self) {
+        self.0.abort();
+        // Stopped or panicked, it is over.
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What is left after the program's code was restored: connections of clients that have not been told.
@@ -91,7 +108,7 @@ impl Debugging {
         });
         Ok(Self {
             server: spawn_local(server),
-            pump: spawn_local(debugger::pump(debugger.clone())),
+            pump: Pump(spawn_local(debugger::pump(debugger.clone()))),
             debugger,
             port,
             clients,
@@ -113,10 +130,11 @@ impl Debugging {
         move || Presence {
             clients: clients.count(),
             daemons: clients.daemons(),
-            trouble: trouble
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
+            // What is so now goes before what was.
+            trouble: roster.stall().or_else(|| {
+                let trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+                trouble.clone()
+            }),
             logpoints: roster.logpoints(),
             totals: Some(roster.totals()),
         }
@@ -134,8 +152,7 @@ impl Debugging {
         let _ = self.stop.send(());
         // An error is a panic, which has said so itself.
         let leaving = self.server.await.ok();
-        self.pump.abort();
-        let _ = self.pump.await;
+        self.pump.stop().await;
         // The sessions and the pump, which shared it, are done with it: this drops it.
         drop(self.debugger);
         Drained(leaving)

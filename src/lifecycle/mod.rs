@@ -26,6 +26,7 @@ use std::thread;
 
 use tokio::sync::watch;
 
+use crate::caught::caught;
 use crate::config::Config;
 use crate::daemon::Token;
 use crate::error::{Error, Result};
@@ -172,7 +173,7 @@ fn start(config: Config) -> Result<Handle> {
         );
     }
     let state = Arc::new(State::new(&config, port, token));
-    let (orders, received) = Orders::channel();
+    let (orders, mut received) = Orders::channel();
     let (end, ending) = watch::channel(false);
     let (ready, started) = mpsc::sync_channel(1);
     let thread = thread::Builder::new().name("detrix".to_owned()).spawn({
@@ -201,9 +202,13 @@ fn start(config: Config) -> Result<Handle> {
                     let _ = closing.wait_for(|end| *end).await;
                 });
                 let control = tokio::task::spawn_local(control);
-                let client = Client::new(config, port, state, ending);
+                let mut client = Client::new(config.clone(), port, state.clone(), ending.clone());
                 let _ = ready.send(Ok(()));
-                client.run(received).await;
+                // Had it panicked, the program's code was restored on the way out.
+                while let Err(why) = caught(client.run(&mut received)).await {
+                    client = Client::new(config.clone(), port, state.clone(), ending.clone());
+                    state.panicked(&why);
+                }
                 drop(closed_in_children);
                 // A panic in it is told by the panic's own message.
                 let _ = control.await;

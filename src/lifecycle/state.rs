@@ -69,6 +69,15 @@ impl State {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells that what was awake has ended by a panic, after it is asleep again.
+    pub fn panicked(&self, why: &str) {
+        let error = format!(
+            "detrix's own code panicked and went to sleep: {why}; wake it again, and report this as a bug of detrix"
+        );
+        self.known().status.last_error = Some(error.clone());
+        tracing::error!("{error}");
+    }
+
     /// What `status` answers.
     pub fn status(&self) -> StatusResponse {
         let known = self.known();

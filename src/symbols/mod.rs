@@ -25,6 +25,7 @@ pub mod scope;
 mod shapes;
 mod stack;
 mod statics;
+mod thread_locals;
 pub mod types;
 mod unwind;
 mod variables;
@@ -138,6 +139,18 @@ impl Symbols {
         true
     }
 
+    /// Whether the same libraries are loaded as [`Symbols::refresh`] saw last.
+    pub fn are_current(&self) -> bool {
+        loaded::generation() == self.generation
+    }
+
+    /// Whether an address is in the executable, which nobody can unload.
+    pub fn is_in_executable(&self, address: u64) -> bool {
+        let executable = self.loaded.first();
+        executable
+            .is_some_and(|(loaded, _)| loaded.text.iter().any(|range| range.contains(&address)))
+    }
+
     /// The source file that a client means by `path`, to look lines up in.
     ///
     /// # Errors
@@ -184,8 +197,8 @@ impl Symbols {
         })
     }
 
-    /// The static that a path means, crate first, in the module that has the code at an address. `None` also for what has
-    /// no fixed place: constants and thread-locals.
+    /// The static or thread-local that a path means, crate first, in the module that has the code at an address. `None` also
+    /// for constants, of which the compiler tells nothing.
     pub fn static_at(&self, address: u64, path: &[String]) -> Option<Variable> {
         let (index, module) = self.module_at(address)?;
         statics::find(index, module, path)

@@ -196,6 +196,11 @@ impl Module {
         EndianSlice::new(bytes, LittleEndian)
     }
 
+    /// The whole file.
+    pub fn file_bytes(&self) -> &[u8] {
+        &self.map
+    }
+
     /// Address of a section in the file's address space.
     pub fn section_address(&self, name: &str) -> Option<u64> {
         self.sections

@@ -49,6 +49,8 @@ pub enum Missing {
     OptimizedOut,
     /// Known only as what the caller passed (`DW_OP_entry_value`), which rustc gives no way to look up.
     EntryValue,
+    /// A thread-local that has no place that is known: of a shared library, or one that the optimizer has taken apart.
+    ThreadLocal,
     /// Described with an operation that is not understood here.
     Unsupported,
 }
@@ -56,10 +58,20 @@ pub enum Missing {
 /// A register, by its number in the System V x86-64 psABI, figure 3.36.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Register {
-    /// rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15, and the program counter as 16.
+    /// rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15, the program counter as 16, and [`THREAD_POINTER`].
     General(u8),
     /// xmm0 to xmm15 (16 bytes each).
     Vector(u8),
+}
+
+/// The number of `fs.base`, behind which a thread's own storage ends.
+pub const THREAD_POINTER: u8 = 58;
+
+impl Register {
+    /// Whether a general register has this number.
+    pub fn is_general(number: u8) -> bool {
+        number <= 16 || number == THREAD_POINTER
+    }
 }
 
 /// A computation of 64-bit numbers in postfix order; it leaves exactly one on the stack.

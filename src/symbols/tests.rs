@@ -366,10 +366,13 @@ fn a_library_comes_and_goes() {
         // SAFETY: dlopen(3) of a library whose initializers are Rust's own.
         let handle = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW) };
         assert!(!handle.is_null());
+        assert!(!symbols.are_current());
         assert!(symbols.refresh() && !symbols.refresh(), "round {round}");
+        assert!(symbols.are_current());
         let found = symbols.find_line(source, line).unwrap();
         let address = found.addresses[0].address;
         assert!(symbols.text_at(address).is_some());
+        assert!(!symbols.is_in_executable(address));
         let scope = symbols.scope_at(address).unwrap();
         assert_eq!(found.addresses[0].function, "detrix_fixture_plugin::settle");
         let mut all = scope.variables.iter();
@@ -382,6 +385,7 @@ fn a_library_comes_and_goes() {
 
         // SAFETY: nothing of the library is in use.
         assert_eq!(unsafe { libc::dlclose(handle) }, 0);
+        assert!(!symbols.are_current());
         assert!(symbols.refresh() && !symbols.refresh(), "round {round}");
         assert!(symbols.find_line(source, line).is_err());
         assert!(symbols.text_at(address).is_none());
@@ -400,6 +404,7 @@ fn nothing_changes_between_two_looks() {
     assert!(!symbols.refresh());
     let here = nothing_changes_between_two_looks as fn() as usize as u64;
     assert!(symbols.text().any(|text| text.range.contains(&here)));
+    assert!(symbols.is_in_executable(here));
     drop(guard);
 }
 

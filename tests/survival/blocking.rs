@@ -6,7 +6,7 @@ use crate::world::{figure, hits, times, tracer, unbounded, until};
 
 #[test]
 fn row_11_no_call_ends_early_while_sites_come_and_go() {
-    let file = source("bin/blocking.rs");
+    let file = source("hot.rs");
     let line = mark(&file, "hot");
     let mut program = unbounded("blocking");
     let mut session = Session::attach(program.port());

@@ -19,7 +19,7 @@ struct UnderFire {
 
 impl UnderFire {
     fn start() -> Self {
-        let file = source("bin/children.rs");
+        let file = source("hot.rs");
         let mut program = unbounded("children");
         let port = program.port();
         program.run("fire 3");

@@ -59,7 +59,7 @@ fn seen_by_its_parent(rounds: u32, logged: bool) -> (Vec<(i32, i32)>, u64) {
     let mut session = Session::attach(program.port());
     program.run("fire 3");
     if logged {
-        let file = source("bin/children.rs");
+        let file = source("hot.rs");
         session.logpoint(&file, mark(&file, "hot"), "hit");
     }
     let pid = program.process().pid();

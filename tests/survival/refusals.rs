@@ -21,7 +21,7 @@ fn refusal(program: &mut Running) -> String {
 /// That a refused wake has left everything as it was, and that the next one works.
 fn works_again(program: &mut Running, before: &Trace) {
     before.wait(program.process());
-    let file = source("bin/limits.rs");
+    let file = source("hot.rs");
     let mut session = Session::attach(program.wake());
     session.logpoint(&file, mark(&file, "hot"), "hit");
     assert_eq!(program.ask("hot 10", "hot"), "55");
@@ -171,7 +171,7 @@ fn row_18_another_tracer_has_detrixs_thread() {
     // Awake, and another one comes before the first logpoint.
     let mut session = Session::attach(program.wake());
     let foreign = Foreign::on(threads(&program, true));
-    let file = source("bin/limits.rs");
+    let file = source("hot.rs");
     let refused = session
         .logpoints(&file, &[(mark(&file, "hot"), "hit")])
         .remove(0);
@@ -193,7 +193,7 @@ fn row_18_another_tracer_has_a_thread_of_the_program() {
     let foreign = Foreign::on(vec![main]);
     // Born of threads that are not traced, or by one that tells its tracer of no children.
     program.run("fire 2");
-    let file = source("bin/limits.rs");
+    let file = source("hot.rs");
     let mut session = Session::attach(program.wake());
     session.logpoint(&file, mark(&file, "hot"), "hit");
     session.outputs(10);
@@ -281,7 +281,7 @@ fn row_19_limits_on_threads_and_processes() {
     }
     program.run("unlimited");
     // Awake, and the first logpoint finds no room.
-    let file = source("bin/limits.rs");
+    let file = source("hot.rs");
     let mut session = Session::attach(program.wake());
     let awake = Trace::of(program.process());
     for more in 0..2 {

@@ -1,39 +1,22 @@
 //! Row 1: the tracer is killed.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use detrix_test_support::{Profile, Running, Session, mark};
+use detrix_test_support::{Profile, Random, Running, Session, mark};
 
 use crate::world::{armed, figure, hits, times, tracer, until};
 
-/// Numbers that repeat with the seed (the 64-bit generator of Knuth's MMIX).
-struct Random(u64);
-
-impl Random {
-    /// Seeded by `DETRIX_SEED`, or the time; printed.
-    fn seeded() -> Self {
-        let seed = match std::env::var("DETRIX_SEED") {
-            Ok(seed) => seed.parse().expect("DETRIX_SEED is a number"),
-            Err(_) => SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(1, |time| time.subsec_nanos().into()),
-        };
-        figure(1, "seed (DETRIX_SEED repeats it)", seed);
-        Self(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
+/// Seeded by `DETRIX_SEED`, or the time; printed.
+fn seeded() -> Random {
+    let seed = match std::env::var("DETRIX_SEED") {
+        Ok(seed) => seed.parse().expect("DETRIX_SEED is a number"),
+        Err(_) => Random::any_seed(),
+    };
+    figure(1, "seed (DETRIX_SEED repeats it)", seed);
+    Random::new(seed)
 }
 
 #[test]
 fn row_01_the_tracer_is_killed_again_and_again_at_random_moments() {
-    let mut random = Random::seeded();
+    let mut random = seeded();
     let (mut program, mut session, file) = armed("children", "hit");
     let line = mark(&file, "hot");
     session.logpoints(&file, &[]);

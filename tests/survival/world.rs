@@ -5,15 +5,26 @@ use std::process::Command;
 use std::time::Instant;
 
 pub use detrix_test_support::skip;
-use detrix_test_support::{PATIENCE, Process, Profile, Running, Session, fixture, mark, source};
+use detrix_test_support::{
+    PATIENCE, Process, Profile, Running, Session, fixture, mark, source, try_mark,
+};
 
 /// Starts the fixture and arms its `hot` line.
 pub fn armed(name: &str, message: &str) -> (Running, Session, PathBuf) {
-    let file = source(&format!("bin/{name}.rs"));
+    let file = hot_file(name);
     let mut program = unbounded(name);
     let mut session = Session::attach(program.port());
     session.logpoint(&file, mark(&file, "hot"), message);
     (program, session, file)
+}
+
+/// Where the fixture's `hot` line is: in its own source, or in the one that fixtures share.
+pub fn hot_file(name: &str) -> PathBuf {
+    let own = source(&format!("bin/{name}.rs"));
+    match try_mark(&own, "hot") {
+        Some(_) => own,
+        None => source("hot.rs"),
+    }
 }
 
 /// Starts the fixture with a budget that takes no site out: a test that counts hits must see each of them, however

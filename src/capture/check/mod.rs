@@ -10,6 +10,7 @@ mod tests;
 
 use super::program::{EXPRESSIONS, LOOPS, OPS, Op, Part, Parts, Prefetch, READ_COST, WINDOW};
 use super::record;
+use crate::symbols::place::Register;
 use thiserror::Error;
 
 /// Why a program is refused. Positions are indices of operations.
@@ -63,7 +64,7 @@ pub fn check(parts: &Parts) -> Result<u64, CheckError> {
     }
     let mut cost = 0;
     if let Some(Prefetch { register, size, .. }) = parts.prefetch {
-        if register > 16 || usize::from(size) > WINDOW {
+        if !Register::is_general(register) || usize::from(size) > WINDOW {
             return Err(CheckError::Prefetch);
         }
         cost += u64::from(READ_COST);

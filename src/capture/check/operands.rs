@@ -1,13 +1,15 @@
 //! What an operation names has to be there.
 
 use super::{CheckError, Checker, in_range, table};
-use crate::capture::program::{CLIMB, Op, SLOTS, Slot, VIEWS, View, Words};
+use crate::capture::program::{
+    CLIMB, FUEL, Keys, Op, SLOTS, Search, Slot, VIEWS, View, Wanted, Words,
+};
 use crate::symbols::place::Register;
 
 impl Checker<'_> {
     /// Checks what an operation names; returns how many reads and how many terms it runs.
     pub(super) fn operands(&self, at: usize, op: &Op) -> Result<(u64, u64), CheckError> {
-        let slot = |Slot(slot): Slot| in_range(usize::from(slot) < SLOTS, CheckError::Slot(at));
+        let slot = |slot: Slot| self.slot(at, slot);
         let view = |View(view): View| in_range(usize::from(view) < VIEWS, CheckError::View(at));
         let number = |size: u8| in_range((1..=8).contains(&size), CheckError::Size(at));
         let bytes = |size: u32| {
@@ -27,20 +29,33 @@ impl Checker<'_> {
                 slot(to)?;
                 terms = self.calculation(at, steps)?;
             }
+            Op::Fits { to, steps } => {
+                slot(to)?;
+                terms = self.calculation(at, steps)?;
+            }
+            Op::Fold {
+                to,
+                base,
+                count,
+                kind,
+                wanted,
+                ..
+            } => {
+                [to, base, count, wanted].into_iter().try_for_each(slot)?;
+                number(kind.size())?;
+                // As long as the fuel lasts.
+                terms = u64::from(FUEL);
+            }
+            Op::Find { search } => {
+                self.search(at, search)?;
+                terms = u64::from(FUEL);
+            }
             Op::Compare {
                 to, left, right, ..
             } => {
                 slot(to)?;
-                for words in [left, right] {
-                    match words {
-                        Words::Memory { base, length } => {
-                            slot(base)?;
-                            slot(length)?;
-                        }
-                        Words::Constant(part) => drop(table(&self.parts.bytes, part, at)?),
-                    }
-                }
-                // As long as the fuel lasts.
+                self.words(at, left)?;
+                self.words(at, right)?;
                 reads = 2;
             }
             Op::Choose {
@@ -215,6 +230,53 @@ impl Checker<'_> {
             }
         }
         Ok((reads, terms))
+    }
+
+    fn words(&self, at: usize, words: Words) -> Result<(), CheckError> {
+        match words {
+            Words::Memory { base, length } => {
+                self.slot(at, base)?;
+                self.slot(at, length)
+            }
+            Words::Constant(part) => table(&self.parts.bytes, part, at).map(drop),
+        }
+    }
+
+    fn search(&self, at: usize, index: u16) -> Result<(), CheckError> {
+        let search = self.parts.searches.get(usize::from(index));
+        let Search {
+            to,
+            found,
+            root,
+            extent,
+            items,
+            wanted,
+            keys,
+            ..
+        } = search.ok_or(CheckError::Table(at))?;
+        for slot in [to, found, root, extent, items] {
+            self.slot(at, *slot)?;
+        }
+        match *wanted {
+            Wanted::Number { slot, size, .. } => {
+                self.slot(at, slot)?;
+                in_range((1..=8).contains(&size), CheckError::Size(at))?;
+            }
+            Wanted::Text { words, .. } => self.words(at, words)?,
+        }
+        match *keys {
+            Keys::Table { stride, hasher } => {
+                for slot in hasher.into_iter().flat_map(|(k0, k1)| [k0, k1]) {
+                    self.slot(at, slot)?;
+                }
+                in_range(stride > 0, CheckError::Size(at))
+            }
+            Keys::Tree { key_stride, .. } => in_range(key_stride > 0, CheckError::Size(at)),
+        }
+    }
+
+    fn slot(&self, at: usize, Slot(slot): Slot) -> Result<(), CheckError> {
+        in_range(usize::from(slot) < SLOTS, CheckError::Slot(at))
     }
 }
 

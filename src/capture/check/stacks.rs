@@ -2,7 +2,7 @@
 
 use super::{CheckError, Checker, in_range, table};
 use crate::capture::program::{Calc, NUMBERS, Part, SLOTS, STACK, Slot};
-use crate::symbols::place::{Term, Unary};
+use crate::symbols::place::{Register, Term, Unary};
 
 impl Checker<'_> {
     /// Checks a formula; returns how many reads and how many terms it runs.
@@ -14,7 +14,7 @@ impl Checker<'_> {
             let (pops, pushes) = match *term {
                 Term::Constant(_) => (0, 1),
                 Term::Register(register, _) => {
-                    in_range(register <= 16, CheckError::Register(at))?;
+                    in_range(Register::is_general(register), CheckError::Register(at))?;
                     (0, 1)
                 }
                 Term::Load(size) => {
@@ -57,7 +57,7 @@ impl Checker<'_> {
                     (0, 1)
                 }
                 Calc::Constant(_) => (0, 1),
-                Calc::Unary(..) | Calc::Cast(_) => (1, 1),
+                Calc::Unary(..) | Calc::Cast(_) | Calc::Function(_) => (1, 1),
                 Calc::Binary(..) => (2, 1),
             };
             depth = depth.checked_sub(pops).ok_or(CheckError::Formula(at))? + pushes;

@@ -16,6 +16,7 @@ fn checked(ops: Vec<Op>) -> Result<u64, CheckError> {
         steps: Vec::new(),
         bytes: vec![1, 2],
         ranges: vec![(0, 1)],
+        searches: Vec::new(),
         expressions: 2,
         prefetch: None,
         record: 256,

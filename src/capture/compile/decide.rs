@@ -18,14 +18,14 @@ impl Compiler<'_> {
         let mark = self.builder.mark();
         let start = self.builder.push(Op::Condition { end: 0 });
         self.entries = 1;
+        let mut counted = false;
         if let Some(source) = logpoint.condition {
             let expr = Expr::parse(source)?;
             let typed = typing::condition(&expr, self.scope, &mut self.loader, &self.redaction)?;
+            // What asks how often the line was passed has to count each pass.
             if super::specials(&typed.node).contains(&Special::Hits) {
-                return Err(CompileError::Unsupported {
-                    what: "`$hits` in a condition".into(),
-                    why: "it counts the hits whose condition is true; write a hit condition",
-                });
+                self.builder.push(Op::Count);
+                counted = true;
             }
             self.keep(&typed).map_err(|stop| match stop {
                 Stop::Error(error) => error,
@@ -34,7 +34,7 @@ impl Compiler<'_> {
                 },
             })?;
         }
-        if counts {
+        if counts && !counted {
             self.builder.push(Op::Count);
         }
         if let Some(rule) = logpoint.hits {

@@ -2,10 +2,11 @@
 
 use super::Compiler;
 use crate::capture::error::CompileError;
+use crate::capture::fold::Fold;
 use crate::capture::number::{Binary, Kind};
 use crate::capture::place::Stop;
 use crate::capture::program::{Calc, Op, Slot, Words};
-use crate::capture::typed::{Comparison, Node, Step, Typed};
+use crate::capture::typed::{Comparison, Node, Step, Typed, Want};
 use crate::capture::views::View;
 
 impl Compiler<'_> {
@@ -30,6 +31,14 @@ impl Compiler<'_> {
                 self.compared(*comparison, left, right)
             }
             Node::Present(operand) => self.present(typed, *operand),
+            Node::Fits(inner) => self.fits(typed, inner),
+            Node::Fold(fold, operand, kind, wanted) => {
+                let wanted = wanted.as_deref();
+                let wanted = wanted
+                    .map(|wanted| self.lowered(typed, wanted))
+                    .transpose()?;
+                self.folded(typed, (*fold, *kind), *operand, wanted)
+            }
             Node::Either(operand, inner, default) => {
                 let present = self.present(typed, *operand)?;
                 let out = self.free_slot()?;
@@ -96,6 +105,7 @@ impl Compiler<'_> {
             | Node::Or(..)
             | Node::Within(..)
             | Node::Compare(..)
+            | Node::Fits(_)
             | Node::Present(_) => {
                 let slot = self.lowered(typed, node)?;
                 steps.push(Calc::Slot(slot, Kind::Bool));
@@ -107,12 +117,19 @@ impl Compiler<'_> {
                 }
                 _ => return Err(only_shown("`unwrap_or` of this type")),
             },
-            Node::Remainder(..) => return Err(only_shown("`%` of floats")),
-            Node::Function(..) => return Err(only_shown("a function of floats")),
-            Node::Fold(..) => return Err(only_shown("adding up or searching elements")),
-            Node::Checked(_) | Node::Fits(_) => {
-                return Err(only_shown("an `Option` that is computed"));
+            Node::Function(function, inner) => {
+                self.steps(typed, inner, steps)?;
+                steps.push(Calc::Function(*function));
             }
+            Node::Fold(fold, _, kind, _) => {
+                let slot = self.lowered(typed, node)?;
+                let kind = match fold {
+                    Fold::Contains => Kind::Bool,
+                    _ => *kind,
+                };
+                steps.push(Calc::Slot(slot, kind));
+            }
+            Node::Checked(_) => return Err(only_shown("an `Option` that is computed")),
             Node::Format(_) | Node::Words(_) | Node::Text(_) => {
                 return Err(only_shown("text that is put together"));
             }
@@ -187,7 +204,9 @@ impl Compiler<'_> {
         let last = path.steps.iter().rposition(|step| {
             matches!(
                 step,
-                Step::Element { optional: true, .. } | Step::Variant { optional: true, .. }
+                Step::Element { optional: true, .. }
+                    | Step::Entry { optional: true, .. }
+                    | Step::Variant { optional: true, .. }
             )
         });
         let last = last.ok_or(CompileError::TooComplex)?;
@@ -201,6 +220,10 @@ impl Compiler<'_> {
             }) => {
                 let slot = self.required(&place.at(*offset), *size)?;
                 self.within(slot, ranges, *negated)
+            }
+            Some(Step::Entry { map, key, part, .. }) => {
+                let (found, _) = self.found(&place, map, key, *part)?;
+                Ok(found)
             }
             Some(Step::Element { layout, index, .. }) => {
                 let elements = self.elements_at(&place, *layout)?;
@@ -216,8 +239,56 @@ impl Compiler<'_> {
         }
     }
 
+    /// Whether a number can be computed.
+    fn fits(&mut self, typed: &Typed, node: &Node) -> Result<Slot, Stop> {
+        if let Node::Fold(Fold::Min | Fold::Max, operand, ..) = node {
+            let (_, count) = self.run(typed, *operand)?;
+            return self.within(count, &[(1, u64::MAX)], false);
+        }
+        let mut steps = Vec::new();
+        self.steps(typed, node, &mut steps)?;
+        let to = self.free_slot()?;
+        let steps = self.builder.steps(&steps).ok_or(CompileError::TooComplex)?;
+        self.builder.push(Op::Fits { to, steps });
+        Ok(to)
+    }
+
+    fn folded(
+        &mut self,
+        typed: &Typed,
+        (fold, kind): (Fold, Kind),
+        operand: usize,
+        wanted: Option<Slot>,
+    ) -> Result<Slot, Stop> {
+        if kind.size() > 8 {
+            return Err(only_shown("adding up or searching numbers of 128 bits"));
+        }
+        let (base, count) = self.run(typed, operand)?;
+        let to = self.free_slot()?;
+        self.builder.push(Op::Fold {
+            to,
+            base,
+            count,
+            kind,
+            fold,
+            wanted: wanted.unwrap_or(to),
+        });
+        Ok(to)
+    }
+
+    /// Where an operand's elements begin, and how many there are.
+    fn run(&mut self, typed: &Typed, operand: usize) -> Result<(Slot, Slot), Stop> {
+        let operand = typed.operands.get(operand);
+        let operand = operand.ok_or(CompileError::TooComplex)?;
+        let Want::Run(run) = &operand.want else {
+            return Err(only_shown("adding up or searching a map or a set"));
+        };
+        let place = self.place(&operand.path)?;
+        self.sliced(&place, run)
+    }
+
     /// Where a text is.
-    fn words(&mut self, typed: &Typed, node: &Node) -> Result<Words, Stop> {
+    pub(super) fn words(&mut self, typed: &Typed, node: &Node) -> Result<Words, Stop> {
         match node {
             Node::Words(text) => {
                 let bytes = self.builder.bytes(text.as_bytes());

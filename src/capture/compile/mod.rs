@@ -8,6 +8,7 @@
 //! 5. The program is checked.
 
 mod decide;
+mod entries;
 mod lower;
 mod paths;
 
@@ -21,7 +22,7 @@ use super::place::{Place, Stop, capture_pieces};
 use super::program::{EXPRESSIONS, Op, Program};
 use super::redact::Redaction;
 use super::template::{Segment, Template};
-use super::typed::{Node, Operand, Want};
+use super::typed::{Node, Operand, Side, Want};
 use super::types::{Loader, Types};
 use super::typing;
 use super::views::View;
@@ -188,8 +189,12 @@ pub(super) enum Reading {
         element: TypeRef,
         stride: u64,
     },
+    /// In the record's entry of that index: a map or set of the type, of which one side is meant.
+    Entries { index: u8, ty: TypeRef, side: Side },
     /// Nowhere at this address.
     Unavailable(Missing),
+    /// Not needed.
+    Unused,
 }
 
 impl Compiled {
@@ -365,6 +370,9 @@ impl<'s> Compiler<'s> {
     }
 
     fn reading(&mut self, operand: &Operand) -> Result<Reading, CompileError> {
+        if let Want::Nothing = operand.want {
+            return Ok(Reading::Unused);
+        }
         let mark = self.builder.mark();
         let (start, index) = self.begin()?;
         match self.read(operand, index) {
@@ -395,6 +403,31 @@ impl<'s> Compiler<'s> {
             Want::Number(kind) => {
                 self.capture_number(&place, kind.size())?;
                 Ok(Reading::Entry { index, ty })
+            }
+            Want::Nothing => Ok(Reading::Unused),
+            Want::Presence => {
+                if let Place::Memory { base, offset, .. } = place {
+                    self.builder.push(Op::Place { base, offset });
+                    return Ok(Reading::Entry { index, ty });
+                }
+                self.capture_root(&place, ty)?;
+                Ok(Reading::Entry { index, ty })
+            }
+            Want::Entries(entries) => {
+                let limits = self.limits;
+                if entries.numbers {
+                    self.limits.elements = usize::MAX;
+                    self.limits = self.limits.clamped();
+                }
+                let captured = self.capture_root(&place, ty);
+                self.limits = limits;
+                captured?;
+                self.load(entries.ty)?;
+                Ok(Reading::Entries {
+                    index,
+                    ty,
+                    side: entries.side,
+                })
             }
             Want::Run(run) => {
                 self.capture_run(&place, run)?;

@@ -6,7 +6,7 @@ use crate::capture::error::CompileError;
 use crate::capture::number::{Binary, Kind, Mode, Number};
 use crate::capture::place::{Place, Stop};
 use crate::capture::program::{Calc, Op, Slot};
-use crate::capture::typed::{Layout, Node, Path, Run, Step, Typed};
+use crate::capture::typed::{Layout, Node, Path, Refusal, Run, Step, Typed};
 use crate::symbols::place::{Missing, Source};
 use crate::symbols::scope::Variable;
 
@@ -67,6 +67,17 @@ impl<'s> Compiler<'s> {
                 index,
                 optional,
             } => self.element(place, *layout, *stride, index, *optional),
+            Step::Entry {
+                map,
+                key,
+                part,
+                refusal,
+                optional,
+            } => {
+                let (found, at) = self.found(place, map, key, *part)?;
+                self.chosen(found, (&[(1, 1)], false), *refusal, *optional)?;
+                Ok(at)
+            }
             Step::Variant {
                 discriminant: (offset, size),
                 ranges,
@@ -75,20 +86,32 @@ impl<'s> Compiler<'s> {
                 optional,
             } => {
                 let slot = self.required(&place.at(*offset), *size)?;
-                let ranges = self
-                    .builder
-                    .ranges(ranges.iter().copied())
-                    .ok_or(CompileError::TooComplex)?;
-                self.builder.push(Op::Choose {
-                    slot,
-                    ranges,
-                    negated: *negated,
-                    refusal: *refusal as u8,
-                    optional: *optional,
-                });
+                self.chosen(slot, (ranges, *negated), *refusal, *optional)?;
                 Ok(place.clone())
             }
         }
+    }
+
+    /// Ends the expression unless a number is in the ranges.
+    fn chosen(
+        &mut self,
+        slot: Slot,
+        (ranges, negated): (&[(u64, u64)], bool),
+        refusal: Refusal,
+        optional: bool,
+    ) -> Result<(), Stop> {
+        let ranges = self
+            .builder
+            .ranges(ranges.iter().copied())
+            .ok_or(CompileError::TooComplex)?;
+        self.builder.push(Op::Choose {
+            slot,
+            ranges,
+            negated,
+            refusal: refusal as u8,
+            optional,
+        });
+        Ok(())
     }
 
     pub(super) fn required(&mut self, place: &Place<'s>, size: u8) -> Result<Slot, Stop> {
@@ -182,8 +205,8 @@ impl<'s> Compiler<'s> {
         Ok((slot, signed))
     }
 
-    /// Captures elements, and where they are and how many in the entry.
-    pub(super) fn capture_run(&mut self, place: &Place<'s>, run: &Run) -> Result<(), Stop> {
+    /// Where elements begin, and how many there are.
+    pub(super) fn sliced(&mut self, place: &Place<'s>, run: &Run) -> Result<(Slot, Slot), Stop> {
         let elements = self.elements_at(place, run.layout)?;
         let end_of = |compiler: &mut Self, end: &Option<Box<Typed>>| {
             let end = end.as_deref();
@@ -206,6 +229,12 @@ impl<'s> Compiler<'s> {
             end,
             stride: run.stride,
         });
+        Ok((to, count))
+    }
+
+    /// Captures elements, and where they are and how many in the entry.
+    pub(super) fn capture_run(&mut self, place: &Place<'s>, run: &Run) -> Result<(), Stop> {
+        let (to, count) = self.sliced(place, run)?;
         self.builder.push(Op::PlaceCounted { base: to, count });
         if run.numbers {
             let stride = u32::try_from(run.stride).map_err(|_| CompileError::TooComplex)?;
@@ -240,7 +269,7 @@ impl<'s> Compiler<'s> {
 /// The type of an integer that a node gives.
 fn kind(node: &Node) -> Option<Kind> {
     match node {
-        Node::Load(_, kind) | Node::Cast(_, kind) | Node::Fold(_, _, kind) => Some(*kind),
+        Node::Load(_, kind) | Node::Cast(_, kind) | Node::Fold(_, _, kind, _) => Some(*kind),
         Node::Number(number) => Some(number.kind),
         Node::Special(_) => Some(Kind::unsigned(64)),
         Node::Unary(_, _, inner) | Node::Binary(_, _, inner, _) | Node::Either(_, inner, _) => {

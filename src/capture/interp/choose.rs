@@ -18,6 +18,13 @@ impl<M: Machine> Run<'_, M> {
         Then::Over
     }
 
+    pub(super) fn needed(&mut self, slot: Slot) -> Result<u64, Then> {
+        match self.slot(slot) {
+            Some(value) => Ok(value),
+            None => Err(self.require(slot)),
+        }
+    }
+
     /// Whether a number is in the ranges, or, `negated`, in none of them; `None` where the fuel is used up. An invalid
     /// number selects nothing, not even what is left over.
     pub(super) fn is_within(&mut self, slot: Slot, ranges: Part, negated: bool) -> Option<bool> {

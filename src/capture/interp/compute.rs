@@ -28,9 +28,32 @@ impl<M: Machine> Run<'_, M> {
     /// Computes a number. A result of more than 64 bits, of which there is none in a program that was compiled, loses
     /// its upper half.
     pub(super) fn calculate(&mut self, to: Slot, steps: Part) -> Then {
+        match self.calculated(steps) {
+            Ok(Ok(number)) => {
+                self.put(to, Some(number.bits() as u64));
+                Then::Next
+            }
+            Ok(Err(fault)) => self.faulted(fault),
+            Err(then) => then,
+        }
+    }
+
+    /// Whether a number can be computed.
+    pub(super) fn fits(&mut self, to: Slot, steps: Part) -> Then {
+        let fits = match self.calculated(steps) {
+            Ok(Ok(_)) => true,
+            Ok(Err(Fault::Overflow | Fault::DivisionByZero)) => false,
+            Ok(Err(fault)) => return self.faulted(fault),
+            Err(then) => return then,
+        };
+        self.put(to, Some(u64::from(fits)));
+        Then::Next
+    }
+
+    fn calculated(&mut self, steps: Part) -> Result<Result<Number, Fault>, Then> {
         let steps = self.program.steps(steps);
         if !self.spend(u32::try_from(steps.len()).unwrap_or(u32::MAX)) {
-            return Then::Cut;
+            return Err(Then::Cut);
         }
         let mut numbers = Numbers {
             numbers: [Number::new(Kind::Bool, 0); NUMBERS],
@@ -38,18 +61,12 @@ impl<M: Machine> Run<'_, M> {
         };
         for step in steps {
             let result = match *step {
-                Calc::Slot(slot, kind) => match self.slot(slot) {
-                    Some(bits) => Ok(Number::new(kind, u128::from(bits))),
-                    None => return self.require(slot),
-                },
-                Calc::Wide(low, high, kind) => match (self.slot(low), self.slot(high)) {
-                    (Some(low), Some(high)) => {
-                        let bits = u128::from(high).wrapping_shl(64) | u128::from(low);
-                        Ok(Number::new(kind, bits))
-                    }
-                    (None, _) => return self.require(low),
-                    (_, None) => return self.require(high),
-                },
+                Calc::Slot(slot, kind) => Ok(Number::new(kind, u128::from(self.needed(slot)?))),
+                Calc::Wide(low, high, kind) => {
+                    let (low, high) = (self.needed(low)?, self.needed(high)?);
+                    let bits = u128::from(high).wrapping_shl(64) | u128::from(low);
+                    Ok(Number::new(kind, bits))
+                }
                 Calc::Constant(number) => Ok(number),
                 Calc::Unary(op, mode) => match numbers.pop() {
                     Some(value) => unary(op, mode, value),
@@ -63,21 +80,23 @@ impl<M: Machine> Run<'_, M> {
                     Some(value) => cast(value, kind),
                     None => Err(Fault::Type),
                 },
+                Calc::Function(function) => match numbers.pop() {
+                    Some(value) => Ok(function.of(value)),
+                    None => Err(Fault::Type),
+                },
             };
             let pushed = match result {
                 Ok(number) => numbers.push(number),
-                Err(fault) => return self.faulted(fault),
+                Err(fault) => return Ok(Err(fault)),
             };
             if pushed.is_none() {
-                return self.faulted(Fault::Type);
+                return Ok(Err(Fault::Type));
             }
         }
-        let result = numbers.pop().map(|number| number.bits() as u64);
-        self.put(to, result);
-        Then::Next
+        Ok(numbers.pop().ok_or(Fault::Type))
     }
 
-    fn faulted(&mut self, fault: Fault) -> Then {
+    pub(super) fn faulted(&mut self, fault: Fault) -> Then {
         let code = match fault {
             Fault::Overflow => Code::Overflow,
             Fault::DivisionByZero => Code::DivisionByZero,

@@ -1,6 +1,6 @@
 //! Numbers out of registers, memory, and what is captured already.
 
-use super::{Machine, Run};
+use super::{Machine, Run, Then};
 use crate::capture::arithmetic::{Stack, binary, unary};
 use crate::capture::program::{Part, READ_COST, View};
 use crate::symbols::place::{Register, Term};
@@ -16,14 +16,7 @@ impl<M: Machine> Run<'_, M> {
         let wanted = bytes.get_mut(..usize::from(size))?;
         let length = wanted.len();
         self.fault = None;
-        if !self.spend(READ_COST) {
-            return None;
-        }
-        let window = Window {
-            bytes: self.window.get(..self.window_size)?,
-            at: self.window_at,
-        };
-        if read(&window, self.machine, address, wanted) < length {
+        if self.peek(address, wanted).ok()? < length {
             self.fault = Some(address);
             return None;
         }
@@ -102,6 +95,57 @@ impl<M: Machine> Run<'_, M> {
             return None;
         }
         self.writer.find(address, size)
+    }
+
+    /// Reads memory; an error where the fuel is used up.
+    pub(super) fn peek(&mut self, address: u64, out: &mut [u8]) -> Result<usize, Then> {
+        if !self.spend(READ_COST) {
+            return Err(Then::Cut);
+        }
+        let window = Window {
+            bytes: self.window.get(..self.window_size).unwrap_or_default(),
+            at: self.window_at,
+        };
+        Ok(read(&window, self.machine, address, out))
+    }
+
+    /// Reads `size` bytes from an address on, or as many of them as there is room for.
+    pub(super) fn fill(&mut self, bulk: &mut Bulk, address: u64, size: u64) -> Result<(), Then> {
+        let size = usize::try_from(size).unwrap_or(BULK).min(BULK);
+        bulk.at = address;
+        bulk.size = 0;
+        if let Some(out) = bulk.bytes.get_mut(..size) {
+            bulk.size = self.peek(address, out)?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that are read at once where many things in a row are looked at: all keys of a tree's node, if they are text.
+pub(super) const BULK: usize = 272;
+
+/// See [`BULK`].
+pub(super) struct Bulk {
+    bytes: [u8; BULK],
+    at: u64,
+    size: usize,
+}
+
+impl Default for Bulk {
+    fn default() -> Self {
+        Self {
+            bytes: [0; BULK],
+            at: 0,
+            size: 0,
+        }
+    }
+}
+
+impl Bulk {
+    pub(super) fn get(&self, address: u64, size: u8) -> Option<&[u8]> {
+        let start = usize::try_from(address.checked_sub(self.at)?).ok()?;
+        let end = start.checked_add(usize::from(size))?;
+        self.bytes.get(..self.size)?.get(start..end)
     }
 }
 

@@ -33,6 +33,16 @@ impl<M: Machine> Run<'_, M> {
                 self.put(to, Some(value));
             }
             Op::Calculate { to, steps } => return self.calculate(to, steps),
+            Op::Fits { to, steps } => return self.fits(to, steps),
+            Op::Fold {
+                to,
+                base,
+                count,
+                kind,
+                fold,
+                wanted,
+            } => return self.fold(to, (base, count), kind, (fold, wanted)),
+            Op::Find { search } => return self.find(search),
             Op::Compare {
                 to,
                 comparison,

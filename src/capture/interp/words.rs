@@ -1,10 +1,10 @@
 //! Comparison of texts, a piece at a time. Part of the interpreter: allocates nothing, panics never.
 
 use super::choose::sensible;
-use super::load::{Window, copy, read};
+use super::load::copy;
 use super::{Machine, Run, Then};
 use crate::capture::number::Binary;
-use crate::capture::program::{READ_COST, Slot, Words};
+use crate::capture::program::{Part, Slot, Words};
 use crate::capture::record::Code;
 use crate::capture::typed::Comparison;
 use core::cmp::Ordering;
@@ -14,11 +14,11 @@ const PIECE: usize = 64;
 
 /// A text that is known to be possible.
 #[derive(Clone, Copy)]
-struct Text {
-    words: Words,
+pub(super) struct Text {
+    constant: Option<Part>,
     /// Of memory.
     address: u64,
-    length: u64,
+    pub(super) length: u64,
 }
 
 impl<M: Machine> Run<'_, M> {
@@ -70,10 +70,10 @@ impl<M: Machine> Run<'_, M> {
         }
     }
 
-    fn resolve(&mut self, words: Words) -> Result<Text, Then> {
+    pub(super) fn resolve(&mut self, words: Words) -> Result<Text, Then> {
         match words {
             Words::Constant(part) => Ok(Text {
-                words,
+                constant: Some(part),
                 address: 0,
                 length: self.program.bytes(part).len() as u64,
             }),
@@ -84,22 +84,33 @@ impl<M: Machine> Run<'_, M> {
                 let Some(bytes) = self.slot(length) else {
                     return Err(self.require(length));
                 };
-                if !sensible(bytes, 1) {
-                    self.writer
-                        .set(self.expression, Code::InvalidLength, 0, bytes);
-                    return Err(Then::Over);
-                }
-                Ok(Text {
-                    words,
-                    address,
-                    length: bytes,
-                })
+                self.text_at(address, bytes)
             }
         }
     }
 
+    /// A text of `length` bytes at an address.
+    pub(super) fn text_at(&mut self, address: u64, length: u64) -> Result<Text, Then> {
+        if !sensible(length, 1) {
+            self.writer
+                .set(self.expression, Code::InvalidLength, 0, length);
+            return Err(Then::Over);
+        }
+        Ok(Text {
+            constant: None,
+            address,
+            length,
+        })
+    }
+
     /// How the bytes of `left` from `skip` on compare to those of `right`, `length` of them.
-    fn order(&mut self, left: Text, skip: u64, right: Text, length: u64) -> Result<Ordering, Then> {
+    pub(super) fn order(
+        &mut self,
+        left: Text,
+        skip: u64,
+        right: Text,
+        length: u64,
+    ) -> Result<Ordering, Then> {
         let mut done = 0u64;
         while let Some(rest) = length.checked_sub(done).filter(|rest| *rest > 0) {
             let size = usize::try_from(rest).unwrap_or(PIECE).min(PIECE);
@@ -117,7 +128,7 @@ impl<M: Machine> Run<'_, M> {
 
     /// Whether `needle`, which is constant, is within `text`.
     fn contains(&mut self, text: Text, needle: Text) -> Result<bool, Then> {
-        let Words::Constant(part) = needle.words else {
+        let Some(part) = needle.constant else {
             return Err(self.out_of_fuel());
         };
         let bytes = self.program.bytes(part);
@@ -148,12 +159,25 @@ impl<M: Machine> Run<'_, M> {
         Ok(false)
     }
 
+    /// All bytes of a text, some at a time.
+    pub(super) fn pieces(&mut self, text: Text, mut each: impl FnMut(&[u8])) -> Result<(), Then> {
+        let mut done = 0u64;
+        while let Some(rest) = text.length.checked_sub(done).filter(|rest| *rest > 0) {
+            let size = usize::try_from(rest).unwrap_or(PIECE).min(PIECE);
+            let mut piece = [0; PIECE];
+            self.fetch(text, done, piece.get_mut(..size))?;
+            each(piece.get(..size).unwrap_or_default());
+            done = done.wrapping_add(size as u64);
+        }
+        Ok(())
+    }
+
     /// Reads bytes of a text from `skip` on.
     fn fetch(&mut self, text: Text, skip: u64, out: Option<&mut [u8]>) -> Result<(), Then> {
         let Some(out) = out else {
             return Err(self.out_of_fuel());
         };
-        if let Words::Constant(part) = text.words {
+        if let Some(part) = text.constant {
             if !self.spend(1) {
                 return Err(self.out_of_fuel());
             }
@@ -162,19 +186,9 @@ impl<M: Machine> Run<'_, M> {
             copy(bytes, out);
             return Ok(());
         }
-        if !self.spend(READ_COST) {
-            return Err(self.out_of_fuel());
-        }
-        let Some(bytes) = self.window.get(..self.window_size) else {
-            return Err(self.out_of_fuel());
-        };
-        let window = Window {
-            bytes,
-            at: self.window_at,
-        };
         let address = text.address.wrapping_add(skip);
         let length = out.len();
-        if read(&window, self.machine, address, out) < length {
+        if self.peek(address, out)? < length {
             self.writer
                 .set(self.expression, Code::Unreadable, address, 0);
             return Err(Then::Over);

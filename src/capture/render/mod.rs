@@ -21,6 +21,7 @@
 mod collections;
 mod forms;
 mod known;
+mod maps;
 mod text;
 
 use super::compile::{Compiled, MAX_HOPS, Outcome};
@@ -137,6 +138,9 @@ pub(super) fn missing(why: Missing) -> &'static str {
     match why {
         Missing::OptimizedOut => "<optimized out>",
         Missing::EntryValue => "<optimized out: only the caller had it>",
+        Missing::ThreadLocal => {
+            "<unavailable: a thread-local of a shared library, or one that the optimizer took apart>"
+        }
         Missing::Unsupported => {
             "<unavailable: its place is described in a way that is not understood>"
         }
@@ -457,6 +461,12 @@ impl<'a> Renderer<'a> {
             .as_deref()
             .map(|ty| &ty.kind)
         {
+            // No expression names what is in a variant, as one names a field on purpose.
+            Some(TypeKind::Struct { members, .. })
+                if !members.is_empty() && self.compiled.redaction.hides_name(&chosen.name) =>
+            {
+                self.put(format_args!("{}({REDACTED})", chosen.name));
+            }
             Some(TypeKind::Struct { members, .. }) => {
                 self.members(
                     &chosen.name,

@@ -416,15 +416,10 @@ fn a_condition_that_cannot_be_decided_says_why() {
         ),
         ("n", "a condition has to be `bool`, and this is `u32`"),
         (
-            "f.sqrt() > 1.0",
-            "a function of floats in a condition or an index is not supported",
-        ),
-        (
-            "v.iter().sum() == 4",
-            "adding up or searching elements in a condition or an index is not supported",
+            "format!(\"{n}\") == \"41\"",
+            "text that is put together in a condition or an index is not supported",
         ),
         ("nn == 1", "no variable `nn` is visible here"),
-        ("$hits > 3", "`$hits` in a condition is not supported"),
         ("n ==", "`n ==` is not a Rust expression"),
     ] {
         let error = world.decide(condition).unwrap_err();

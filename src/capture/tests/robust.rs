@@ -420,6 +420,7 @@ fn parts() -> impl Strategy<Value = Parts> {
             steps,
             bytes,
             ranges,
+            searches: Vec::new(),
             expressions: 4,
             prefetch: prefetch.map(|(register, offset, size)| Prefetch {
                 register,

@@ -204,7 +204,41 @@ pub(super) const LENGTHS: &[Way] = &[
     way("hashbrown::set::HashSet<*", &["map.table.table.items"]),
 ];
 
+/// What a hash map or set hashes its keys by.
+pub(super) const HASHERS: &[Way] = &[
+    way("hashbrown::map::HashMap<*", &["hash_builder"]),
+    way("hashbrown::set::HashSet<*", &["map.hash_builder"]),
+];
+/// The keys of the one of them that is known: SipHash-1-3.
+pub(super) const FIRST_KEY: &[Way] = &[way("std::hash::random::RandomState", &["k0"])];
+/// See [`FIRST_KEY`].
+pub(super) const SECOND_KEY: &[Way] = &[way("std::hash::random::RandomState", &["k1"])];
+
+/// The bytes of a text that owns them.
+pub(super) const STRINGS: &[Way] = &[way("alloc::string::String", &["vec"])];
+
 /// Seconds and nanoseconds of a `Duration`.
 pub(super) const SECONDS: &[Way] = &[way("core::time::Duration", &["secs"])];
 /// See [`SECONDS`].
 pub(super) const NANOSECONDS: &[Way] = &[way("core::time::Duration", &["nanos.__0", "nanos"])];
+
+/// Whether a thread-local has its value.
+pub(super) const THREAD_LOCAL_STATES: &[Way] = &[
+    way(
+        "std::sys::thread_local::native::eager::Storage<*",
+        &["state.value.value"],
+    ),
+    way(
+        "std::sys::thread_local::native::lazy::Storage<*",
+        // The second one up to Rust 1.89.
+        &["state.value.value", "state.value"],
+    ),
+];
+/// The value of one whose state stands beside it.
+pub(super) const THREAD_LOCAL_VALUES: &[Way] = &[
+    way("std::sys::thread_local::native::eager::Storage<*", &["val"]),
+    way(
+        "std::sys::thread_local::native::lazy::Storage<*",
+        &["value"],
+    ),
+];

@@ -3,13 +3,15 @@
 use super::layouts;
 use super::operators::no_operator;
 use super::patterns::not;
-use super::{CHECKED, Item, Typing};
+use super::{CHECKED, Item, Typing, fold_named};
 use crate::capture::error::CompileError;
 use crate::capture::expr::Expr;
+use crate::capture::fold::Fold;
 use crate::capture::format::Format;
 use crate::capture::number::{Binary, Kind, Number};
-use crate::capture::typed::{Comparison, Fold, Node, Part, Path, Refusal, Step, Want};
+use crate::capture::typed::{Comparison, Layout, Node, Part, Path, Refusal, Run, Step, Want};
 use crate::capture::views::View;
+use crate::symbols::types::{Type, TypeKind, TypeRef};
 
 impl Typing<'_, '_> {
     pub(super) fn method(
@@ -28,16 +30,19 @@ impl Typing<'_, '_> {
             }
             Item::Optional(path) => self.of_optional(path.clone(), name, arguments)?,
             Item::Checked(node, kind) => self.of_checked(node.clone(), *kind, name, arguments)?,
-            Item::Run(path, run) => match (name, arguments) {
-                ("len" | "count", []) if run.start.is_none() && run.end.is_none() => {
-                    Some(Item::Number(self.length(path, run.layout), Kind::USIZE))
-                }
-                _ => self.of_run(&item, name, arguments)?,
-            },
+            Item::Run(path, run) => self.of_run(path.clone(), run.clone(), name, arguments)?,
+            Item::Entries(path, entries) => {
+                self.of_entries(path.clone(), *entries, name, arguments)?
+            }
             _ => None,
         };
         if let Some(found) = found {
             return Ok(found);
+        }
+        if let ("as_bytes" | "bytes", []) = (name, arguments)
+            && let Some(bytes) = self.bytes_of(&item)?
+        {
+            return Ok(bytes);
         }
         if let Some(text) = self.text(&item)?
             && let Some(found) = self.of_text(text, name, arguments)?
@@ -284,7 +289,7 @@ impl Typing<'_, '_> {
         name: &str,
         arguments: &[Expr],
     ) -> Result<Option<Item>, CompileError> {
-        let present = |typing: &mut Self, path| Node::Present(typing.operand(path, Want::Value));
+        let present = |typing: &mut Self, path| Node::Present(typing.operand(path, Want::Presence));
         Ok(match (name, arguments) {
             ("is_some", []) => Some(Item::Number(present(self, path), Kind::Bool)),
             ("is_none", []) => Some(Item::Number(not(present(self, path)), Kind::Bool)),
@@ -350,87 +355,119 @@ impl Typing<'_, '_> {
         arguments: &[Expr],
     ) -> Result<Option<Item>, CompileError> {
         let found = self.load(path.ty)?;
-        let Some((layout, element, _)) = self.sequence(path)? else {
-            return Ok(match (name, arguments) {
-                ("len" | "count", []) => self
-                    .way(path, &found, layouts::LENGTHS)
-                    .map(|length| self.number(Item::Place(length)))
-                    .transpose()?
-                    .map(|(node, kind)| Item::Number(node, kind)),
-                ("is_empty", []) => match self.way(path, &found, layouts::LENGTHS) {
-                    Some(length) => {
-                        let (node, kind) = self.number(Item::Place(length))?;
-                        Some(is_zero(node, kind))
-                    }
-                    None => None,
-                },
-                _ => None,
-            });
+        if let Some(elements) = self.sequence(path)? {
+            let run = Run::all(elements);
+            return self.of_run(path.clone(), run, name, arguments);
+        }
+        let counted = match self.way(path, &found, layouts::LENGTHS) {
+            Some(length) => Some(self.number(Item::Place(length))?),
+            None => None,
         };
+        match (name, arguments, counted) {
+            ("len" | "count", [], Some((node, kind))) => Ok(Some(Item::Number(node, kind))),
+            ("is_empty", [], Some((node, kind))) => Ok(Some(is_zero(node, kind))),
+            _ => match self.map(path)? {
+                Some((path, map)) => self.of_map(path, map, name, arguments),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Elements in a row: all of a sequence, or a part, of which less can be asked.
+    fn of_run(
+        &mut self,
+        path: Path,
+        run: Run,
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Option<Item>, CompileError> {
+        let elements = run.elements();
         let item = match (name, arguments) {
-            ("len" | "count", []) => Item::Number(self.length(path, layout), Kind::USIZE),
-            ("is_empty", []) => is_zero(self.length(path, layout), Kind::USIZE),
-            ("first" | "last" | "next", []) => match self.end(path.clone(), name == "last")? {
-                Some(end) => Item::Optional(end),
+            ("len" | "count", []) if run.is_whole() => {
+                Item::Number(self.length(&path, run.layout), Kind::USIZE)
+            }
+            ("is_empty", []) if run.is_whole() => {
+                is_zero(self.length(&path, run.layout), Kind::USIZE)
+            }
+            ("first" | "last" | "next", []) if run.is_whole() => {
+                Item::Optional(self.end(path, elements, name == "last"))
+            }
+            ("get" | "nth", [index]) if run.is_whole() => {
+                Item::Optional(self.element_of(path, elements, index, true)?)
+            }
+            ("contains", [wanted]) => self.contains(path, run, wanted)?,
+            (name, []) => match fold_named(name) {
+                Some(fold) => {
+                    let element = run.element;
+                    self.fold(fold, (path, Want::Run(run)), element, None)?
+                }
                 None => return Ok(None),
             },
-            ("get" | "nth", [index]) => Item::Optional(self.element(path.clone(), index, true)?),
-            ("sum" | "product" | "min" | "max", []) => {
-                let _ = element;
-                let fold = match name {
-                    "sum" => Fold::Sum,
-                    "product" => Fold::Product,
-                    "min" => Fold::Min,
-                    _ => Fold::Max,
-                };
-                match self.all(path.clone())? {
-                    Some((path, run)) => self.fold(fold, path, run)?,
-                    None => return Ok(None),
-                }
-            }
-            ("contains", [wanted]) => return self.contains(path, wanted).map(Some),
             _ => return Ok(None),
         };
         Ok(Some(item))
     }
 
-    fn contains(&mut self, path: &Path, wanted: &Expr) -> Result<Item, CompileError> {
-        let refused = || CompileError::Unsupported {
-            what: "this `contains`".into(),
-            why: "a sequence of numbers can be searched for a literal",
-        };
-        let Some((path, run)) = self.all(path.clone())? else {
-            return Err(refused());
-        };
+    fn contains(&mut self, path: Path, run: Run, wanted: &Expr) -> Result<Item, CompileError> {
         let element = self.load(run.element)?;
-        let kind = super::kind_of(&element).ok_or_else(refused)?;
+        let kind = super::kind_of(&element).ok_or_else(|| CompileError::Unsupported {
+            what: format!("searching elements of type `{}`", element.name),
+            why: "only numbers, `bool` and `char` are compared as the program does",
+        })?;
         let wanted = self.item(wanted)?;
-        match self.settled(wanted, kind)? {
-            (Node::Number(number), found) if found == kind => {
-                self.fold(Fold::Contains(number), path, run)
-            }
-            _ => Err(refused()),
+        let (wanted, found) = self.settled(wanted, kind)?;
+        if found != kind {
+            return Err(CompileError::Mismatched {
+                operator: "contains".into(),
+                left: kind.name().into(),
+                right: found.name().into(),
+            });
         }
+        let element = run.element;
+        self.fold(
+            Fold::Contains,
+            (path, Want::Run(run)),
+            element,
+            Some(wanted),
+        )
     }
 
-    /// A part of a sequence: what can be added up.
-    fn of_run(
-        &mut self,
-        item: &Item,
-        name: &str,
-        arguments: &[Expr],
-    ) -> Result<Option<Item>, CompileError> {
-        let (Item::Run(path, run), []) = (item, arguments) else {
+    /// The bytes of a text.
+    fn bytes_of(&mut self, item: &Item) -> Result<Option<Item>, CompileError> {
+        let (Item::Place(path) | Item::Guarded(path)) = item else {
             return Ok(None);
         };
-        let fold = match name {
-            "sum" => Fold::Sum,
-            "product" => Fold::Product,
-            "min" => Fold::Min,
-            "max" => Fold::Max,
-            _ => return Ok(None),
+        let path = self.auto_deref(path.clone())?;
+        let View::Text { data, length } = *self.view(path.ty)? else {
+            return Ok(None);
         };
-        self.fold(fold, path.clone(), run.clone()).map(Some)
+        let found = self.load(path.ty)?;
+        let byte = match self.way(&path, &found, layouts::STRINGS) {
+            Some(vector) => self.sequence(&vector)?.map(|(_, element, _)| element),
+            None => self.pointed_at(&found, data)?,
+        };
+        let Some(byte) = byte else { return Ok(None) };
+        let layout = Layout::Pointed { data, length };
+        Ok(match super::kind_of(&*self.load(byte)?) {
+            Some(kind) if kind == Kind::unsigned(8) => {
+                Some(Item::Run(path, Run::all((layout, byte, 1))))
+            }
+            _ => None,
+        })
+    }
+
+    /// What the pointer at an offset of a struct points to.
+    fn pointed_at(&mut self, ty: &Type, offset: u64) -> Result<Option<TypeRef>, CompileError> {
+        let TypeKind::Struct { members, .. } = &ty.kind else {
+            return Ok(None);
+        };
+        let Some(member) = members.iter().find(|member| member.offset == offset) else {
+            return Ok(None);
+        };
+        Ok(match self.load(member.ty)?.kind {
+            TypeKind::Pointer { target } => Some(target),
+            _ => None,
+        })
     }
 
     fn of_text(
@@ -442,10 +479,15 @@ impl Typing<'_, '_> {
         let comparison = match (name, arguments) {
             ("len", []) | ("is_empty", []) => {
                 // The number of bytes is the text's own, however much of it is shown.
-                let Node::Text(operand) = text else {
-                    return Ok(None);
+                let length = match text {
+                    Node::Text(operand) => self.text_length(operand)?,
+                    Node::Words(text) => {
+                        let length = Number::new(Kind::USIZE, text.len() as u128);
+                        Some(Node::Number(length))
+                    }
+                    _ => None,
                 };
-                let Some(length) = self.text_length(operand)? else {
+                let Some(length) = length else {
                     return Ok(None);
                 };
                 return Ok(Some(match name {

@@ -4,18 +4,21 @@
 
 mod equality;
 mod layouts;
+mod maps;
 mod methods;
 mod numbers;
 mod operators;
 mod patterns;
 mod places;
+mod thread_locals;
 
 use super::error::CompileError;
 use super::expr::{Expr, FormatPart, Literal, Special};
+use super::fold::Fold;
 use super::format::Format;
 use super::number::{Kind, Mode, Number};
 use super::redact::Redaction;
-use super::typed::{Fold, Node, Operand, Part, Path, Run, Typed, Want};
+use super::typed::{Entries, Node, Operand, Part, Path, Run, Typed, Want};
 use super::types::Loader;
 use super::views::View;
 use crate::symbols::scope::Scope;
@@ -87,6 +90,8 @@ enum Item {
     Checked(Node, Kind),
     /// Elements.
     Run(Path, Run),
+    /// Keys or values of a map or a set.
+    Entries(Path, Entries),
     /// When the hit was.
     Time,
 }
@@ -147,8 +152,16 @@ impl<'a, 's> Typing<'a, 's> {
                 }
             },
             Expr::Index(inner, index) => {
-                let base = self.place(inner, "[")?;
-                self.element(base, index, false).map(Item::Place)
+                let path = match self.item(inner)? {
+                    Item::Run(path, run) if run.is_whole() => {
+                        self.element_of(path, run.elements(), index, false)
+                    }
+                    item => {
+                        let base = self.placed(item, "[")?;
+                        self.element(base, index)
+                    }
+                };
+                path.map(Item::Place)
             }
             Expr::Slice(inner, bounds) => {
                 let base = self.place(inner, "[")?;
@@ -280,6 +293,7 @@ impl<'a, 's> Typing<'a, 's> {
             Item::Integer(_) | Item::Float(_) => self.number(item)?.0,
             Item::Checked(node, _) => Node::Checked(Box::new(node)),
             Item::Run(path, run) => Node::Value(self.operand(path, Want::Run(run))),
+            Item::Entries(path, entries) => Node::Value(self.operand(path, Want::Entries(entries))),
             Item::Time => Node::Special(Special::Time),
         })
     }
@@ -365,6 +379,7 @@ impl<'a, 's> Typing<'a, 's> {
             Item::Float(_) => "float".into(),
             Item::Text(_) => "String".into(),
             Item::Run(_, run) => format!("[{}]", self.type_name(run.element)),
+            Item::Entries(_, entries) => format!("[{}]", self.type_name(entries.ty)),
             Item::Time => "$time".into(),
         }
     }
@@ -397,9 +412,15 @@ impl<'a, 's> Typing<'a, 's> {
         Ok(self.loader.view(ty)?)
     }
 
-    /// A fold over the elements of a sequence of numbers.
-    fn fold(&mut self, fold: Fold, path: Path, run: Run) -> Result<Item, CompileError> {
-        let element = self.load(run.element)?;
+    /// A fold over numbers of a type; `wanted` is what is searched for.
+    fn fold(
+        &mut self,
+        fold: Fold,
+        (path, want): (Path, Want),
+        element: TypeRef,
+        wanted: Option<Node>,
+    ) -> Result<Item, CompileError> {
+        let element = self.load(element)?;
         let kind = kind_of(&element).ok_or_else(|| CompileError::NotANumber {
             ty: element.name.to_string(),
         })?;
@@ -407,23 +428,30 @@ impl<'a, 's> Typing<'a, 's> {
             Fold::Sum | Fold::Product => kind.is_integer() || kind.is_float(),
             // As in Rust, where floats have no order of all of them.
             Fold::Min | Fold::Max => !kind.is_float(),
-            Fold::Contains(_) => true,
+            Fold::Contains => true,
         };
         if !fits {
             return Err(operators::no_operator("this method", kind.name()));
         }
-        let run = Run {
-            numbers: true,
-            ..run
-        };
-        let operand = self.operand(path, Want::Run(run));
-        let node = Node::Fold(fold, operand, kind);
+        let operand = self.operand(path, want.of_numbers());
+        let node = Node::Fold(fold, operand, kind, wanted.map(Box::new));
         Ok(match fold {
             Fold::Sum | Fold::Product => Item::Number(node, kind),
             Fold::Min | Fold::Max => Item::Checked(node, kind),
-            Fold::Contains(_) => Item::Number(node, Kind::Bool),
+            Fold::Contains => Item::Number(node, Kind::Bool),
         })
     }
+}
+
+/// The fold that a method without arguments stands for.
+fn fold_named(name: &str) -> Option<Fold> {
+    Some(match name {
+        "sum" => Fold::Sum,
+        "product" => Fold::Product,
+        "min" => Fold::Min,
+        "max" => Fold::Max,
+        _ => return None,
+    })
 }
 
 /// Whether a method gives this, perhaps behind references.

@@ -5,8 +5,9 @@ use super::operators::no_operator;
 use super::{CHECKED, Item, Typing};
 use crate::capture::error::CompileError;
 use crate::capture::expr::Expr;
+use crate::capture::floats::Function;
 use crate::capture::number::{Binary, Kind, Mode, Number, Unary};
-use crate::capture::typed::{Function, Node, Path};
+use crate::capture::typed::{Node, Path};
 
 impl Typing<'_, '_> {
     pub(super) fn of_number(

@@ -80,9 +80,6 @@ impl Typing<'_, '_> {
             return Err(no_operator(symbol(op), kind.name()));
         }
         let (x, y) = (Box::new(x), Box::new(y));
-        if op == Binary::Rem && kind.is_float() {
-            return Ok(Item::Number(Node::Remainder(x, y), kind));
-        }
         let result = if is_comparison(op) { Kind::Bool } else { kind };
         Ok(Item::Number(Node::Binary(op, mode, x, y), result))
     }

@@ -6,7 +6,7 @@ use crate::capture::compile::MAX_HOPS;
 use crate::capture::error::{CompileError, hint};
 use crate::capture::expr::{Bounds, Expr, Literal};
 use crate::capture::number::{Binary, Kind, Number};
-use crate::capture::typed::{Layout, Node, Path, Run, Step, Typed, Want};
+use crate::capture::typed::{Layout, Node, Path, Refusal, Run, Step, Typed, Want};
 use crate::capture::views::View;
 use crate::symbols::types::{Member, Type, TypeKind, TypeRef};
 
@@ -20,11 +20,12 @@ impl Typing<'_, '_> {
             .enumerate()
             .find(|(_, variable)| *variable.name == *name);
         match found {
-            Some((index, variable)) => Ok(Path {
+            Some((index, variable)) => self.of_thread(Path {
                 variable: index,
                 steps: Vec::new(),
                 ty: variable.ty,
             }),
+            None if is_constant(last) => Err(CompileError::NoStatic { name: name.into() }),
             None => Err(CompileError::UnknownName {
                 name: name.into(),
                 hint: hint(name, variables.iter().map(|variable| &*variable.name)),
@@ -34,7 +35,13 @@ impl Typing<'_, '_> {
 
     /// An expression that has to be something in the program.
     pub(super) fn place(&mut self, expr: &Expr, operator: &str) -> Result<Path, CompileError> {
-        match self.item(expr)? {
+        let item = self.item(expr)?;
+        self.placed(item, operator)
+    }
+
+    /// An item that has to be something in the program.
+    pub(super) fn placed(&mut self, item: Item, operator: &str) -> Result<Path, CompileError> {
+        match item {
             Item::Place(path) | Item::Guarded(path) => Ok(path),
             Item::Integer(_) | Item::Float(_) => Err(on_a_literal(operator)),
             other => Err(CompileError::NoOperator {
@@ -92,6 +99,26 @@ impl Typing<'_, '_> {
         let ways = table.iter().filter(|way| way.fits(&ty.name));
         ways.flat_map(|way| way.fields)
             .find_map(|fields| self.along(path.clone(), fields))
+    }
+
+    /// How far into a value of a type the way of a table leads that goes through no pointer, and to what.
+    pub(super) fn within(
+        &mut self,
+        ty: TypeRef,
+        table: &[Way],
+    ) -> Result<Option<(u64, TypeRef)>, CompileError> {
+        let found = self.load(ty)?;
+        let start = Path {
+            variable: 0,
+            steps: Vec::new(),
+            ty,
+        };
+        let end = self.way(&start, &found, table);
+        Ok(end.and_then(|end| match *end.steps {
+            [] => Some((0, end.ty)),
+            [Step::At(distance)] => Some((distance, end.ty)),
+            _ => None,
+        }))
     }
 
     /// Goes along members, and through pointers where it says `*`.
@@ -160,19 +187,28 @@ impl Typing<'_, '_> {
         Ok(Some((layout, element, self.loader.load(element)?.size)))
     }
 
-    /// `base[index]`; `optional` for `base.get(index)`.
-    pub(super) fn element(
+    /// `base[index]`, of a sequence or a map.
+    pub(super) fn element(&mut self, base: Path, index: &Expr) -> Result<Path, CompileError> {
+        let path = self.auto_deref(base)?;
+        if let Some(elements) = self.sequence(&path)? {
+            return self.element_of(path, elements, index, false);
+        }
+        match self.map(&path)? {
+            Some((path, map)) => self.entry(path, map, index, Refusal::Key),
+            None => Err(CompileError::NotIndexable {
+                ty: self.type_name(path.ty),
+            }),
+        }
+    }
+
+    /// The element with an index; `optional` for `get(index)`.
+    pub(super) fn element_of(
         &mut self,
-        base: Path,
+        path: Path,
+        (layout, element, stride): (Layout, TypeRef, u64),
         index: &Expr,
         optional: bool,
     ) -> Result<Path, CompileError> {
-        let path = self.auto_deref(base)?;
-        let Some((layout, element, stride)) = self.sequence(&path)? else {
-            return Err(CompileError::NotIndexable {
-                ty: self.type_name(path.ty),
-            });
-        };
         if let (Layout::Array(count), Expr::Literal(Literal::Integer(index, _)), false) =
             (layout, index, optional)
             && !u64::try_from(*index).is_ok_and(|index| index < count)
@@ -194,10 +230,12 @@ impl Typing<'_, '_> {
     }
 
     /// The first element, or the last one.
-    pub(super) fn end(&mut self, path: Path, last: bool) -> Result<Option<Path>, CompileError> {
-        let Some((layout, element, stride)) = self.sequence(&path)? else {
-            return Ok(None);
-        };
+    pub(super) fn end(
+        &mut self,
+        path: Path,
+        (layout, element, stride): (Layout, TypeRef, u64),
+        last: bool,
+    ) -> Path {
         let index = if last {
             let mut typing = Typing::new(self.scope, &mut *self.loader, self.redaction);
             let length = typing.length(&path, layout);
@@ -220,7 +258,7 @@ impl Typing<'_, '_> {
             index: Box::new(index),
             optional: true,
         };
-        Ok(Some(path.then(step, element)))
+        path.then(step, element)
     }
 
     /// How many elements a sequence has.
@@ -263,22 +301,6 @@ impl Typing<'_, '_> {
             numbers: false,
         };
         Ok((path, run))
-    }
-
-    /// All elements of a sequence.
-    pub(super) fn all(&mut self, path: Path) -> Result<Option<(Path, Run)>, CompileError> {
-        let path = self.auto_deref(path)?;
-        Ok(self.sequence(&path)?.map(|(layout, element, stride)| {
-            let run = Run {
-                layout,
-                element,
-                stride,
-                start: None,
-                end: None,
-                numbers: false,
-            };
-            (path, run)
-        }))
     }
 
     /// An index, which is computed at the hit: an integer, negative ones only to be told that they are none.
@@ -357,4 +379,13 @@ fn no_field(ty: &Type, field: &str) -> CompileError {
         ty: ty.name.to_string(),
         hint,
     }
+}
+
+/// Whether a name is written as those of constants and statics are, and not as those of types and variants.
+fn is_constant(name: &str) -> bool {
+    name.len() > 1
+        && name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name
+            .chars()
+            .all(|c| matches!(c, 'A'..='Z' | '0'..='9' | '_'))
 }

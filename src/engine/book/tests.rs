@@ -19,8 +19,14 @@ const ACCOUNTS: usize = 4;
 /// What happens next. Numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
 enum Step {
-    /// Probes are removed, and others placed, each at an instruction and for a logpoint; and how that goes.
-    Change(Vec<usize>, Vec<(usize, usize)>, Fate),
+    /// Probes are removed, and others placed, each at an instruction and for a logpoint; how that goes; and what is mapped
+    /// when it was looked up already where these are.
+    Change(
+        Vec<usize>,
+        Vec<(usize, usize)>,
+        Fate,
+        Option<(usize, Contents)>,
+    ),
     /// A thread runs into an instruction, and is stopped for so long.
     Hit(usize, u64),
     /// Time goes by, in windows.
@@ -65,8 +71,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Contents::Nothing),
         1 => Just(Contents::Trap)
     ];
+    let meanwhile = prop::option::weighted(0.1, (any::<usize>(), contents.clone()));
     prop_oneof![
-        8 => (remove, place, fate).prop_map(|(remove, place, fate)| Step::Change(remove, place, fate)),
+        8 => (remove, place, fate, meanwhile).prop_map(|(remove, place, fate, meanwhile)| {
+            Step::Change(remove, place, fate, meanwhile)
+        }),
         6 => (any::<usize>(), 0u64..2_000_000).prop_map(|(at, cost)| Step::Hit(at, cost)),
         2 => (0u64..3).prop_map(Step::Wait),
         1 => Just(Step::Death),
@@ -197,7 +206,9 @@ impl World {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Change(remove, place, fate) => self.change(&remove, &place, fate),
+            Step::Change(remove, place, fate, meanwhile) => {
+                self.change(&remove, &place, fate, meanwhile);
+            }
             Step::Hit(at, cost) => self.hit(at, cost),
             Step::Wait(windows) => {
                 self.hand.now += windows * WINDOW;
@@ -227,15 +238,25 @@ impl World {
                 assert!(self.hand.order(&orders).unwrap());
             }
             Step::Death | Step::Replacement => {}
-            Step::Map(page, contents) => {
-                let addresses = self.libraries.map(page % PAGES, contents);
-                self.fresh.retain(|address| !addresses.contains(address));
-            }
+            Step::Map(page, contents) => drop(self.map(page, contents)),
             Step::Notice => self.book.modules_changed(),
         }
     }
 
-    fn change(&mut self, remove: &[usize], place: &[(usize, usize)], fate: Fate) {
+    /// Returns the addresses at which something else is mapped now.
+    fn map(&mut self, page: usize, contents: Contents) -> Range<u64> {
+        let addresses = self.libraries.map(page % PAGES, contents);
+        self.fresh.retain(|address| !addresses.contains(address));
+        addresses
+    }
+
+    fn change(
+        &mut self,
+        remove: &[usize],
+        place: &[(usize, usize)],
+        fate: Fate,
+        meanwhile: Option<(usize, Contents)>,
+    ) {
         let mut known: Vec<u32> = self.wanted.keys().copied().collect();
         known.sort_unstable();
         let remove: Vec<u32> = remove
@@ -255,6 +276,7 @@ impl World {
                 probe: self.last,
                 address,
                 text: self.libraries.range(),
+                origin: None,
                 program: program(),
                 account: self.accounts[account % ACCOUNTS].clone(),
             });
@@ -266,6 +288,8 @@ impl World {
         for probe in &remove {
             self.wanted.remove(probe);
         }
+        locate(&mut placements);
+        let remapped = meanwhile.map(|(page, contents)| self.map(page, contents));
         self.hand.fate = fate;
         if fate == Fate::CannotWrite {
             self.hand.text = Text::unwritable(sys::thread_id()).unwrap();
@@ -300,6 +324,7 @@ impl World {
                     self.fresh.insert(*address);
                 }
                 (Err(PlaceError::Tracer(_)), Fate::Dead | Fate::Missing) => {}
+                (Err(_), _) if remapped.as_ref().is_some_and(|gone| gone.contains(address)) => {}
                 (Err(error), _) => panic!("{fate:?}: {error}"),
             }
         }

@@ -30,6 +30,21 @@ impl Process {
     /// When the process is gone or may not be read.
     #[must_use]
     pub fn text(self) -> BTreeMap<(String, u64), Vec<u8>> {
+        self.text_of(|_| true)
+    }
+
+    /// As [`Process::text`], of the program alone: a library may be unloaded while it is read.
+    ///
+    /// # Panics
+    ///
+    /// As [`Process::text`].
+    #[must_use]
+    pub fn own_text(self) -> BTreeMap<(String, u64), Vec<u8>> {
+        let program = fs::read_link(self.path("exe")).expect("our own child may be looked at");
+        self.text_of(|file| program.as_os_str() == file)
+    }
+
+    fn text_of(self, wanted: impl Fn(&str) -> bool) -> BTreeMap<(String, u64), Vec<u8>> {
         let maps = self.read("maps");
         let memory = fs::File::open(self.path("mem")).expect("our own child may be read");
         let mut text = BTreeMap::new();
@@ -45,7 +60,9 @@ impl Process {
             ) else {
                 continue;
             };
-            if !access.contains('x') || !file.starts_with('/') || file.starts_with("/memfd:") {
+            let code =
+                access.contains('x') && file.starts_with('/') && !file.starts_with("/memfd:");
+            if !code || !wanted(file) {
                 continue;
             }
             let hexadecimal =

@@ -1,13 +1,15 @@
-//! Clients that behave badly: the program and the other clients do not notice.
+//! Row 3: clients that behave badly; the program and the other clients do not notice.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use detrix_test_support::{PATIENCE, Profile, Running, Session, mark, source};
+use detrix_test_support::{Profile, Running, Session, mark, source};
 use serde_json::{Value, json};
+
+use crate::world::{figure, times, until};
 
 fn orders() -> (Running, u16, PathBuf, u32) {
     let mut program = Running::start("orders", Profile::Release);
@@ -15,15 +17,6 @@ fn orders() -> (Running, u16, PathBuf, u32) {
     let file = source("bin/orders.rs");
     let line = mark(&file, "price");
     (program, port, file, line)
-}
-
-/// Waits until `is_so`; only a failing test waits long.
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::yield_now();
-    }
 }
 
 /// One request as a frame.
@@ -55,7 +48,7 @@ fn reset(stream: TcpStream) {
 }
 
 #[test]
-fn many_clients_at_once_get_their_own() {
+fn row_03_many_clients_at_once_get_their_own() {
     let (mut program, port, file, line) = orders();
     let before = program.process().text();
     let mut sessions: Vec<Session> = (0..32).map(|_| Session::attach(port)).collect();
@@ -75,14 +68,14 @@ fn many_clients_at_once_get_their_own() {
             session.disconnect();
         }
     }
-    eventually("the text is restored", || {
+    until("the text is restored", || {
         program.process().text() == before
     });
     program.quit();
 }
 
 #[test]
-fn a_client_that_never_reads_costs_neither_memory_nor_the_others() {
+fn row_03_a_client_that_never_reads_costs_neither_memory_nor_the_others() {
     let (mut program, port, file, line) = orders();
     let mut good = Session::attach(port);
     good.logpoint(&file, line, "good {order.id}");
@@ -114,7 +107,7 @@ fn a_client_that_never_reads_costs_neither_memory_nor_the_others() {
 }
 
 #[test]
-fn half_a_frame_holds_nobody_up() {
+fn row_03_half_a_frame_holds_nobody_up() {
     let (mut program, port, file, line) = orders();
     let halves: Vec<TcpStream> = (0..8)
         .map(|cut| {
@@ -138,7 +131,7 @@ fn half_a_frame_holds_nobody_up() {
 }
 
 #[test]
-fn a_reset_in_the_middle_of_a_request_leaves_nothing() {
+fn row_03_a_reset_in_the_middle_of_a_request_leaves_nothing() {
     let (mut program, port, file, line) = orders();
     let before = program.process().text();
     program.run("fire");
@@ -148,17 +141,18 @@ fn a_reset_in_the_middle_of_a_request_leaves_nothing() {
         .chain([json!({ "line": line, "logMessage": "{order.id}" })])
         .collect();
     let set = json!({ "source": { "path": path }, "breakpoints": breakpoints });
-    for round in 0..20_usize {
+    let rounds = 20 * times(1, 25) as usize;
+    for round in 0..rounds {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connect");
         let mut bytes = request(1, "initialize", &json!({}));
         bytes.extend(request(2, "attach", &json!({})));
         bytes.extend(request(3, "setBreakpoints", &set));
         // In all of it, and behind it: the server works at the last request while the connection goes.
-        let cut = bytes.len() * (round + 1) / 20;
+        let cut = bytes.len() * (round % 20 + 1) / 20;
         stream.write_all(&bytes[..cut]).expect("the server reads");
         reset(stream);
     }
-    eventually("the text is restored", || {
+    until("the text is restored", || {
         program.process().text() == before
     });
     let mut session = Session::attach(port);
@@ -170,15 +164,16 @@ fn a_reset_in_the_middle_of_a_request_leaves_nothing() {
 }
 
 #[test]
-fn a_thousand_connections_leave_nothing() {
+fn row_03_many_connections_leave_nothing() {
     let (mut program, port, file, line) = orders();
     drop(Session::attach(port));
-    eventually("the first one is gone", || {
+    until("the first one is gone", || {
         Session::attach(port).disconnect();
         true
     });
     let before = program.process().descriptors();
-    for index in 0..1_000 {
+    let count = times(200, 1_000);
+    for index in 0..count {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connect");
         match index % 4 {
             0 => drop(stream),
@@ -192,7 +187,7 @@ fn a_thousand_connections_leave_nothing() {
             }
         }
     }
-    eventually("all of them are gone", || {
+    until("all of them are gone", || {
         program.process().descriptors() <= before
     });
     let mut session = Session::attach(port);
@@ -202,4 +197,72 @@ fn a_thousand_connections_leave_nothing() {
     assert!(session.try_output(Duration::ZERO).is_none());
     session.disconnect();
     program.quit();
+    figure(3, "connections that came and went", count);
+}
+
+#[test]
+fn row_03_clients_that_vanish_in_the_middle_of_hits() {
+    let (mut program, port, file, line) = orders();
+    let mut good = Session::attach(port);
+    good.logpoint(&file, line, "good {order.id}");
+    for _ in 0..3 {
+        program.run("fire");
+    }
+    good.outputs(10);
+    let with_one = program.process().text();
+    let path = file.to_str().expect("UTF-8");
+    let breakpoints = json!([
+        { "line": line, "logMessage": "bad {order.id}" },
+        { "line": mark(&file, "after price"), "logMessage": "bad" }
+    ]);
+    let set = json!({ "source": { "path": path }, "breakpoints": breakpoints });
+    let (clients, mut memory) = (times(12, 100), 0);
+    // Those whose machine went without a word: their connections stay open until the end.
+    let mut half_open = Vec::new();
+    for client in 0..clients {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connect");
+        let mut bytes = Vec::new();
+        for (seq, (command, arguments)) in (1..).zip([
+            ("initialize", json!({})),
+            ("attach", json!({})),
+            ("setBreakpoints", set.clone()),
+        ]) {
+            bytes.extend(request(seq, command, &arguments));
+        }
+        stream.write_all(&bytes).expect("the server reads");
+        // Until its own hits come.
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains("bad ") {
+            let mut chunk = [0; 4096];
+            let length = std::io::Read::read(&mut stream, &mut chunk).expect("the server writes");
+            assert!(length > 0, "the server hung up");
+            seen.extend_from_slice(&chunk[..length]);
+        }
+        match client % 3 {
+            0 => drop(stream),
+            1 => reset(stream),
+            _ if half_open.len() < 8 => half_open.push(stream),
+            _ => {
+                // Garbage, in the middle of its hits.
+                let _ = stream.write_all(b"Content-Length: 99999999999999999999\r\n\r\n{]");
+            }
+        }
+        for output in good.drain() {
+            assert!(output.text.starts_with("good "), "{output:?}");
+        }
+        if client == clients / 2 {
+            memory = program.process().private_memory();
+        }
+    }
+    let grown = program.process().private_memory().saturating_sub(memory);
+    assert!(grown < 16 << 20, "{} KiB more", grown >> 10);
+    drop(half_open);
+    until("only the sites of who is left are there", || {
+        program.process().text() == with_one
+    });
+    good.drain();
+    assert!(good.output().text.starts_with("good "));
+    drop(good);
+    figure(3, "clients that vanished in the middle of hits", clients);
+    figure(3, "KiB that the second half of them cost", grown >> 10);
 }
