@@ -681,6 +681,17 @@ mod tests {
         inputs(4000).for_each(|data| interpreter(&data));
     }
 
+    /// What the fuzzer begins with, and what it found.
+    #[test]
+    fn known_programs_run() {
+        let seeds = crate::seeds::of("interpreter");
+        assert!(!seeds.is_empty());
+        for (name, data) in seeds {
+            println!("{name}");
+            interpreter(&data);
+        }
+    }
+
     /// The fuzzer would see nothing where all programs are refused.
     #[test]
     fn enough_programs_pass_the_check() {

@@ -124,7 +124,7 @@ mod tests {
             println!("{name}: {found:?}");
             if name.starts_with('v') {
                 assert!(
-                    found.lines >= 20 && found.variables >= 200,
+                    found.lines >= 15 && found.variables >= 200,
                     "{name}: {found:?}"
                 );
                 assert!(found.text > 1000, "{name}: {found:?}");
