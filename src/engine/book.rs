@@ -177,6 +177,12 @@ impl Book {
         mappings: Option<&Mappings>,
     ) -> Result<u64, PlaceError> {
         let at = placement.address;
+        // Else what took the library's place would be remembered as the code there, and the library refused when it is back.
+        if let (Some(located), Some(mappings)) = (placement.origin, mappings)
+            && mappings.origin(at) != Some(located)
+        {
+            return Err(PlaceError::NotWritten { address: at });
+        }
         let address = displace::site_address(&self.original_text(at)?, at);
         if let Some(site) = self.shared.sites.find(address) {
             revisit(site, mappings);
