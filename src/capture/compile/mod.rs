@@ -429,6 +429,14 @@ impl<'s> Compiler<'s> {
                     side: entries.side,
                 })
             }
+            Want::Folded(run, folding) => {
+                self.capture_folded(&place, run, *folding)?;
+                self.load(run.element)?;
+                Ok(Reading::Entry {
+                    index,
+                    ty: run.element,
+                })
+            }
             Want::Run(run) => {
                 self.capture_run(&place, run)?;
                 Ok(Reading::Run {

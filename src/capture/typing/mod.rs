@@ -18,7 +18,7 @@ use super::fold::Fold;
 use super::format::Format;
 use super::number::{Kind, Mode, Number};
 use super::redact::Redaction;
-use super::typed::{Entries, Node, Operand, Part, Path, Run, Typed, Want};
+use super::typed::{Entries, Folding, Node, Operand, Part, Path, Run, Typed, Want};
 use super::types::Loader;
 use super::views::View;
 use crate::symbols::scope::Scope;
@@ -433,7 +433,18 @@ impl<'a, 's> Typing<'a, 's> {
         if !fits {
             return Err(operators::no_operator("this method", kind.name()));
         }
-        let operand = self.operand(path, want.of_numbers());
+        let known = match &wanted {
+            None => Some(None),
+            Some(Node::Number(wanted)) => Some(Some(*wanted)),
+            Some(_) => None,
+        };
+        let want = match (want, known) {
+            (Want::Run(run), Some(wanted)) if kind.size() <= 8 => {
+                Want::Folded(run, Folding { fold, kind, wanted })
+            }
+            (want, _) => want.of_numbers(),
+        };
+        let operand = self.operand(path, want);
         let node = Node::Fold(fold, operand, kind, wanted.map(Box::new));
         Ok(match fold {
             Fold::Sum | Fold::Product => Item::Number(node, kind),
