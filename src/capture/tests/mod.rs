@@ -7,6 +7,7 @@ mod expressions;
 mod own;
 mod places;
 mod robust;
+mod tables;
 mod values;
 mod views;
 mod world;
