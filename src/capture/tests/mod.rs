@@ -8,6 +8,7 @@ mod own;
 mod places;
 mod robust;
 mod tables;
+mod thread_locals;
 mod values;
 mod views;
 mod world;
