@@ -194,6 +194,10 @@ fn a_logpoint_that_has_logged_enough_expires_and_stays_so() {
     assert_eq!(session.texts(3), ["0", "1", "2"]);
     let why = expired(&mut session);
     assert!(why.contains("expired: it has logged as many hits"), "{why}");
+    // For people, too.
+    let said = session.expect_event("output");
+    let said = said["output"].as_str().expect("a text");
+    assert!(said.contains("has expired: it has logged"), "{said}");
     assert!(world.program.process().text() == before);
     // The list is sent again whenever another line changes; that brings nothing back.
     let rest = world.line("rest");
@@ -211,6 +215,23 @@ fn a_logpoint_that_has_logged_enough_expires_and_stays_so() {
     session.logpoint(&world.file, hot, "{id}");
     world.program.run("count 1");
     assert_eq!(session.texts(1), ["0"]);
+    world.program.quit();
+}
+
+#[test]
+fn the_addresses_of_a_logpoint_share_one_account() {
+    let mut world = World::start(&[]);
+    let before = world.program.process().text();
+    let mut session = Session::attach(world.port);
+    // Inlined into two functions, which are called in turn.
+    let limited = with(world.line("inlined"), "{id}", json!({"hitLimit": 5}));
+    assert!(session.breakpoints(&world.file, &json!([limited]))[0].verified);
+    world.program.run("count 10");
+    assert_eq!(session.texts(5), ["0", "100", "1", "101", "2"]);
+    expired(&mut session);
+    assert_eq!(session.drain(), []);
+    assert!(world.program.process().text() == before, "at all of them");
+    assert_eq!(world.logpoints()[0].counts.logged, 5);
     world.program.quit();
 }
 

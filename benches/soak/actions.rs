@@ -184,7 +184,10 @@ fn kill(life: &mut Life<'_>) {
         std::hint::spin_loop();
     }
     let Some(tracer) = life.tracer() else { return };
-    tracer.signal(libc::SIGKILL);
+    if tracer.try_signal(libc::SIGKILL).is_err() {
+        // It has just gone by itself.
+        return;
+    }
     until("the tracer is gone", || !tracer.lives());
     life.figures.count("tracers killed");
     let mut left = Vec::new();
@@ -220,10 +223,7 @@ fn stop(life: &mut Life<'_>) {
     life.program.run("stops");
     let process = life.program.process();
     process.signal(libc::SIGSTOP);
-    until("it is stopped", || {
-        let state = process.field("State").unwrap_or_default();
-        state.starts_with(['T', 't'])
-    });
+    until("all of it is stopped", || process.all_stopped());
     process.signal(libc::SIGCONT);
     life.goes_on();
     life.program.run("stopped");

@@ -170,10 +170,6 @@ impl Client {
     /// Reads what was logged until now. A logpoint that was removed before the last reading may not log any more.
     pub fn read(&mut self, figures: &mut Figures) {
         for output in self.session.drain() {
-            if output.text.starts_with("detrix: ") {
-                figures.count("remarks");
-                continue;
-            }
             let (tag, shown) = output.text.split_once(' ').unwrap_or_default();
             let logpoint = self.set.get(tag).or_else(|| self.leaving.get(tag));
             let Some(logpoint) = logpoint else {

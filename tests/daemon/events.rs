@@ -169,6 +169,29 @@ fn notices_are_no_errors_of_the_program() {
     program.running.quit();
 }
 
+/// A metric whose logpoint has expired is told to be so, as the change that it is.
+#[test]
+fn an_expired_metric_is_told() {
+    let daemon = daemon();
+    let mut program = Program::start(&daemon, &[("DETRIX_LOGPOINT_HIT_LIMIT", "3")]);
+    let (_, id) = program.wake();
+    metric(&daemon, &id, "short", "burst", &["index"]);
+    program.running.run("burst 10");
+    until("it is told", || {
+        let report = daemon.links(&id).remove(0);
+        untroubled(&report);
+        let mut changes = report.breakpoint_events.iter();
+        changes.any(|body| {
+            let breakpoint = &body["breakpoint"];
+            let why = breakpoint["message"].as_str().unwrap_or_default();
+            breakpoint["verified"] == false && why.contains("expired: it has logged as many hits")
+        })
+    });
+    assert_eq!(events_of(&daemon, "short", 3).len(), 3);
+    assert!(daemon.events().iter().all(|event| event.error.is_none()));
+    program.running.quit();
+}
+
 /// Metrics come and go one by one, and all that stay go on.
 #[test]
 fn metrics_come_and_go() {

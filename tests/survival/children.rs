@@ -26,6 +26,7 @@ fn row_05_fork_exec_and_spawn_under_fire() {
 fn row_05_a_forked_child_is_not_logged_and_its_text_is_whole() {
     let (mut program, mut session, _) = armed("fork_exec", "hit");
     assert_eq!(program.run("fork 5"), vec!["fork 0"; 5]);
+    assert_eq!(program.run("bare 5"), vec!["bare 0"; 5]);
     assert_eq!(session.drain(), [], "only the children ran the line");
     assert_eq!(program.ask("hot 3", "hot"), "6");
     session.outputs(3);

@@ -13,12 +13,7 @@ fn row_10_the_program_stops_and_continues() {
     program.run("fire");
     session.outputs(10);
     program.process().signal(libc::SIGSTOP);
-    until("it is stopped", || {
-        program
-            .process()
-            .field("State")
-            .is_some_and(|state| state.starts_with(['T', 't']))
-    });
+    until("all of it is stopped", || program.process().all_stopped());
     program.process().signal(libc::SIGCONT);
     assert_eq!(program.ask("hot 10", "hot"), "55");
     session.disconnect();

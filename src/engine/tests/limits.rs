@@ -101,6 +101,37 @@ fn a_site_stays_while_one_of_its_logpoints_is_active() {
 }
 
 #[test]
+fn the_sites_of_a_logpoint_share_its_budget_and_leave_together() {
+    let _alone = alone();
+    let mut engine = engine();
+    let (one, account) = limited(1, &nothing());
+    let at = other as extern "C" fn(u64) -> u64 as usize as u64;
+    let second = Placement {
+        address: at,
+        text: at..at + 64,
+        account: account.clone(),
+        ..placement(2)
+    };
+    engine.change(&[], vec![one, second]);
+    let states = |engine: &Engine| {
+        let state = |at| engine.shared.sites.find(at).map(Site::state);
+        (state(address()), state(at))
+    };
+    for round in 1..=2 {
+        assert_eq!(states(&engine), (Some(State::Armed), Some(State::Armed)));
+        hit(&mut engine);
+        let suspended = (Some(State::Suspended), Some(State::Suspended));
+        assert_eq!(states(&engine), suspended, "round {round}");
+        assert_eq!(other(7), 35);
+        assert_eq!(records(&mut engine), [1]);
+        resumed(&mut engine, &account);
+        let counts = account.current();
+        assert_eq!((counts.hits, counts.suspensions), (round, round));
+    }
+    drop(engine);
+}
+
+#[test]
 fn what_has_logged_enough_is_taken_out_by_the_tracer_itself() {
     let _alone = alone();
     let before = text();
@@ -136,4 +167,9 @@ fn past_the_total_the_costliest_goes_first_and_then_the_next() {
     assert_eq!(count(), 2);
     assert_eq!(engine.total().tally.counts().suspensions, 2);
     drop(engine);
+}
+
+#[inline(never)]
+extern "C" fn other(x: u64) -> u64 {
+    std::hint::black_box(x).wrapping_mul(5)
 }

@@ -111,6 +111,15 @@ impl Process {
             .count()
     }
 
+    /// Whether all its threads are stopped, by a signal of job control as a rule.
+    #[must_use]
+    pub fn all_stopped(self) -> bool {
+        self.tasks().into_iter().all(|thread| {
+            let state = self.task_field(thread, "State").unwrap_or_default();
+            state.starts_with(['T', 't'])
+        })
+    }
+
     /// Whether all its threads wait for something.
     #[must_use]
     pub fn all_sleep(self) -> bool {
@@ -197,10 +206,23 @@ impl Process {
     ///
     /// When that is refused.
     pub fn signal(self, signal: i32) {
+        self.try_signal(signal)
+            .unwrap_or_else(|error| panic!("kill: {error}"));
+    }
+
+    /// Sends it a signal, if it is still there.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn try_signal(self, signal: i32) -> std::io::Result<()> {
         let pid = i32::try_from(self.0).expect("a process id is positive");
         // SAFETY: kill takes no pointers; the id is that of a process that the caller watches.
         let result = unsafe { libc::kill(pid, signal) };
-        assert_eq!(result, 0, "kill: {}", std::io::Error::last_os_error());
+        match result {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
     }
 
     /// Whether it exists and is no zombie.
