@@ -42,6 +42,8 @@ mod override_url;
 mod per_process;
 mod preflight;
 mod responses;
+#[cfg(test)]
+mod seeds;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 mod server;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
@@ -52,7 +54,11 @@ mod type_view;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing {
+    pub use crate::capture::fuzz::expressions::expressions;
     pub use crate::capture::fuzz::interpreter;
+    pub use crate::control::fuzz::control;
+    pub use crate::debugger::fuzz::dwarf;
+    pub use crate::server::fuzz::dap;
 }
 
 pub use config::{Config, StartState, TlsConfig};

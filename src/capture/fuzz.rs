@@ -2,6 +2,9 @@
 //!
 //! The targets in `fuzz/` run this over and over, steered by what code the bytes reach.
 
+pub mod expressions;
+
+use super::compile::Compiled;
 use super::expr::Special;
 use super::floats::Function;
 use super::fold::Fold;
@@ -19,6 +22,8 @@ use crate::symbols::place::{self, Register, Term};
 const RECORD: usize = 2048;
 /// Bytes that one operation reads at most beyond what the record has room for.
 const READ: usize = 64;
+/// Bytes that one hit says at most.
+const SHOWN: usize = 2 << 20;
 
 /// Makes a program of the bytes and runs it where it passes the check.
 ///
@@ -52,6 +57,30 @@ pub fn interpreter(data: &[u8]) {
         let entry = record.entry(expression);
         let _ = record.read_up_to(entry.numbers.0, READ);
     }
+}
+
+/// Runs a compiled logpoint against memory made of the bytes, and returns the length of what it says.
+///
+/// # Panics
+///
+/// Where a bound is broken.
+pub fn show(compiled: &Compiled, bytes: &[u8]) -> usize {
+    let mut memory = Memory {
+        seed: 0,
+        bytes,
+        reads: 0,
+        read: 0,
+        counted: 0,
+    };
+    let mut out = vec![0; compiled.program.record_limit()];
+    let used = match run(&compiled.program, &mut memory, &mut out) {
+        Ran::Recorded(used) | Ran::Undecided(used) => used,
+        Ran::Passed => 0,
+    };
+    assert!(memory.reads <= FUEL / READ_COST + 1, "{}", memory.reads);
+    let text = compiled.render(out.get(..used).unwrap_or_default());
+    assert!(text.len() <= SHOWN, "{} bytes of text", text.len());
+    text.len()
 }
 
 /// What is left of the input; zeroes follow its end.
@@ -650,6 +679,17 @@ mod tests {
     #[test]
     fn the_interpreter_keeps_its_word() {
         inputs(4000).for_each(|data| interpreter(&data));
+    }
+
+    /// What the fuzzer begins with, and what it found.
+    #[test]
+    fn known_programs_run() {
+        let seeds = crate::seeds::of("interpreter");
+        assert!(!seeds.is_empty());
+        for (name, data) in seeds {
+            println!("{name}");
+            interpreter(&data);
+        }
     }
 
     /// The fuzzer would see nothing where all programs are refused.

@@ -36,6 +36,8 @@ pub mod typed;
 pub mod types;
 pub mod typing;
 pub mod views;
+#[cfg(any(test, fuzzing))]
+mod world;
 
 #[cfg(test)]
 mod tests;

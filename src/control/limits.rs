@@ -9,7 +9,6 @@ use std::{error, fmt, io};
 use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 /// How many connections are kept at the same time.
@@ -84,14 +83,14 @@ fn is_length_limit(error: &(dyn error::Error + 'static)) -> bool {
 }
 
 /// A connection that fails when its client takes nothing of what it is sent for [`STALL`].
-pub struct Impatient {
-    stream: TcpStream,
+pub struct Impatient<S> {
+    stream: S,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Impatient {
-    pub fn new(stream: TcpStream) -> Self {
+impl<S> Impatient<S> {
+    pub fn new(stream: S) -> Self {
         Self {
             stream,
             waiting: None,
@@ -118,7 +117,7 @@ impl Impatient {
     }
 }
 
-impl AsyncRead for Impatient {
+impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -128,7 +127,7 @@ impl AsyncRead for Impatient {
     }
 }
 
-impl AsyncWrite for Impatient {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -15,6 +15,8 @@ mod files;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported))))]
 #[path = "no_files.rs"]
 mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod gate;
 mod limits;
 mod routes;

@@ -12,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -80,7 +81,11 @@ async fn accept(listener: &TcpListener) -> (TcpStream, Ends) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => match stream.local_addr() {
-                Ok(local) => return (stream, Ends { peer, local }),
+                Ok(local) => {
+                    // Answers are small, and written at once. Fails only for a connection that is gone.
+                    let _ = stream.set_nodelay(true);
+                    return (stream, Ends { peer, local });
+                }
                 // It is gone already.
                 Err(error) => tracing::debug!(%peer, %error, "lost a client of the control plane"),
             },
@@ -95,7 +100,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, Ends) {
 /// The connections that are kept. When there is room for no more, the oldest that asks for nothing has to go: so
 /// connections that are opened and not used cannot keep others out.
 #[derive(Default)]
-struct Seats(Vec<Taken>);
+pub(super) struct Seats(Vec<Taken>);
 
 struct Taken {
     /// Whether it comes from another machine.
@@ -107,14 +112,14 @@ struct Taken {
 }
 
 /// A connection's own side of its place in [`Seats`].
-struct Seat {
+pub(super) struct Seat {
     requests: Rc<Cell<usize>>,
     left: oneshot::Receiver<()>,
 }
 
 impl Seats {
     /// Other machines get a part of the seats only: whoever sits on this one can always ask.
-    fn take(&mut self, remote: bool) -> Option<Seat> {
+    pub(super) fn take(&mut self, remote: bool) -> Option<Seat> {
         self.0.retain(|taken| !taken.leave.is_closed());
         let remotes = self.0.iter().filter(|taken| taken.remote).count();
         let no_remote_seat = remote && remotes >= limits::REMOTE_CONNECTIONS;
@@ -153,15 +158,13 @@ impl Drop for Pending {
 }
 
 /// Serves one connection until its client is done with it, it has to go, or everything ends.
-async fn run(
-    stream: TcpStream,
+pub(super) async fn run(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     ends: Ends,
     router: Router,
     seat: Seat,
     mut stopped: watch::Receiver<bool>,
 ) {
-    // Answers are small, and written at once. Fails only for a connection that is gone.
-    let _ = stream.set_nodelay(true);
     let router = TowerToHyperService::new(router);
     let Seat { requests, left } = seat;
     let service = service_fn(move |mut request: Request<Incoming>| {

@@ -5,6 +5,8 @@
 //! * A hit comes in by the [`mod@pump`]: the engine's record is rendered and goes out by the session's outlet.
 
 mod breakpoints;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod limits;
 mod notices;
 mod pump;

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use super::account::{Account, Tally};
 use super::shared::Shared;
 use super::sites::{Site, SiteTable, State};
-use super::sys;
-use super::text::Text;
+use super::text::{INT3, Text};
 
 /// Charges a stop of `cost` ns at `site` that began at `now`. True when a logpoint was suspended, and sites may have to go.
 ///
@@ -67,13 +66,12 @@ fn suspend(shared: &Shared, account: &Account, now: u64) -> bool {
     suspended
 }
 
-/// Makes those logpoints active whose window is over, and puts their sites back.
+/// Makes those logpoints active whose window is over at `now`, and puts their sites back.
 ///
 /// # Safety
 ///
 /// As for [`charge`].
-pub unsafe fn resume(shared: &Shared, text: &Text) {
-    let now = sys::now();
+pub unsafe fn resume(shared: &Shared, text: &Text, now: u64) {
     for site in shared.sites.iter() {
         // SAFETY: the caller's promise.
         for probe in unsafe { site.probes() } {
@@ -124,24 +122,27 @@ pub unsafe fn settle(text: &Text, site: &Site) {
     match (site.state(), wanted) {
         (State::Armed, State::Armed) => {}
         (_, State::Armed) => arm(text, site),
-        (State::Armed, _) => {
-            text.restore(site);
-            site.set_state(wanted);
-        }
+        (State::Armed, _) => take_out(text, site, wanted),
         _ => site.set_state(wanted),
     }
 }
 
 /// Restores the text at a site.
 pub fn disarm(text: &Text, site: &Site) {
-    text.restore(site);
-    site.set_state(State::Absent);
+    take_out(text, site, State::Absent);
 }
 
 /// Counts for a logpoint, and for all together.
 pub fn count(shared: &Shared, account: &Account, what: impl Fn(&Tally) -> &AtomicU64, more: u64) {
     for tally in [&account.tally, &shared.total.tally] {
         what(tally).fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+/// Restores the text at a site. Where that cannot be written the site stays what it is, so that the keeper tries again.
+fn take_out(text: &Text, site: &Site, state: State) {
+    if text.restore(site) || !text.has(site, INT3) {
+        site.set_state(state);
     }
 }
 

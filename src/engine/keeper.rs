@@ -16,7 +16,7 @@ use super::channel::{Channel, Progress, Purpose};
 use super::mapping::Mapping;
 use super::origin::Mappings;
 use super::shared::Shared;
-use super::sites::{LONGEST_INSTRUCTION, Site, State};
+use super::sites::{LONGEST_INSTRUCTION, Site, SiteTable, State};
 use super::sys::{self, SignalAction};
 use super::text::{INT3, Text};
 use super::tracer;
@@ -97,6 +97,8 @@ fn keep(channel: &Channel, stack: &Mapping) {
     if by_request {
         allow_tracing_by(0);
     }
+    // Also where the tracer left in order: it may not have been able to write.
+    repair_text(&shared.sites);
     if channel.progress() != Progress::Left {
         repair(channel);
         repair_faults(&faults, end);
@@ -160,21 +162,9 @@ fn wait_for(pid: i32) -> i32 {
     }
 }
 
-/// Undoes what a tracer left that ended out of order: patched text, a reset SIGTRAP action, a narrowed thread.
+/// Undoes what else a tracer left that ended out of order: a reset SIGTRAP action, a narrowed thread.
 fn repair(channel: &Channel) {
     let shared = &channel.shared;
-    let text = Text::open(sys::thread_id());
-    let mappings = Mappings::open(sys::thread_id()).ok();
-    for site in shared.sites.iter() {
-        if !matches!(site.state(), State::Armed | State::Suspended) {
-            continue;
-        }
-        let restored = text.as_ref().is_ok_and(|text| text.restore(site));
-        if !restored && is_patched(site, mappings.as_ref()) {
-            write_directly(site.address, site.original);
-        }
-        site.set_state(State::Absent);
-    }
     let (last_seen, now) = (shared.trap_action.load(), sys::signal_action(libc::SIGTRAP));
     if now.is_ok_and(|now| now.handler == libc::SIG_DFL && now != last_seen) {
         // SAFETY: the action that was in place until the kernel reset it.
@@ -183,6 +173,23 @@ fn repair(channel: &Channel) {
     let narrowed = channel.narrowed.swap(0, Ordering::AcqRel);
     if narrowed != 0 {
         let _ = sys::set_affinity(narrowed, &channel.narrowed_set());
+    }
+}
+
+/// Takes all sites out of the text.
+pub fn repair_text(sites: &SiteTable) {
+    let is_left = |site: &Site| matches!(site.state(), State::Armed | State::Suspended);
+    if !sites.iter().any(is_left) {
+        return;
+    }
+    let text = Text::open(sys::thread_id());
+    let mappings = Mappings::open(sys::thread_id()).ok();
+    for site in sites.iter().filter(|site| is_left(site)) {
+        let restored = text.as_ref().is_ok_and(|text| text.restore(site));
+        if !restored && is_patched(site, mappings.as_ref()) {
+            write_directly(site.address, site.original);
+        }
+        site.set_state(State::Absent);
     }
 }
 

@@ -1,16 +1,16 @@
 //! The sites: addresses whose first byte is, or was, an `int3` of ours.
 //!
-//! The tracer and the SIGTRAP handler look sites up without a lock, in threads that may be stopped or killed at any
-//! instruction; so a site, once published, stays where it is until the whole table goes. A site that was removed stays
-//! as a tombstone: a thread may have run into it just before.
+//! A site, once published in the [table](super::table), stays where it is until the whole table goes. One that was removed
+//! stays as a tombstone: a thread may have run into it just before.
 
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use super::account::Account;
 use super::displace::Displaced;
 use super::origin::{Mappings, Origin};
+use super::published::Published;
+use super::table::{Located, Table};
 use crate::capture::program::Program;
 
 /// What one logpoint does at one address.
@@ -79,7 +79,7 @@ pub struct Site {
     state: AtomicU8,
     /// The file and the place in it that the address is mapped from; the first word tells whether that is known.
     origin: [AtomicU64; 5],
-    probes: AtomicPtr<Probes>,
+    probes: Published<Probes>,
 }
 
 impl Site {
@@ -92,7 +92,7 @@ impl Site {
             displaced,
             state: AtomicU8::new(State::Absent as u8),
             origin: Default::default(),
-            probes: AtomicPtr::new(ptr::null_mut()),
+            probes: Published::default(),
         }
     }
 
@@ -154,154 +154,22 @@ impl Site {
     ///
     /// The tracer's only: what it reads lives until it has answered the bell once more.
     pub unsafe fn probes(&self) -> &[Arc<Probe>] {
-        // SAFETY: published by `replace_probes`, which hands the old list out to be kept for that long.
-        unsafe { self.probes.load(Ordering::Acquire).as_ref() }.map_or(&[], Vec::as_slice)
+        // SAFETY: the caller's promise; `replace_probes` hands the old list out to be kept for that long.
+        unsafe { self.probes.get() }.map_or(&[], Vec::as_slice)
     }
 
     /// Publishes other probes. The old list must live until the tracer has answered the bell, or is gone.
     pub fn replace_probes(&self, probes: Probes) -> Option<Box<Probes>> {
-        let new = if probes.is_empty() {
-            ptr::null_mut()
-        } else {
-            Box::into_raw(Box::new(probes))
-        };
-        let old = self.probes.swap(new, Ordering::AcqRel);
-        // SAFETY: made by `Box::into_raw` above, and taken out just now.
-        (!old.is_null()).then(|| unsafe { Box::from_raw(old) })
+        self.probes
+            .replace((!probes.is_empty()).then(|| Box::new(probes)))
     }
 }
 
-impl Drop for Site {
-    fn drop(&mut self) {
-        drop(self.replace_probes(Vec::new()));
+impl Located for Site {
+    fn address(&self) -> u64 {
+        self.address
     }
 }
 
-/// All sites by address.
-pub struct SiteTable {
-    buckets: AtomicPtr<Buckets>,
-    /// What readers may still look at, and the lock of writers.
-    grown: Mutex<Grown>,
-}
-
-struct Buckets {
-    /// A power of two; an empty entry ends a search.
-    entries: Box<[AtomicPtr<Site>]>,
-}
-
-#[derive(Default)]
-struct Grown {
-    count: usize,
-    /// Boxed: readers have their addresses.
-    #[expect(clippy::vec_box)]
-    retired: Vec<Box<Buckets>>,
-}
-
-impl SiteTable {
-    /// A table without sites.
-    pub fn new() -> Self {
-        Self {
-            buckets: AtomicPtr::new(Box::into_raw(Buckets::new(256))),
-            grown: Mutex::default(),
-        }
-    }
-
-    /// The site at an address. For any thread, at any time.
-    pub fn find(&self, address: u64) -> Option<&Site> {
-        // SAFETY: buckets are published whole and live as long as the table.
-        unsafe { self.buckets.load(Ordering::Acquire).as_ref() }?.find(address)
-    }
-
-    /// All sites, tombstones included. For any thread, at any time.
-    pub fn iter(&self) -> impl Iterator<Item = &Site> {
-        // SAFETY: as in `find`.
-        let buckets = unsafe { self.buckets.load(Ordering::Acquire).as_ref() };
-        let entries = buckets.map_or(&[][..], |buckets| &buckets.entries);
-        // SAFETY: sites are published whole and live as long as the table.
-        entries
-            .iter()
-            .filter_map(|entry| unsafe { entry.load(Ordering::Acquire).as_ref() })
-    }
-
-    /// Publishes a site that the table does not have yet.
-    pub fn insert(&self, site: Site) -> &Site {
-        let mut grown = self.grown.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = self.find(site.address) {
-            return known;
-        }
-        // SAFETY: as in `find`.
-        let mut buckets = unsafe { &*self.buckets.load(Ordering::Acquire) };
-        if (grown.count + 1) * 2 > buckets.entries.len() {
-            let larger = Buckets::new(buckets.entries.len() * 2);
-            for entry in &buckets.entries {
-                larger.insert(entry.load(Ordering::Acquire));
-            }
-            let old = self.buckets.swap(Box::into_raw(larger), Ordering::AcqRel);
-            // SAFETY: made by `Box::into_raw`, and just taken out; kept until the table goes.
-            grown.retired.push(unsafe { Box::from_raw(old) });
-            // SAFETY: as in `find`.
-            buckets = unsafe { &*self.buckets.load(Ordering::Acquire) };
-        }
-        grown.count += 1;
-        let site = Box::into_raw(Box::new(site));
-        buckets.insert(site);
-        // SAFETY: made just now, and freed with the table only.
-        unsafe { &*site }
-    }
-}
-
-impl Drop for SiteTable {
-    fn drop(&mut self) {
-        // SAFETY: made by `Box::into_raw`; nobody looks any more, for the table is borrowed mutably.
-        let buckets = unsafe { Box::from_raw(*self.buckets.get_mut()) };
-        for entry in buckets.entries {
-            let site = entry.into_inner();
-            if !site.is_null() {
-                // SAFETY: made by `Box::into_raw` in `insert`; each site is once in the newest buckets.
-                drop(unsafe { Box::from_raw(site) });
-            }
-        }
-    }
-}
-
-impl Buckets {
-    fn new(len: usize) -> Box<Self> {
-        Box::new(Self {
-            entries: (0..len).map(|_| AtomicPtr::default()).collect(),
-        })
-    }
-
-    fn find(&self, address: u64) -> Option<&Site> {
-        for entry in self.probe(address) {
-            // SAFETY: sites are published whole and live as long as the table.
-            match unsafe { entry.load(Ordering::Acquire).as_ref() } {
-                Some(site) if site.address == address => return Some(site),
-                Some(_) => {}
-                None => return None,
-            }
-        }
-        None
-    }
-
-    fn insert(&self, site: *mut Site) {
-        // SAFETY: the caller's site lives; null only where there is none.
-        let Some(address) = (unsafe { site.as_ref() }).map(|site| site.address) else {
-            return;
-        };
-        if let Some(free) = self
-            .probe(address)
-            .find(|entry| entry.load(Ordering::Acquire).is_null())
-        {
-            free.store(site, Ordering::Release);
-        }
-    }
-
-    /// The entries in which a site at `address` may be, in order.
-    fn probe(&self, address: u64) -> impl Iterator<Item = &AtomicPtr<Site>> {
-        // Fibonacci hashing: the upper bits of the product depend on all bits of the address.
-        let hash = (address.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
-        let mask = self.entries.len().wrapping_sub(1);
-        (0..self.entries.len())
-            .filter_map(move |step| self.entries.get(hash.wrapping_add(step) & mask))
-    }
-}
+/// All sites.
+pub type SiteTable = Table<Site>;

@@ -1,11 +1,15 @@
-//! The atomics of what threads share without a lock: the standard library's, or, built with `--cfg detrix_loom`, those of
+//! The atomics, and one lock, of what threads share: the standard library's, or, built with `--cfg detrix_loom`, those of
 //! [loom](https://docs.rs/loom), which runs a test with every order in which the threads' steps may be seen.
 
 #[cfg(not(detrix_loom))]
-pub use std::sync::atomic::{AtomicU32, AtomicU64, fence};
+pub use std::sync::Mutex;
+#[cfg(not(detrix_loom))]
+pub use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, fence};
 
 #[cfg(detrix_loom)]
-pub use loom::sync::atomic::{AtomicU32, AtomicU64, fence};
+pub use loom::sync::Mutex;
+#[cfg(detrix_loom)]
+pub use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, fence};
 
 /// Says of plain memory, in units of 8 bytes, who touches it, so that a model fails where nothing orders two accesses of
 /// which one writes. No more than its name in every other build.

@@ -1,5 +1,6 @@
 //! The engine on this very process: sites in functions of these tests, hit by threads of theirs.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,6 +9,7 @@ mod refusals;
 
 use super::*;
 use crate::capture::compile::{Knowledge, Limits, Logpoint, compile};
+use crate::capture::program::Program;
 use crate::capture::template::Template;
 use crate::symbols::scope::Scope;
 use crate::symbols::types::{Type, TypeError, TypeRef, TypeSource};
@@ -69,7 +71,7 @@ fn text() -> Vec<u8> {
 }
 
 fn tracer_pid(engine: &Engine) -> i32 {
-    let tracer = engine.tracer.as_ref().expect("a site is armed");
+    let tracer = engine.service.tracer.as_ref().expect("a site is armed");
     tracer.channel.tracer.load(Ordering::Acquire)
 }
 
@@ -125,7 +127,7 @@ fn what_took_the_place_of_what_was_located_is_not_patched() {
     locate(&mut placements);
     let [right, mut wrong] = placements;
     // As of memory that has no file.
-    wrong.origin = Some(Origin::default());
+    wrong.origin = Some(origin::Origin::default());
     let refused = engine.change(&[], vec![wrong]);
     assert!(
         matches!(refused[..], [Err(PlaceError::NotWritten { .. })]),
@@ -268,6 +270,7 @@ fn a_fault_of_the_tracer_takes_no_handler_away() {
     assert!(engine.change(&[], vec![placement(1)])[0].is_ok());
     let nowhere = Command::Settle(std::ptr::without_provenance(8));
     let answered = engine
+        .service
         .tracer
         .as_ref()
         .unwrap()

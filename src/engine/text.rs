@@ -18,7 +18,17 @@ pub struct Text {
 impl Text {
     /// Opens the memory of a process, or of one of its threads, for writing; needs the right to trace it.
     pub fn open(pid: i32) -> Result<Self, sys::Errno> {
-        let fd = sys::open(&proc::path(pid, b"/mem"), libc::O_RDWR)?;
+        Self::open_for(pid, libc::O_RDWR)
+    }
+
+    /// One that every write to fails.
+    #[cfg(test)]
+    pub fn unwritable(pid: i32) -> Result<Self, sys::Errno> {
+        Self::open_for(pid, libc::O_RDONLY)
+    }
+
+    fn open_for(pid: i32, access: i32) -> Result<Self, sys::Errno> {
+        let fd = sys::open(&proc::path(pid, b"/mem"), access)?;
         Ok(Self {
             fd,
             mappings: Mappings::open(pid).ok(),

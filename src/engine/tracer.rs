@@ -408,7 +408,7 @@ impl<'a> Tracer<'a> {
                 // SAFETY: as above.
                 Command::Disarm(site) => enforce::disarm(&self.text, unsafe { &*site }),
                 // SAFETY: as above.
-                Command::Resume => unsafe { enforce::resume(self.shared, &self.text) },
+                Command::Resume => unsafe { enforce::resume(self.shared, &self.text, sys::now()) },
                 Command::Seize(tid) => drop(self.seize(tid)),
                 Command::Leave => self.leaving = Some(0),
             }

@@ -13,6 +13,8 @@ mod detrix;
 mod ending;
 #[cfg(test)]
 mod fake;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod outlet;
 mod pace;
 mod session;

@@ -15,6 +15,8 @@ mod loaded;
 mod location;
 pub mod lookup;
 mod module;
+#[cfg(any(test, fuzzing))]
+mod offline;
 pub mod overview;
 mod packages;
 mod path;

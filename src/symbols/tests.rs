@@ -32,31 +32,7 @@ fn line_of(marker: &str) -> u64 {
 
 /// A program that does not run, as if it were loaded at its own addresses.
 fn of_file(path: &str) -> Symbols {
-    use object::{Object, ObjectSegment};
-    let bytes = std::fs::read(path).expect("the file can be read");
-    let file =
-        object::read::elf::ElfFile64::<object::LittleEndian>::parse(&*bytes).expect("an ELF file");
-    let text = file
-        .segments()
-        .filter(|segment| segment.permissions().executable());
-    let text = text
-        .map(|segment| segment.address()..segment.address() + segment.size())
-        .collect();
-    let loaded = Loaded {
-        path: path.into(),
-        name: path.to_owned(),
-        bias: 0,
-        build_id: None,
-        text,
-    };
-    let mut symbols = Symbols {
-        modules: Vec::new(),
-        loaded: Vec::new(),
-        generation: (0, 0),
-        implementors: std::sync::Mutex::default(),
-    };
-    symbols.add(loaded);
-    symbols
+    Symbols::of_file(path.as_ref()).expect("an ELF file")
 }
 
 fn bias(symbols: &Symbols) -> u64 {

@@ -1,6 +1,7 @@
 //! Accounts of logpoints that share a site.
 
 use super::super::account::Limits;
+use super::super::sites::{Site, State};
 use super::*;
 
 fn limited(probe: u32, limits: &Limits) -> (Placement, Arc<Account>) {

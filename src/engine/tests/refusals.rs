@@ -98,7 +98,7 @@ fn probes_that_go_with_a_tracer_that_cannot_be_replaced_are_told() {
         let pid = tracer_of(&engine);
         // SAFETY: the tracer is a process of ours.
         unsafe { libc::kill(pid, libc::SIGKILL) };
-        while !engine.tracer.as_ref().unwrap().is_gone() {
+        while !engine.service.tracer.as_ref().unwrap().is_gone() {
             assert!(Instant::now() < end);
             std::thread::yield_now();
         }
@@ -128,6 +128,6 @@ extern "C" fn other(x: u64) -> u64 {
 }
 
 fn tracer_of(engine: &Engine) -> i32 {
-    let tracer = engine.tracer.as_ref().unwrap();
+    let tracer = engine.service.tracer.as_ref().unwrap();
     tracer.channel.tracer.load(Ordering::Acquire)
 }

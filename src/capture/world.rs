@@ -1,7 +1,10 @@
 //! A program made by hand: its types, variables, memory and registers.
 
+mod many_types;
+
 use crate::capture::compile::{Compiled, Knowledge, Limits, Logpoint, compile};
 use crate::capture::interp::{self, Machine, Ran};
+use crate::capture::render::Part;
 use crate::capture::template::Template;
 use crate::symbols::place::{Formula, Location, Piece, Register, Source, Term};
 use crate::symbols::scope::{Scope, Variable};
@@ -52,6 +55,7 @@ impl Types {
         &self.0[ty.entry as usize]
     }
 
+    #[cfg(test)]
     pub fn len(&self) -> u64 {
         self.0.len() as u64
     }
@@ -418,5 +422,17 @@ pub fn pieces(pieces: Vec<(u64, u64, Source)>) -> Location {
     };
     Location {
         pieces: pieces.into_iter().map(piece).collect(),
+    }
+}
+
+impl Compiled {
+    /// The whole message of one hit.
+    pub fn render(&self, record: &[u8]) -> String {
+        let mut message = String::new();
+        self.render_parts(record, &(), |part| match part {
+            Part::Text(text) => message.push_str(text),
+            Part::Value(value) => message.push_str(&value),
+        });
+        message
     }
 }

@@ -1,0 +1,1 @@
+// nobody may read this

@@ -1,0 +1,173 @@
+//! One tracer after another: made when the first site is wanted, given orders, replaced, seen off.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::blocked;
+use super::book::Patcher;
+use super::channel::{Channel, Command, Progress, Purpose};
+use super::error::{self, EngineError};
+use super::keeper::Tracer;
+use super::privileges::{self, Privileges};
+use super::proc;
+use super::shared::Shared;
+use super::sites::State;
+use super::trial;
+
+/// When to look for untraced threads after seizing: a thread may have been born meanwhile by one that was not traced.
+const LOOKS: [Duration; 4] = [
+    Duration::from_millis(1),
+    Duration::from_millis(9),
+    Duration::from_millis(90),
+    Duration::from_millis(900),
+];
+
+/// And from then on.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How many threads' masks are looked up at one time: each takes some 20 us.
+const LOOK_UP: usize = 64;
+
+/// The present tracer, if there is one, and what it has to be asked when. Belongs to detrix's thread.
+pub struct Service {
+    shared: Arc<Shared>,
+    pub(super) tracer: Option<Tracer>,
+    /// What the application had when the tracer was made, which inherited it.
+    privileges: Privileges,
+    looks: usize,
+    next_look: Instant,
+}
+
+impl Service {
+    /// Without a tracer.
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            tracer: None,
+            privileges: Privileges::current(),
+            looks: 0,
+            next_look: Instant::now(),
+        }
+    }
+
+    /// When to look for threads the next time; `None` without a tracer.
+    pub fn next_look(&self) -> Option<Instant> {
+        self.tracer.as_ref().map(|_| self.next_look)
+    }
+
+    /// Whether there was a tracer, and its keeper has seen its end.
+    pub fn has_ended(&self) -> bool {
+        self.tracer.as_ref().is_some_and(Tracer::is_gone)
+    }
+
+    /// Whether the application has other privileges than the tracer, which inherited them.
+    pub fn is_privileged(&self) -> bool {
+        self.privileges != Privileges::current()
+    }
+
+    /// There is no tracer that could have kept privileges.
+    pub fn note_privileges(&mut self) {
+        self.privileges = Privileges::current();
+    }
+
+    /// Waits for the end of the tracer and forgets it; what it shared tells how it ended.
+    pub fn take(&mut self) -> Option<Arc<Channel>> {
+        self.tracer.take().map(Tracer::join)
+    }
+
+    /// Gives orders to a tracer that is ready; false when it did not answer.
+    pub fn order_if_ready(&self, orders: &[Command]) -> bool {
+        match &self.tracer {
+            Some(tracer) if tracer.channel.progress() == Progress::Ready => {
+                tracer.channel.bell.ring(orders)
+            }
+            _ => true,
+        }
+    }
+
+    /// Compares the list of threads with those that are traced, and adds orders for the others.
+    pub fn look(&mut self, orders: &mut Vec<Command>) {
+        let Some(tracer) = &self.tracer else { return };
+        let mut traced = Vec::new();
+        // Where the list cannot be read the next look may.
+        let _ = proc::each_thread(self.shared.app, |tid| {
+            match tracer.channel.threads.find(tid) {
+                None => orders.push(Command::Seize(tid)),
+                Some(_) => traced.push(tid),
+            }
+        });
+        // Some at each look, in turn.
+        let first = self.looks.wrapping_mul(LOOK_UP) % traced.len().max(1);
+        for tid in traced
+            .iter()
+            .cycle()
+            .skip(first)
+            .take(LOOK_UP.min(traced.len()))
+        {
+            if let Some(mask) = privileges::blocked_signals(*tid)
+                && mask & blocked::TRAP != 0
+                && let Some(thread) = tracer.channel.threads.find(*tid)
+            {
+                thread.look_up(mask);
+            }
+        }
+        self.looks += 1;
+        self.next_look = Instant::now() + LOOKS.get(self.looks).copied().unwrap_or(LOOK_EVERY);
+    }
+
+    /// Restores the text and waits until the tracer is gone.
+    pub fn dismiss(&mut self) {
+        let Some(tracer) = self.tracer.take() else {
+            return;
+        };
+        let mut orders: Vec<Command> = self
+            .shared
+            .sites
+            .iter()
+            .filter(|site| matches!(site.state(), State::Armed | State::Suspended))
+            .map(|site| Command::Disarm(site))
+            .collect();
+        orders.push(Command::Leave);
+        tracer.channel.bell.ring(&orders);
+        tracer.join();
+    }
+}
+
+impl Patcher for Service {
+    fn order(&mut self, orders: &[Command]) -> Result<bool, EngineError> {
+        if let Some(tracer) = self
+            .tracer
+            .take_if(|tracer| tracer.channel.progress() != Progress::Ready)
+        {
+            tracer.join();
+        }
+        let tracer = match &self.tracer {
+            Some(tracer) => tracer,
+            None => {
+                self.privileges = Privileges::current();
+                let alone = trial::alone();
+                let tracer =
+                    Tracer::spawn(&self.shared, Purpose::Serve).map_err(EngineError::Resources)?;
+                if tracer.channel.progress() != Progress::Ready {
+                    return Err(error::refusal(&tracer.join()));
+                }
+                drop(alone);
+                self.looks = 0;
+                self.next_look = Instant::now() + LOOKS[0];
+                self.tracer.insert(tracer)
+            }
+        };
+        Ok(tracer.channel.bell.ring(orders))
+    }
+
+    fn order_if_any(&mut self, orders: &[Command]) {
+        if let Some(tracer) = &self.tracer {
+            // Where it does not answer its keeper restores the text, and `Engine::tick` will tell.
+            tracer.channel.bell.ring(orders);
+        }
+    }
+
+    fn forget(&mut self) {
+        drop(self.take());
+    }
+}
