@@ -313,6 +313,15 @@ impl Evaluation<'_> {
         kind: Kind,
         wanted: Option<Number>,
     ) -> Result<Number, Trouble> {
+        // Where it was done at the hit, there is the result.
+        if let Reading::Entry { .. } = self.reading(operand)? {
+            let kind = if fold == Fold::Contains {
+                Kind::Bool
+            } else {
+                kind
+            };
+            return self.load(operand, kind);
+        }
         let (count, addresses) = self.folded(operand)?;
         let mut result = fold.begin(kind);
         for (at, address) in (0..).zip(addresses) {

@@ -1,6 +1,7 @@
 //! What is never shown: members and types whose names say that they hold secrets.
 
 use super::views::short_name;
+use crate::type_view::{Shape, TypeView};
 
 /// What stands in the place of a hidden value.
 pub const REDACTED: &str = "<redacted>";
@@ -40,11 +41,32 @@ impl Redaction {
             .any(|pattern| name.contains(pattern.as_str()))
     }
 
+    /// Whether a view names on purpose what is hidden all the same.
+    pub fn hides_view(&self, view: &TypeView) -> bool {
+        self.strict
+            && paths(&view.shape)
+                .into_iter()
+                .any(|path| self.hides_name(path))
+    }
+
     /// Whether values of the type with this path are hidden. Its module and its arguments do not count: a
     /// `Vec<secret::Key>` is shown as a list of what is hidden.
     pub fn hides_type(&self, path: &str) -> bool {
         let is_path = path.starts_with(|c: char| c.is_alphabetic() || c == '_');
         is_path && self.hides_name(short_name(path))
+    }
+}
+
+/// The fields that a view shows.
+fn paths(shape: &Shape) -> Vec<&str> {
+    match shape {
+        Shape::Format(text) => {
+            let parts = text.split('{').skip(1);
+            parts
+                .filter_map(|part| Some(part.split_once('}')?.0))
+                .collect()
+        }
+        Shape::Text { data, length } | Shape::Sequence { data, length } => vec![data, length],
     }
 }
 

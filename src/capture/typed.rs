@@ -191,6 +191,8 @@ pub enum Want {
     Number(Kind),
     /// Elements.
     Run(Run),
+    /// Elements, brought down to one number at the hit.
+    Folded(Run, Folding),
     /// All keys or values of a map or set.
     Entries(Entries),
 }
@@ -211,6 +213,17 @@ impl Want {
             other => other,
         }
     }
+}
+
+/// What becomes of elements at the hit.
+#[derive(Clone, Copy, Debug)]
+pub struct Folding {
+    /// What is done with them.
+    pub fold: Fold,
+    /// Their type, of at most 64 bits.
+    pub kind: Kind,
+    /// What is searched for.
+    pub wanted: Option<Number>,
 }
 
 /// Keys or values.

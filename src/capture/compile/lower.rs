@@ -280,7 +280,7 @@ impl Compiler<'_> {
     fn run(&mut self, typed: &Typed, operand: usize) -> Result<(Slot, Slot), Stop> {
         let operand = typed.operands.get(operand);
         let operand = operand.ok_or(CompileError::TooComplex)?;
-        let Want::Run(run) = &operand.want else {
+        let (Want::Run(run) | Want::Folded(run, _)) = &operand.want else {
             return Err(only_shown("adding up or searching a map or a set"));
         };
         let place = self.place(&operand.path)?;

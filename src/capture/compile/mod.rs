@@ -78,6 +78,18 @@ pub struct Knowledge {
     pub redaction: Arc<Redaction>,
 }
 
+impl Knowledge {
+    /// The views that show nothing which must not be shown.
+    fn usable_views(&self) -> Arc<[TypeView]> {
+        let hidden = |view: &TypeView| self.redaction.hides_view(view);
+        if !self.views.iter().any(hidden) {
+            return Arc::clone(&self.views);
+        }
+        let usable = self.views.iter().filter(|view| !hidden(view));
+        usable.cloned().collect()
+    }
+}
+
 /// What a logpoint is to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Logpoint<'a> {
@@ -290,7 +302,7 @@ impl<'s> Compiler<'s> {
     ) -> Self {
         Self {
             builder: Builder::default(),
-            loader: Loader::new(types, Arc::clone(&knowledge.views)),
+            loader: Loader::new(types, knowledge.usable_views()),
             limits,
             redaction: Arc::clone(&knowledge.redaction),
             scope,
@@ -427,6 +439,14 @@ impl<'s> Compiler<'s> {
                     index,
                     ty,
                     side: entries.side,
+                })
+            }
+            Want::Folded(run, folding) => {
+                self.capture_folded(&place, run, *folding)?;
+                self.load(run.element)?;
+                Ok(Reading::Entry {
+                    index,
+                    ty: run.element,
                 })
             }
             Want::Run(run) => {

@@ -6,7 +6,7 @@ use crate::capture::error::CompileError;
 use crate::capture::number::{Binary, Kind, Mode, Number};
 use crate::capture::place::{Place, Stop};
 use crate::capture::program::{Calc, Op, Slot};
-use crate::capture::typed::{Layout, Node, Path, Refusal, Run, Step, Typed};
+use crate::capture::typed::{Folding, Layout, Node, Path, Refusal, Run, Step, Typed};
 use crate::symbols::place::{Missing, Source};
 use crate::symbols::scope::Variable;
 
@@ -230,6 +230,40 @@ impl<'s> Compiler<'s> {
             stride: run.stride,
         });
         Ok((to, count))
+    }
+
+    /// Captures the number that elements are brought down to.
+    pub(super) fn capture_folded(
+        &mut self,
+        place: &Place<'s>,
+        run: &Run,
+        folding: Folding,
+    ) -> Result<(), Stop> {
+        let (base, count) = self.sliced(place, run)?;
+        let wanted = match folding.wanted {
+            // Of at most 64 bits, as the elements are.
+            Some(wanted) => self.builder.constant(wanted.bits() as u64),
+            None => Some(base),
+        };
+        let (Some(wanted), Some(to)) = (wanted, self.builder.slot()) else {
+            return Err(CompileError::TooComplex.into());
+        };
+        self.builder.push(Op::Fold {
+            to,
+            base,
+            count,
+            kind: folding.kind,
+            fold: folding.fold,
+            wanted,
+        });
+        self.builder.push(Op::PlacePseudo { offset: 0 });
+        self.builder.push(Op::PieceNumber {
+            at: 0,
+            slot: to,
+            skip: 0,
+            size: 8,
+        });
+        Ok(())
     }
 
     /// Captures elements, and where they are and how many in the entry.

@@ -6,5 +6,7 @@ mod expressions;
 mod own;
 mod places;
 mod robust;
+mod tables;
+mod thread_locals;
 mod values;
 mod views;

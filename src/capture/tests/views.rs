@@ -142,6 +142,40 @@ fn what_names_a_secret_is_redacted() {
 }
 
 #[test]
+fn a_view_names_a_secret_on_purpose() {
+    let mut world = World::new();
+    config(&mut world);
+    let view = Shape::Format("token of {user}: {password}".into());
+    with_views(&mut world, vec![TypeView::new("shop::Config", view)]);
+    redacting(&mut world, false);
+    assert_eq!(world.show("{config}"), "token of 7: \"hunter2\"");
+    redacting(&mut world, true);
+    let hidden = "Config { user: 7, password: <redacted> }";
+    assert_eq!(world.show("{config}"), hidden);
+}
+
+#[test]
+fn what_a_variant_named_like_a_secret_holds_is_redacted() {
+    let mut world = World::new();
+    let word = world.types.base("u32");
+    let ty = world.types.enumeration(
+        "shop::Login",
+        8,
+        Some((0, word)),
+        &[
+            ("Secret", &[(0, 0)], &[("__0", 4, word)]),
+            ("Open", &[(1, 1)], &[("__0", 4, word)]),
+        ],
+    );
+    world.variable("login", ty, &[0, 0, 0, 0, 9, 0, 0, 0]);
+    world.variable("other", ty, &[1, 0, 0, 0, 9, 0, 0, 0]);
+    for strict in [false, true] {
+        redacting(&mut world, strict);
+        assert_eq!(world.show("{login} {other}"), "Secret(<redacted>) Open(9)");
+    }
+}
+
+#[test]
 fn a_secret_is_not_even_captured() {
     let mut world = World::new();
     config(&mut world);

@@ -1,6 +1,7 @@
 //! Maps and sets: their entries by key, their keys, their values.
 
-use super::{Item, Typing, fold_named, kind_of, layouts};
+use super::sequences::fold_named;
+use super::{Item, Typing, kind_of, layouts};
 use crate::capture::error::CompileError;
 use crate::capture::expr::Expr;
 use crate::capture::number::Kind;

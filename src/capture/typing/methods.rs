@@ -3,15 +3,13 @@
 use super::layouts;
 use super::operators::no_operator;
 use super::patterns::not;
-use super::{CHECKED, Item, Typing, fold_named};
+use super::{CHECKED, Item, Typing};
 use crate::capture::error::CompileError;
 use crate::capture::expr::Expr;
-use crate::capture::fold::Fold;
 use crate::capture::format::Format;
 use crate::capture::number::{Binary, Kind, Number};
-use crate::capture::typed::{Comparison, Layout, Node, Part, Path, Refusal, Run, Step, Want};
+use crate::capture::typed::{Comparison, Node, Part, Path, Refusal, Step, Want};
 use crate::capture::views::View;
-use crate::symbols::types::{Type, TypeKind, TypeRef};
 
 impl Typing<'_, '_> {
     pub(super) fn method(
@@ -348,128 +346,6 @@ impl Typing<'_, '_> {
         })
     }
 
-    fn of_sequence(
-        &mut self,
-        path: &Path,
-        name: &str,
-        arguments: &[Expr],
-    ) -> Result<Option<Item>, CompileError> {
-        let found = self.load(path.ty)?;
-        if let Some(elements) = self.sequence(path)? {
-            let run = Run::all(elements);
-            return self.of_run(path.clone(), run, name, arguments);
-        }
-        let counted = match self.way(path, &found, layouts::LENGTHS) {
-            Some(length) => Some(self.number(Item::Place(length))?),
-            None => None,
-        };
-        match (name, arguments, counted) {
-            ("len" | "count", [], Some((node, kind))) => Ok(Some(Item::Number(node, kind))),
-            ("is_empty", [], Some((node, kind))) => Ok(Some(is_zero(node, kind))),
-            _ => match self.map(path)? {
-                Some((path, map)) => self.of_map(path, map, name, arguments),
-                None => Ok(None),
-            },
-        }
-    }
-
-    /// Elements in a row: all of a sequence, or a part, of which less can be asked.
-    fn of_run(
-        &mut self,
-        path: Path,
-        run: Run,
-        name: &str,
-        arguments: &[Expr],
-    ) -> Result<Option<Item>, CompileError> {
-        let elements = run.elements();
-        let item = match (name, arguments) {
-            ("len" | "count", []) if run.is_whole() => {
-                Item::Number(self.length(&path, run.layout), Kind::USIZE)
-            }
-            ("is_empty", []) if run.is_whole() => {
-                is_zero(self.length(&path, run.layout), Kind::USIZE)
-            }
-            ("first" | "last" | "next", []) if run.is_whole() => {
-                Item::Optional(self.end(path, elements, name == "last"))
-            }
-            ("get" | "nth", [index]) if run.is_whole() => {
-                Item::Optional(self.element_of(path, elements, index, true)?)
-            }
-            ("contains", [wanted]) => self.contains(path, run, wanted)?,
-            (name, []) => match fold_named(name) {
-                Some(fold) => {
-                    let element = run.element;
-                    self.fold(fold, (path, Want::Run(run)), element, None)?
-                }
-                None => return Ok(None),
-            },
-            _ => return Ok(None),
-        };
-        Ok(Some(item))
-    }
-
-    fn contains(&mut self, path: Path, run: Run, wanted: &Expr) -> Result<Item, CompileError> {
-        let element = self.load(run.element)?;
-        let kind = super::kind_of(&element).ok_or_else(|| CompileError::Unsupported {
-            what: format!("searching elements of type `{}`", element.name),
-            why: "only numbers, `bool` and `char` are compared as the program does",
-        })?;
-        let wanted = self.item(wanted)?;
-        let (wanted, found) = self.settled(wanted, kind)?;
-        if found != kind {
-            return Err(CompileError::Mismatched {
-                operator: "contains".into(),
-                left: kind.name().into(),
-                right: found.name().into(),
-            });
-        }
-        let element = run.element;
-        self.fold(
-            Fold::Contains,
-            (path, Want::Run(run)),
-            element,
-            Some(wanted),
-        )
-    }
-
-    /// The bytes of a text.
-    fn bytes_of(&mut self, item: &Item) -> Result<Option<Item>, CompileError> {
-        let (Item::Place(path) | Item::Guarded(path)) = item else {
-            return Ok(None);
-        };
-        let path = self.auto_deref(path.clone())?;
-        let View::Text { data, length } = *self.view(path.ty)? else {
-            return Ok(None);
-        };
-        let found = self.load(path.ty)?;
-        let byte = match self.way(&path, &found, layouts::STRINGS) {
-            Some(vector) => self.sequence(&vector)?.map(|(_, element, _)| element),
-            None => self.pointed_at(&found, data)?,
-        };
-        let Some(byte) = byte else { return Ok(None) };
-        let layout = Layout::Pointed { data, length };
-        Ok(match super::kind_of(&*self.load(byte)?) {
-            Some(kind) if kind == Kind::unsigned(8) => {
-                Some(Item::Run(path, Run::all((layout, byte, 1))))
-            }
-            _ => None,
-        })
-    }
-
-    /// What the pointer at an offset of a struct points to.
-    fn pointed_at(&mut self, ty: &Type, offset: u64) -> Result<Option<TypeRef>, CompileError> {
-        let TypeKind::Struct { members, .. } = &ty.kind else {
-            return Ok(None);
-        };
-        let Some(member) = members.iter().find(|member| member.offset == offset) else {
-            return Ok(None);
-        };
-        Ok(match self.load(member.ty)?.kind {
-            TypeKind::Pointer { target } => Some(target),
-            _ => None,
-        })
-    }
-
     fn of_text(
         &mut self,
         text: Node,
@@ -537,7 +413,7 @@ impl Typing<'_, '_> {
     }
 }
 
-fn is_zero(node: Node, kind: Kind) -> Item {
+pub(super) fn is_zero(node: Node, kind: Kind) -> Item {
     let zero = Box::new(Node::Number(Number::new(kind, 0)));
     Item::Number(
         Node::Binary(Binary::Eq, CHECKED, Box::new(node), zero),

@@ -10,11 +10,11 @@ mod numbers;
 mod operators;
 mod patterns;
 mod places;
+mod sequences;
 mod thread_locals;
 
 use super::error::CompileError;
 use super::expr::{Expr, FormatPart, Literal, Special};
-use super::fold::Fold;
 use super::format::Format;
 use super::number::{Kind, Mode, Number};
 use super::redact::Redaction;
@@ -411,47 +411,6 @@ impl<'a, 's> Typing<'a, 's> {
     fn view(&mut self, ty: TypeRef) -> Result<Arc<View>, CompileError> {
         Ok(self.loader.view(ty)?)
     }
-
-    /// A fold over numbers of a type; `wanted` is what is searched for.
-    fn fold(
-        &mut self,
-        fold: Fold,
-        (path, want): (Path, Want),
-        element: TypeRef,
-        wanted: Option<Node>,
-    ) -> Result<Item, CompileError> {
-        let element = self.load(element)?;
-        let kind = kind_of(&element).ok_or_else(|| CompileError::NotANumber {
-            ty: element.name.to_string(),
-        })?;
-        let fits = match fold {
-            Fold::Sum | Fold::Product => kind.is_integer() || kind.is_float(),
-            // As in Rust, where floats have no order of all of them.
-            Fold::Min | Fold::Max => !kind.is_float(),
-            Fold::Contains => true,
-        };
-        if !fits {
-            return Err(operators::no_operator("this method", kind.name()));
-        }
-        let operand = self.operand(path, want.of_numbers());
-        let node = Node::Fold(fold, operand, kind, wanted.map(Box::new));
-        Ok(match fold {
-            Fold::Sum | Fold::Product => Item::Number(node, kind),
-            Fold::Min | Fold::Max => Item::Checked(node, kind),
-            Fold::Contains => Item::Number(node, Kind::Bool),
-        })
-    }
-}
-
-/// The fold that a method without arguments stands for.
-fn fold_named(name: &str) -> Option<Fold> {
-    Some(match name {
-        "sum" => Fold::Sum,
-        "product" => Fold::Product,
-        "min" => Fold::Min,
-        "max" => Fold::Max,
-        _ => return None,
-    })
 }
 
 /// Whether a method gives this, perhaps behind references.
