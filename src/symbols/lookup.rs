@@ -353,10 +353,19 @@ fn addresses(tables: &[&Table<'_>], line: u64) -> gimli::Result<Vec<LineAddress>
             });
         }
     }
+    // What drops a coroutine that waits at the line is no pass through it.
+    if all.iter().any(|place| !is_drop_glue(place)) {
+        all.retain(|place| !is_drop_glue(place));
+    }
     // The linker may have folded identical functions into one.
     all.sort_by_key(|place| (place.address, place.depth));
     all.dedup_by_key(|place| place.address);
     Ok(all)
+}
+
+/// Whether the function is one that the compiler makes to drop a type's values.
+fn is_drop_glue(place: &LineAddress) -> bool {
+    place.function.starts_with("core::ptr::drop_in_place<")
 }
 
 type Candidates = Vec<(Candidate, LineKind)>;
