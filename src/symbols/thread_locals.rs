@@ -59,7 +59,6 @@ pub fn one_of(
                 source,
             }],
         },
-        line: 0,
         argument: false,
         depth: u32::MAX,
     })
