@@ -201,6 +201,7 @@ impl Types {
                 ty: self.structure(&format!("{name}::{variant}"), size, members),
             },
             line: None,
+            file: None,
         });
         let variants = variants.collect();
         let discriminant = discriminant.map(|(offset, ty)| Member {
@@ -332,6 +333,7 @@ impl World {
             name: name.into(),
             ty,
             location,
+            line: 0,
             argument: false,
             depth: 0,
         });

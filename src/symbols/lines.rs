@@ -144,6 +144,30 @@ pub fn rows(
     Ok(out)
 }
 
+/// Where rows start in some code, by rising address, with their files and lines, 0 for none.
+///
+/// # Errors
+///
+/// As [`rows`].
+pub fn starts(
+    dwarf: &Dwarf<Slice<'_>>,
+    table: DebugLineOffset,
+    code: &[Range<u64>],
+) -> gimli::Result<Vec<(u64, u64, u64)>> {
+    let mut program = dwarf.debug_line.program(table, 8, None, None)?.rows();
+    let mut all = Vec::new();
+    while let Ok(Some((_, row))) = program.next_row() {
+        let address = row.address();
+        if code.iter().any(|range| range.contains(&address)) && !row.end_sequence() {
+            let line = row.line().map_or(0, std::num::NonZero::get);
+            all.push((address, row.file_index(), line));
+        }
+    }
+    // Of several at one address the last counts.
+    all.sort_by_key(|(address, ..)| *address);
+    Ok(all)
+}
+
 fn unit_of(
     module: &Module,
     dwarf: &Dwarf<Slice<'_>>,

@@ -7,6 +7,8 @@
 //! to addresses ([`lookup`]), [`Symbols::scope_at`] from an address to its variables with their types and places, and
 //! [`TypeSource::load`] from one type to the next. Nothing is indexed ahead and little is kept: see [`module`].
 
+mod code;
+mod coroutine;
 pub mod error;
 mod flow;
 mod functions;
@@ -21,6 +23,7 @@ pub mod overview;
 mod packages;
 mod path;
 pub mod place;
+mod pointee;
 pub mod scope;
 mod shapes;
 mod stack;

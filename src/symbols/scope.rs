@@ -1,6 +1,6 @@
 //! What is visible at one address: the variables, by scope.
 
-use super::place::Location;
+use super::place::{Location, Source};
 use super::types::TypeRef;
 
 /// Everything that has a name at one address.
@@ -21,8 +21,18 @@ pub struct Variable {
     pub ty: TypeRef,
     /// Where it is at this address.
     pub location: Location,
+    /// The line of its declaration; 0 where that is not known.
+    pub line: u64,
     /// Whether it is an argument of the function.
     pub argument: bool,
     /// 0 for the innermost function of the inline chain at this address, 1 for the one that it is inlined into.
     pub depth: u32,
+}
+
+impl Variable {
+    /// Whether none of it is there.
+    pub fn is_missing(&self) -> bool {
+        let mut pieces = self.location.pieces.iter();
+        pieces.all(|piece| matches!(piece.source, Source::Missing(_)))
+    }
 }

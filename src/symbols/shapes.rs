@@ -302,6 +302,7 @@ impl<'a> Reader<'_, 'a> {
                             values: std::mem::take(&mut values),
                             data,
                             line: number(&entry, dw::DW_AT_decl_line),
+                            file: file(&entry),
                         });
                     }
                 }
@@ -456,6 +457,13 @@ fn base_kind(entry: &Entry<'_>, size: u64) -> TypeKind {
 
 fn number(entry: &Entry<'_>, name: gimli::DwAt) -> Option<u64> {
     entry.attr(name)?.udata_value()
+}
+
+fn file(entry: &Entry<'_>) -> Option<u64> {
+    match entry.attr_value(dw::DW_AT_decl_file)? {
+        AttributeValue::FileIndex(index) => Some(index),
+        _ => None,
+    }
 }
 
 /// A constant of up to 16 bytes.

@@ -206,6 +206,7 @@ impl<'a> Reader<'_, 'a> {
                     source: Source::Memory(Formula(vec![Term::Constant(runtime)])),
                 }],
             },
+            line: 0,
             argument: false,
             depth: u32::MAX,
         }))

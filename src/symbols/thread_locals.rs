@@ -59,6 +59,7 @@ pub fn one_of(
                 source,
             }],
         },
+        line: 0,
         argument: false,
         depth: u32::MAX,
     })

@@ -110,6 +110,8 @@ pub struct Variant {
     pub data: Member,
     /// The line that it stands for: where a coroutine waits.
     pub line: Option<u64>,
+    /// The file of that line, by its number in the type's unit.
+    pub file: Option<u64>,
 }
 
 /// Discriminants from `first` to `last`, both included.

@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use gimli::{AttributeValue, Dwarf, Unit, UnitOffset, constants as dw};
 
+use super::code::{Base, Code, Object};
 use super::error::SymbolError;
 use super::functions::{self, Entry};
 use super::location::Expressions;
@@ -21,9 +22,14 @@ use super::module::{Module, Slice};
 use super::place::{Formula, Location, Missing, Piece, Source, Term};
 use super::scope::{Scope, Variable};
 use super::shapes;
-use super::stack::{Object, Stack};
+use super::stack;
+
 use super::types::TypeRef;
 use super::unwind;
+
+mod state;
+
+use self::state::Lines;
 
 /// How deep scopes may be nested; more is damage.
 const MAX_DEPTH: usize = 512;
@@ -61,27 +67,50 @@ pub fn scope_at(
         expressions,
         address: file_address,
         function: functions::ranges(&dwarf, &unit, &entry)?,
-        stack: OnceCell::new(),
+        code: OnceCell::new(),
+        lines: OnceCell::new(),
     };
 
     let blocks = reader.blocks(function)?;
+    let states = state::of_calls(&reader, &blocks)?;
     let calls = blocks.iter().filter(|block| block.call).count();
     let mut scope = Scope::default();
     if let Some(innermost) = blocks.iter().rfind(|block| block.call) {
         scope.function = functions::declaration(module, &dwarf, &unit, innermost.entry)?.path;
     }
     let mut level = calls;
+    let mut lost = Vec::new();
+    let mut states = states.into_iter().rev();
+    let mut state = states.next().flatten();
     // From the innermost on; a function's leftovers come after its outermost block.
     for block in blocks.iter().rev() {
         let depth = u32::try_from(calls.saturating_sub(level)).unwrap_or(u32::MAX);
         let mut variables = Vec::new();
-        let mut lost = Vec::new();
+        let outside = lost.len();
         reader.variables(block, depth, &mut variables, &mut lost)?;
-        scope.variables.extend(variables);
-        if block.call {
-            scope.variables.extend(lost);
-            level = level.saturating_sub(1);
+        let inside = lost.get(outside..).unwrap_or_default();
+        // rustc describes some blocks twice: what an outer block has lost is no other variable on the same line.
+        reader.hide(block, variables.iter_mut(), inside, |line, other| {
+            line == other
+        });
+        if let Some(state) = &state {
+            state.fill(&reader, block, &mut variables);
         }
+        if block.call {
+            if let Some(state) = &state {
+                scope
+                    .variables
+                    .extend(state.recover(&reader, block, &mut lost));
+            }
+            scope.variables.append(&mut variables);
+            let own = scope.variables.iter_mut();
+            let own = own.filter(|variable| variable.depth == depth);
+            reader.hide(block, own, &lost, |line, other| line < other);
+            scope.variables.append(&mut lost);
+            level = level.saturating_sub(1);
+            state = states.next().flatten();
+        }
+        scope.variables.append(&mut variables);
     }
     Ok(scope)
 }
@@ -96,8 +125,10 @@ struct Reader<'u, 'a> {
     address: u64,
     /// The code of the whole function, its entry first.
     function: Vec<Range<u64>>,
-    /// What the function does to its stack; read when the first variable is there.
-    stack: OnceCell<Option<Stack>>,
+    /// What the function does to memory; read when the first variable is there.
+    code: OnceCell<Option<Code>>,
+    /// The lines of its instructions; read when the first coroutine is there.
+    lines: OnceCell<Option<Lines>>,
 }
 
 /// A scope that contains the address.
@@ -198,6 +229,29 @@ impl<'a> Reader<'_, 'a> {
                 .map(|(_, variable)| variable),
         );
         Ok(())
+    }
+
+    /// Takes away what one that was lost may shadow: not declared below the address, and on a line that is `later`.
+    fn hide<'v>(
+        &self,
+        block: &Block,
+        variables: impl Iterator<Item = &'v mut Variable>,
+        lost: &[Variable],
+        later: impl Fn(u64, u64) -> bool,
+    ) {
+        let line = OnceCell::new();
+        for variable in variables.filter(|variable| !variable.is_missing()) {
+            let shadows =
+                |other: &&Variable| other.name == variable.name && later(variable.line, other.line);
+            let here = || *line.get_or_init(|| self.line_in(block.entry));
+            if lost
+                .iter()
+                .filter(shadows)
+                .any(|other| here().is_none_or(|line| other.line < line))
+            {
+                variable.location = optimized_out();
+            }
+        }
     }
 
     /// Lists what an origin has and its copy has not: of the block itself into `found`, of blocks in it into `lost`.
@@ -304,6 +358,7 @@ impl<'a> Reader<'_, 'a> {
                 name,
                 ty,
                 location,
+                line,
                 argument,
                 depth,
             },
@@ -434,18 +489,27 @@ impl<'a> Reader<'_, 'a> {
         size: u64,
         scope: &[Range<u64>],
     ) -> Vec<Range<u64>> {
-        let read = || Stack::read(self.module, &self.function, self.address);
-        let Some(stack) = self.stack.get_or_init(read) else {
+        let Some(code) = self.code() else {
             return Vec::new();
         };
-        let Some(start) = stack.resolve(register, offset) else {
+        let held = code.registers.get(register);
+        let Some(start) = held.and_then(|held| held.checked_add(offset)) else {
             return Vec::new();
         };
+        if start.base != Base::Frame {
+            return Vec::new();
+        }
         // The caller passed it.
-        if start >= 0 {
+        if start.offset >= 0 {
             return std::iter::once(0..size).collect();
         }
-        stack.valid(&Object { start, size, scope })
+        stack::valid(code, &Object { start, size, scope })
+    }
+
+    /// The code of the function, as seen from the address.
+    fn code(&self) -> Option<&Code> {
+        let read = || Code::read(self.module, &self.function, self.address);
+        self.code.get_or_init(read).as_ref()
     }
 
     /// Whether places on the stack are relative to a register: rsp always, rbp where the function keeps it so.

@@ -591,6 +591,7 @@ fn tangle(world: &mut World, shapes: &[(u8, u64, u8, u8, u64)]) {
                 .collect(),
             data: member(name, 0, ty),
             line: None,
+            file: None,
         };
         let (name, kind) = match kind % 14 {
             0 => ("&a", TypeKind::Pointer { target: a }),
