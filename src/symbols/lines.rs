@@ -144,27 +144,44 @@ pub fn rows(
     Ok(out)
 }
 
-/// Where rows start in some code, by rising address, with their files and lines, 0 for none.
+/// Where a row of a line table starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Of the module's file.
+    pub address: u64,
+    /// The number of the source file in the table.
+    pub file: u32,
+    /// 0 for none.
+    pub line: u32,
+}
+
+/// Most rows that are kept of one table: 8 MiB.
+const MAX_STARTS: usize = 512 << 10;
+
+/// All rows of a table by rising address; none where there are more than can be kept.
 ///
 /// # Errors
 ///
 /// As [`rows`].
-pub fn starts(
-    dwarf: &Dwarf<Slice<'_>>,
-    table: DebugLineOffset,
-    code: &[Range<u64>],
-) -> gimli::Result<Vec<(u64, u64, u64)>> {
+pub fn starts(dwarf: &Dwarf<Slice<'_>>, table: DebugLineOffset) -> gimli::Result<Vec<Start>> {
     let mut program = dwarf.debug_line.program(table, 8, None, None)?.rows();
     let mut all = Vec::new();
-    while let Ok(Some((_, row))) = program.next_row() {
-        let address = row.address();
-        if code.iter().any(|range| range.contains(&address)) && !row.end_sequence() {
-            let line = row.line().map_or(0, std::num::NonZero::get);
-            all.push((address, row.file_index(), line));
+    while let Some((_, row)) = program.next_row()? {
+        if row.end_sequence() {
+            continue;
         }
+        if all.len() == MAX_STARTS {
+            return Ok(Vec::new());
+        }
+        let line = row.line().map_or(0, std::num::NonZero::get);
+        all.push(Start {
+            address: row.address(),
+            file: u32::try_from(row.file_index()).unwrap_or(u32::MAX),
+            line: u32::try_from(line).unwrap_or(0),
+        });
     }
     // Of several at one address the last counts.
-    all.sort_by_key(|(address, ..)| *address);
+    all.sort_by_key(|start| start.address);
     Ok(all)
 }
 

@@ -17,6 +17,7 @@ use object::{Object as _, ObjectSection as _};
 
 use super::error::{MissingInfo, SymbolError};
 use super::functions::{self, UnitFunctions};
+use super::lines::{self, Start};
 use super::loaded::Loaded;
 
 /// Bytes of a mapped file.
@@ -24,6 +25,9 @@ pub type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
 /// How many units' abbreviations and functions are kept for the next question.
 const KEPT_UNITS: usize = 64;
+
+/// Line tables whose rows are kept; they are larger.
+const KEPT_TABLES: usize = 8;
 
 /// How many units are asked whether their contents are elsewhere. Linkers put the program's own before those of std, and
 /// to ask thousands takes longer than waking may.
@@ -47,6 +51,7 @@ pub struct Module {
     abbreviations: Recent<u64, Abbreviations>,
     functions: Recent<u64, UnitFunctions>,
     optimized: Recent<u64, bool>,
+    starts: Recent<usize, Vec<Start>>,
 }
 
 struct Section {
@@ -134,9 +139,10 @@ impl Module {
             sections,
             missing,
             units: OnceLock::new(),
-            abbreviations: Recent::new(),
-            functions: Recent::new(),
-            optimized: Recent::new(),
+            abbreviations: Recent::new(KEPT_UNITS),
+            functions: Recent::new(KEPT_UNITS),
+            optimized: Recent::new(KEPT_UNITS),
+            starts: Recent::new(KEPT_TABLES),
         })
     }
 
@@ -439,6 +445,16 @@ impl Module {
             .map_or(true, |optimized| *optimized)
     }
 
+    /// The rows of a line table, from the cache if they were asked for recently.
+    pub fn starts<'a>(
+        &'a self,
+        dwarf: &Dwarf<Slice<'a>>,
+        table: DebugLineOffset,
+    ) -> gimli::Result<Arc<Vec<Start>>> {
+        let read = || lines::starts(dwarf, table);
+        self.starts.get_or_try(table.0, read)
+    }
+
     /// This module's error for a question that needs what is missing.
     pub fn missing_error(&self, reason: MissingInfo) -> SymbolError {
         SymbolError::Missing {
@@ -465,11 +481,17 @@ fn stamp(file: &File) -> std::io::Result<(u64, i64, i64)> {
 }
 
 /// The most recently used values of some key.
-struct Recent<K, V>(Mutex<VecDeque<(K, Arc<V>)>>);
+struct Recent<K, V> {
+    kept: Mutex<VecDeque<(K, Arc<V>)>>,
+    most: usize,
+}
 
 impl<K: Copy + PartialEq, V> Recent<K, V> {
-    fn new() -> Self {
-        Self(Mutex::new(VecDeque::new()))
+    fn new(most: usize) -> Self {
+        Self {
+            kept: Mutex::default(),
+            most,
+        }
     }
 
     fn get_or_try<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
@@ -477,8 +499,8 @@ impl<K: Copy + PartialEq, V> Recent<K, V> {
             return Ok(value.1);
         }
         let value = Arc::new(make()?);
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.truncate(KEPT_UNITS - 1);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.truncate(self.most.saturating_sub(1));
         kept.push_front((key, Arc::clone(&value)));
         Ok(value)
     }
@@ -489,7 +511,7 @@ impl<K: Copy + PartialEq, V> Recent<K, V> {
 
     /// Looks for an element, and makes it the most recent one.
     fn take(&self, test: impl Fn(&(K, Arc<V>)) -> bool) -> Option<(K, Arc<V>)> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let at = kept.iter().position(test)?;
         let element = kept.remove(at)?;
         kept.push_front((element.0, Arc::clone(&element.1)));

@@ -6,6 +6,7 @@
 //! awaits, it is known where that one keeps it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use gimli::{AttributeValue, UnitOffset, constants as dw};
 
@@ -13,7 +14,7 @@ use super::{Block, Reader};
 use crate::symbols::code::{Base, Object, Place, Pointer};
 use crate::symbols::coroutine::{self, Coroutine};
 use crate::symbols::functions::{self, Entry, Instance};
-use crate::symbols::lines;
+use crate::symbols::lines::Start;
 use crate::symbols::place::{Binary, Formula, Location, Piece, Register, Source, Term};
 use crate::symbols::pointee::{self, LineOf};
 use crate::symbols::scope::Variable;
@@ -33,7 +34,7 @@ pub struct State {
 
 /// The rows and inlined calls of a function.
 pub struct Lines {
-    starts: Vec<(u64, u64, u64)>,
+    starts: Arc<Vec<Start>>,
     instances: Vec<Instance>,
 }
 
@@ -346,7 +347,7 @@ impl<'a> Reader<'_, 'a> {
             let functions = self.module.functions(self.dwarf, self.unit).ok()?;
             let (function, _) = functions.at(self.address)?;
             Some(Lines {
-                starts: lines::starts(self.dwarf, table, &self.function).ok()?,
+                starts: self.module.starts(self.dwarf, table).ok()?,
                 instances: functions::instances(self.dwarf, self.unit, function).ok()?,
             })
         };
@@ -399,9 +400,9 @@ impl LineOf for Body<'_> {
         }
         let row = || {
             let starts = &self.lines.starts;
-            let after = starts.partition_point(|(start, ..)| *start <= address);
-            let (_, file, line) = *starts.get(after.checked_sub(1)?)?;
-            (file == self.file).then_some(line)
+            let after = starts.partition_point(|start| start.address <= address);
+            let start = starts.get(after.checked_sub(1)?)?;
+            (u64::from(start.file) == self.file).then_some(u64::from(start.line))
         };
         called.or_else(row).or(Some(0))
     }
