@@ -5,7 +5,7 @@
 //! 2. Each scope's variables are listed; what an inlined copy does not say is read at its origin.
 //! 3. What a scope's origin has and the copy has not was optimized out, and is listed as that. Blocks of the origin
 //!    that have no copy at all are listed last of their function: without code nobody knows whether they are here.
-//! 4. Places on the stack that optimized code does not keep up to date are taken out: see [`stack`](super::stack).
+//! 4. Places on the stack that optimized code does not keep up to date are taken out: see [`stack`].
 //! 5. The innermost scope comes first; within a scope what was declared last, because it shadows the others.
 
 use std::cell::OnceCell;
