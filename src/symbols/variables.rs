@@ -23,7 +23,6 @@ use super::place::{Formula, Location, Missing, Piece, Source, Term};
 use super::scope::{Scope, Variable};
 use super::shapes;
 use super::stack;
-
 use super::types::TypeRef;
 use super::unwind;
 
@@ -127,7 +126,7 @@ struct Reader<'u, 'a> {
     function: Vec<Range<u64>>,
     /// What the function does to memory; read when the first variable is there.
     code: OnceCell<Option<Code>>,
-    /// The lines of its instructions; read when the first coroutine is there.
+    /// The lines of its instructions; read when they are first asked for.
     lines: OnceCell<Option<Lines>>,
 }
 
