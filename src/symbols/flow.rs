@@ -20,9 +20,13 @@
 //! and never misses a pass. Dropping in step 4 keeps this true, because every way to a dropped candidate led through
 //! one that was there, and every way to that one, if it was dropped later, through the others.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, OpKind, Register};
+use iced_x86::{
+    Code, Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic,
+    OpAccess, OpKind, Register,
+};
 
 use super::module::Module;
 
@@ -110,21 +114,27 @@ impl Flow {
         if !cuts.iter().all(within) {
             return None;
         }
-        let mut indirect = Vec::new();
+        let mut tables: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
         if jumps.ends.iter().any(|(_, end)| *end == End::Indirect) {
-            for &table in &jumps.tables {
-                indirect.extend(table_targets(module, table).take_while(&within));
-            }
             // Without any table, jumps to what a register holds are tail calls.
             if jumps.absolute {
                 return None;
             }
+            jumps.tables.sort_unstable();
+            jumps.tables.dedup();
+            let ends = jumps.tables.iter().skip(1).copied().chain([u64::MAX]);
+            for (&table, end) in jumps.tables.iter().zip(ends) {
+                let targets = table_targets(module, table..end).take_while(&within);
+                tables.insert(table, targets.collect());
+            }
         }
         let targets = jumps.ends.iter().filter_map(|(_, end)| end.target());
-        let mut starts: Vec<u64> = targets
+        let mut joins: Vec<u64> = targets
             .filter(&within)
-            .chain(indirect.iter().copied())
+            .chain(tables.values().flatten().copied())
             .collect();
+        joins.sort_unstable();
+        let mut starts = joins.clone();
         starts.extend(jumps.ends.iter().map(|(end, _)| *end).filter(&within));
         starts.extend(function.iter().map(|range| range.start));
         starts.extend(cuts);
@@ -132,6 +142,18 @@ impl Flow {
         starts.dedup();
 
         let block = |address: u64| starts.binary_search(&address).ok();
+        let indirect = |end: u64| {
+            let known = jumps.dispatches.get(&end).filter(|dispatch| {
+                // Who comes in between may bring another table.
+                let after = joins.partition_point(|join| *join <= dispatch.loaded);
+                joins.get(after).is_none_or(|join| *join >= end)
+            });
+            let one = known.and_then(|dispatch| tables.get(&dispatch.table));
+            match one {
+                Some(targets) => targets.clone(),
+                None => tables.values().flatten().copied().collect(),
+            }
+        };
         jumps.ends.sort_unstable_by_key(|(end, _)| *end);
         let mut successors = Vec::with_capacity(starts.len());
         let mut ends = Vec::with_capacity(starts.len());
@@ -151,10 +173,7 @@ impl Flow {
                 End::Next => block(end).into_iter().collect(),
                 End::Jump(target) => block(target).into_iter().collect(),
                 End::Branch(target) => block(target).into_iter().chain(block(end)).collect(),
-                End::Indirect => indirect
-                    .iter()
-                    .filter_map(|&target| block(target))
-                    .collect(),
+                End::Indirect => indirect(end).into_iter().filter_map(block).collect(),
                 End::Nowhere => Vec::new(),
             });
         }
@@ -269,6 +288,58 @@ impl End {
     }
 }
 
+/// Where an indirect jump has its target from.
+struct Dispatch {
+    table: u64,
+    /// The instruction that loads the table's address.
+    loaded: u64,
+}
+
+impl Dispatch {
+    /// Reads `lea table, [rip+..]`, `movsxd target, [table+index*4]`, `add target, table`, `jmp target`, as LLVM emits it, off
+    /// the instructions before the jump, with others in between.
+    fn read(jump: &Instruction, before: &[Instruction]) -> Option<Self> {
+        let mut factory = InstructionInfoFactory::new();
+        let mut last_write = |register: Register, before: &[Instruction]| {
+            before.iter().rposition(|instruction| {
+                let used = factory.info(instruction).used_registers();
+                let mut written = used.iter().filter(|used| is_written(used.access()));
+                written.any(|used| used.register().full_register() == register)
+            })
+        };
+        let target = jump.op0_register().full_register();
+        let at = last_write(target, before)?;
+        let (before, add) = (before.get(..at)?, before.get(at)?);
+        let table = add.op1_register();
+        if add.mnemonic() != Mnemonic::Add || add.op1_kind() != OpKind::Register {
+            return None;
+        }
+        let at = last_write(target, before)?;
+        let (earlier, entry) = (before.get(..at)?, before.get(at)?);
+        if entry.code() != Code::Movsxd_r64_rm32
+            || entry.memory_base() != table
+            || entry.memory_index_scale() != 4
+            || entry.memory_displacement64() != 0
+        {
+            return None;
+        }
+        let at = last_write(table, before)?;
+        let load = earlier.get(at)?;
+        let is_table = load.code() == Code::Lea_r64_m && load.is_ip_rel_memory_operand();
+        is_table.then(|| Self {
+            table: load.ip_rel_memory_address(),
+            loaded: load.ip(),
+        })
+    }
+}
+
+fn is_written(access: OpAccess) -> bool {
+    !matches!(
+        access,
+        OpAccess::None | OpAccess::Read | OpAccess::CondRead | OpAccess::NoMemAccess
+    )
+}
+
 /// What decoding a function finds.
 #[derive(Default)]
 struct Jumps {
@@ -278,6 +349,8 @@ struct Jumps {
     ends: Vec<(u64, End)>,
     /// What may be a jump table: everything whose address is computed.
     tables: Vec<u64>,
+    /// The tables of indirect jumps, by the address after the jump, where straight code says which one.
+    dispatches: BTreeMap<u64, Dispatch>,
     /// Whether there are jumps through tables of absolute addresses, which are not looked at.
     absolute: bool,
 }
@@ -286,6 +359,8 @@ impl Jumps {
     fn decode(&mut self, bytes: &[u8], range: &Range<u64>) -> Option<()> {
         let mut decoder = Decoder::with_ip(64, bytes, range.start, DecoderOptions::NONE);
         let mut instruction = Instruction::default();
+        // Those that run one after the other up to this one.
+        let mut straight: Vec<Instruction> = Vec::new();
         while decoder.can_decode() {
             decoder.decode_out(&mut instruction);
             if instruction.is_invalid() {
@@ -309,12 +384,24 @@ impl Jumps {
                 }
                 FlowControl::IndirectBranch => {
                     self.absolute |= instruction.op0_kind() == OpKind::Memory;
+                    if let Some(dispatch) = Dispatch::read(&instruction, &straight) {
+                        self.dispatches.insert(instruction.next_ip(), dispatch);
+                    }
                     End::Indirect
                 }
                 FlowControl::Return | FlowControl::Exception => End::Nowhere,
                 FlowControl::Interrupt if instruction.code() == Code::Int3 => End::Nowhere,
-                _ => continue,
+                FlowControl::Next => {
+                    straight.push(instruction);
+                    continue;
+                }
+                // A call may change registers.
+                _ => {
+                    straight.clear();
+                    continue;
+                }
             };
+            straight.clear();
             self.ends.push((instruction.next_ip(), end));
         }
         Some(())
@@ -322,12 +409,15 @@ impl Jumps {
 }
 
 /// The targets of a table of 32-bit offsets relative to the table, as LLVM emits them for position-independent code.
-fn table_targets(module: &Module, table: u64) -> impl Iterator<Item = u64> {
+/// It ends where the next one begins.
+fn table_targets(module: &Module, table: Range<u64>) -> impl Iterator<Item = u64> {
+    let entries = usize::try_from((table.end - table.start) / 4).unwrap_or(usize::MAX);
+    let table = table.start;
     let entries = module
         .bytes_at(table)
         .unwrap_or_default()
         .chunks_exact(4)
-        .take(MAX_TABLE);
+        .take(entries.min(MAX_TABLE));
     entries.filter_map(move |entry| {
         let offset = i32::from_le_bytes(entry.try_into().ok()?);
         Some(table.wrapping_add_signed(offset.into()))
@@ -337,4 +427,41 @@ fn table_targets(module: &Module, table: u64) -> impl Iterator<Item = u64> {
 fn code(module: &Module, range: Range<u64>) -> Option<&[u8]> {
     let length = usize::try_from(range.end.checked_sub(range.start)?).ok()?;
     module.bytes_at(range.start)?.get(..length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table and the load of a jump that ends some bytes at 0x1000.
+    fn dispatch(bytes: &[u8]) -> Option<(u64, u64)> {
+        let mut all: Vec<Instruction> = Decoder::with_ip(64, bytes, 0x1000, DecoderOptions::NONE)
+            .into_iter()
+            .collect();
+        let jump = all.pop()?;
+        let found = Dispatch::read(&jump, &all)?;
+        Some((found.table, found.loaded))
+    }
+
+    #[test]
+    fn the_table_of_a_jump_is_the_one_that_its_target_is_read_from() {
+        // lea rcx, [rip+0x100]; movsxd rax, [rcx+rax*4]; add rax, rcx; jmp rax
+        const LOAD: [u8; 7] = [0x48, 0x8d, 0x0d, 0, 1, 0, 0];
+        const ENTRY: [u8; 4] = [0x48, 0x63, 0x04, 0x81];
+        const ADD: [u8; 3] = [0x48, 0x01, 0xc8];
+        const JUMP: [u8; 2] = [0xff, 0xe0];
+        let plain = [&LOAD[..], &ENTRY, &ADD, &JUMP].concat();
+        assert_eq!(dispatch(&plain), Some((0x1107, 0x1000)));
+        // mov edx, 1 in between is no matter.
+        let other = [&LOAD[..], &[0xba, 1, 0, 0, 0], &ENTRY, &ADD, &JUMP].concat();
+        assert_eq!(dispatch(&other), Some((0x1107, 0x1000)));
+        // mov rcx, rdx: another table; inc rax: another target.
+        let moved = [&LOAD[..], &[0x48, 0x89, 0xd1], &ENTRY, &ADD, &JUMP].concat();
+        assert_eq!(dispatch(&moved), None);
+        let late = [&LOAD[..], &ENTRY, &[0x48, 0x89, 0xd1], &ADD, &JUMP].concat();
+        assert_eq!(dispatch(&late), None);
+        let changed = [&LOAD[..], &ENTRY, &ADD, &[0x48, 0xff, 0xc0], &JUMP].concat();
+        assert_eq!(dispatch(&changed), None);
+        assert_eq!(dispatch(&[&ENTRY[..], &ADD, &JUMP].concat()), None);
+    }
 }
