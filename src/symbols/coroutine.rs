@@ -82,11 +82,16 @@ impl Coroutine {
         all.next().is_none().then(|| first.clone())
     }
 
-    /// The place of a local that is alive at an `.await`, by its name. `None` where there is none or more than one, and
-    /// where others use its bytes when it is not alive: what has been moved away may be overwritten.
-    pub fn local(&self, modules: &[Option<Module>], name: &str) -> Option<Member> {
+    /// The place of a local that is alive at an `.await`, by its name and type. `None` where there is none or more than one,
+    /// and where others use its bytes when it is not alive: what has been moved away may be overwritten.
+    pub fn local(
+        &self,
+        modules: &[Option<Module>],
+        name: &str,
+        is_type: impl Fn(TypeRef) -> bool,
+    ) -> Option<Member> {
         let kept = self.waits.iter().flat_map(|wait| &wait.members);
-        let named = |member: &&Member| &*member.name == name;
+        let named = |member: &&Member| &*member.name == name && is_type(member.ty);
         let mut all = kept.clone().filter(named);
         let first = all.next()?;
         if all.any(|other| (other.offset, other.ty) != (first.offset, first.ty)) {
@@ -104,10 +109,10 @@ impl Coroutine {
     }
 
     /// The last line of an `.await` at which a local is alive: from its declaration to there, all lines are in its scope.
-    pub fn last_line(&self, name: &str) -> Option<u64> {
+    pub fn last_line(&self, name: &str, is_type: impl Fn(TypeRef) -> bool) -> Option<u64> {
         let alive = self.waits.iter().filter(|wait| {
             let mut members = wait.members.iter();
-            wait.own && members.any(|member| &*member.name == name)
+            wait.own && members.any(|member| &*member.name == name && is_type(member.ty))
         });
         alive.filter_map(|wait| wait.line).max()
     }

@@ -28,8 +28,8 @@ pub struct State {
     at: Pointer,
     /// The entry of the body.
     body: UnitOffset,
-    /// How many locals of each name the body declares in its blocks.
-    names: BTreeMap<Box<str>, usize>,
+    /// The types of the locals that the body declares in its blocks, by name.
+    names: BTreeMap<Box<str>, Vec<TypeRef>>,
 }
 
 /// The rows and inlined calls of a function.
@@ -75,7 +75,7 @@ impl State {
             return Ok(None);
         };
         let mut names = BTreeMap::new();
-        reader.count_names(block.entry, &mut names)?;
+        reader.type_names(block.entry, &mut names)?;
         Ok(Some(Self {
             coroutine,
             at,
@@ -93,7 +93,7 @@ impl State {
             let member = if block.entry == self.body {
                 self.captured(&variable.name)
             } else {
-                self.local(reader, &variable.name)
+                self.local(reader, variable)
             };
             self.put(reader, block, variable, member);
         }
@@ -110,12 +110,13 @@ impl State {
         let line = reader.line_in(self.body);
         let mut found = Vec::new();
         lost.retain_mut(|variable| {
-            let last = self.coroutine.last_line(&variable.name);
+            let alike = |ty| reader.same(ty, variable.ty);
+            let last = self.coroutine.last_line(&variable.name, alike);
             let inside = line.zip(last).is_some_and(|(line, last)| {
                 variable.line != 0 && variable.line < line && line <= last
             });
             if inside {
-                let member = self.local(reader, &variable.name);
+                let member = self.local(reader, variable);
                 self.put(reader, block, variable, member);
             }
             let keep = variable.is_missing();
@@ -135,8 +136,7 @@ impl State {
         variable: &mut Variable,
         member: Option<Member>,
     ) {
-        let member =
-            member.filter(|member| member.ty == variable.ty || reader.same(member.ty, variable.ty));
+        let member = member.filter(|member| reader.same(member.ty, variable.ty));
         if let Some(location) = member.and_then(|member| self.place(reader, block, &member)) {
             variable.location = location;
         }
@@ -150,11 +150,15 @@ impl State {
         self.coroutine.capture(name)
     }
 
-    fn local(&self, reader: &Reader<'_, '_>, name: &str) -> Option<Member> {
-        if self.names.get(name) != Some(&1) {
+    /// The place of a local, if the body declares no other of its name and type.
+    fn local(&self, reader: &Reader<'_, '_>, variable: &Variable) -> Option<Member> {
+        let alike = |ty| reader.same(ty, variable.ty);
+        let declared = self.names.get(&variable.name)?.iter();
+        if declared.filter(|ty| alike(**ty)).count() != 1 {
             return None;
         }
-        self.coroutine.local(reader.modules, name)
+        let name = &variable.name;
+        self.coroutine.local(reader.modules, name, alike)
     }
 
     fn place(&self, reader: &Reader<'_, '_>, block: &Block, member: &Member) -> Option<Location> {
@@ -274,11 +278,11 @@ impl<'a> Reader<'_, 'a> {
         entry.attr(dw::DW_AT_call_line)?.udata_value()
     }
 
-    /// Counts the locals of a function's blocks by name; its own variables, outside of all blocks, are captures.
-    fn count_names(
+    /// Lists the types of the locals of a function's blocks by name; its own variables, outside of all blocks, are captures.
+    fn type_names(
         &self,
         function: UnitOffset,
-        names: &mut BTreeMap<Box<str>, usize>,
+        names: &mut BTreeMap<Box<str>, Vec<TypeRef>>,
     ) -> gimli::Result<()> {
         let entry = self.unit.entry(function)?;
         let origin = match self.origin(self.unit, &entry) {
@@ -300,7 +304,7 @@ impl<'a> Reader<'_, 'a> {
                     let at = unit.header.offset().0.saturating_add(entry.offset().0) as u64;
                     let unknown = crate::symbols::variables::optimized_out();
                     if let Some((_, variable)) = self.variable(at, unknown, 0)? {
-                        *names.entry(variable.name).or_default() += 1;
+                        names.entry(variable.name).or_default().push(variable.ty);
                     }
                 }
                 dw::DW_TAG_lexical_block | dw::DW_TAG_variable => {}
@@ -310,10 +314,10 @@ impl<'a> Reader<'_, 'a> {
         Ok(())
     }
 
-    /// Whether two entries describe one type, from two units.
+    /// Whether two entries describe one type, perhaps from two units.
     fn same(&self, one: TypeRef, other: TypeRef) -> bool {
         let name = |ty| shapes::load(self.modules, ty).map(|ty| (ty.name, ty.size));
-        matches!((name(one), name(other)), (Ok(one), Ok(other)) if one == other)
+        one == other || matches!((name(one), name(other)), (Ok(one), Ok(other)) if one == other)
     }
 
     /// The line that the address is at in a function or inlined call, if it is known.
