@@ -13,6 +13,8 @@ use super::types::{Member, Type, TypeKind, TypeRef};
 
 /// The layout of a coroutine.
 pub struct Coroutine {
+    /// Where the number of the state is.
+    state: u64,
     /// What it was made with: arguments, captured variables.
     captures: Vec<Member>,
     waits: Vec<Wait>,
@@ -20,6 +22,8 @@ pub struct Coroutine {
 
 /// One `.await`.
 struct Wait {
+    /// The number of the state; `None` where it is not one.
+    state: Option<u64>,
     line: Option<u64>,
     /// Whether the line is of the coroutine's own file, and not of a macro's.
     own: bool,
@@ -51,28 +55,37 @@ impl Coroutine {
                 offset: member.offset.saturating_add(variant.data.offset),
                 ..member
             });
+            let state = match variant.values.as_slice() {
+                [only] if only.first == only.last => u64::try_from(only.first).ok(),
+                _ => None,
+            };
             all.push((
                 shape.name,
                 (variant.line, variant.file),
-                members.collect::<Vec<_>>(),
+                (state, members.collect::<Vec<_>>()),
             ));
         }
         // Each variant names the captures again.
         let fresh = |name: &str| name.ends_with("::Unresumed");
-        let (_, (_, file), captures) = all.iter().find(|(name, ..)| fresh(name))?.clone();
+        let (_, (_, file), (_, captures)) = all.iter().find(|(name, ..)| fresh(name))?.clone();
         let waits = all
             .into_iter()
             .filter(|(name, ..)| name.contains("::Suspend"))
-            .map(|(_, (line, at), mut members)| {
+            .map(|(_, (line, at), (state, mut members))| {
                 members.retain(|member| !captures.contains(member));
                 Wait {
+                    state,
                     line,
                     own: file.is_some() && at == file,
                     members,
                 }
             })
             .collect();
-        Some(Self { captures, waits })
+        Some(Self {
+            state: state.offset,
+            captures,
+            waits,
+        })
     }
 
     /// The place of a captured variable.
@@ -106,6 +119,13 @@ impl Coroutine {
             .filter(|other| !named(other))
             .any(|other| other.offset < last && end(other).is_none_or(|end| first.offset < end));
         (!shared).then(|| first.clone())
+    }
+
+    /// Where the number of the state is, and the numbers of those in which a local is alive.
+    pub fn alive(&self, local: &Member) -> (u64, Vec<u64>) {
+        let waits = self.waits.iter();
+        let alive = waits.filter(|wait| wait.members.contains(local));
+        (self.state, alive.filter_map(|wait| wait.state).collect())
     }
 
     /// The last line of an `.await` at which a local is alive: from its declaration to there, all lines are in its scope.

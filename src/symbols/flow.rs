@@ -186,6 +186,18 @@ impl Flow {
         })
     }
 
+    /// Blocks with their successors, the first one the function's entry.
+    #[cfg(test)]
+    pub fn of(blocks: &[(Range<u64>, &[usize])]) -> Self {
+        let ranges = || blocks.iter().map(|(range, _)| range);
+        Self {
+            starts: ranges().map(|range| range.start).collect(),
+            ends: ranges().map(|range| range.end).collect(),
+            successors: blocks.iter().map(|(_, next)| next.to_vec()).collect(),
+            entry: 0,
+        }
+    }
+
     /// How many blocks there are.
     pub fn len(&self) -> usize {
         self.starts.len()

@@ -7,12 +7,13 @@
 //!    have been moved from before the address to behind it.
 //! 2. No write that can have come before is of a later line, or of none: it may be ahead of its time.
 //! 3. In a loop, no write behind it has a line of the loop: the value is kept in a register until then.
-//! 4. Some way on leads to a read before any write: else a store that nobody needs was removed, or the value is gone,
-//!    and others use its bytes. That the caller may find it does not count: it does not ask for a value that is gone.
+//! 4. Some way on leads to a read before any write, or back to the caller in a state in which the value is alive: else a
+//!    store that nobody needs was removed, or the value is gone, and others use its bytes. That the caller may find it
+//!    in any other state does not count: it does not ask for a value that is gone.
 //!
 //! Losing a value that changes in the loop around the address, or is next read when the caller calls again, is the price.
 
-use super::code::{Code, Event, Kind, Object};
+use super::code::{Code, Event, Kind, Object, Pointer};
 use super::flow::Flow;
 
 /// The line of an instruction in the variable's function, calls that were inlined into it by the line of the call;
@@ -22,8 +23,16 @@ pub trait LineOf {
     fn line_of(&self, address: u64) -> Option<u64>;
 }
 
+/// The states of a coroutine in which it waits, and needs an object.
+pub struct Waits {
+    /// Where the number of the state is.
+    pub at: Pointer,
+    /// The numbers.
+    pub states: Vec<u64>,
+}
+
 /// Whether all bytes of an object hold its value at the code's address.
-pub fn holds(code: &Code, object: &Object<'_>, lines: &impl LineOf) -> bool {
+pub fn holds(code: &Code, object: &Object<'_>, waits: &Waits, lines: &impl LineOf) -> bool {
     let here = code.flow.range(code.here).map_or(0, |range| range.start);
     let Some(line) = lines.line_of(here).filter(|line| *line != 0) else {
         return false;
@@ -31,6 +40,7 @@ pub fn holds(code: &Code, object: &Object<'_>, lines: &impl LineOf) -> bool {
     let view = View {
         code,
         object,
+        waits,
         lines,
         line,
         predecessors: predecessors(&code.flow),
@@ -41,10 +51,21 @@ pub fn holds(code: &Code, object: &Object<'_>, lines: &impl LineOf) -> bool {
         && view.is_needed()
 }
 
+/// What comes first.
+enum Use {
+    /// Its value is asked for.
+    Needed,
+    /// It gets another one.
+    Written,
+    /// Neither.
+    None { waits: bool },
+}
+
 /// One object, as seen from the code's address.
 struct View<'a, L> {
     code: &'a Code,
     object: &'a Object<'a>,
+    waits: &'a Waits,
     lines: &'a L,
     /// The address's.
     line: u64,
@@ -99,27 +120,50 @@ impl<L: LineOf> View<'_, L> {
 
     /// Rule 4.
     fn is_needed(&self) -> bool {
-        let mut seen = vec![false; self.code.flow.len()];
-        let mut queue = vec![self.code.here];
-        while let Some(block) = queue.pop() {
-            let Some(known) = seen.get_mut(block).filter(|seen| !**seen) else {
+        let mut seen = vec![[false; 2]; self.code.flow.len()];
+        let mut queue = vec![(self.code.here, false)];
+        while let Some((block, waits)) = queue.pop() {
+            let known = seen.get_mut(block);
+            let known = known.and_then(|seen| seen.get_mut(usize::from(waits)));
+            let Some(known) = known.filter(|known| !**known) else {
                 continue;
             };
             *known = true;
-            let mut events = self.code.events.get(block).into_iter().flatten();
-            let first = events.find_map(|event| match event.kind {
-                Kind::Read(at, size) if self.object.touched(at, size).0 != 0 => Some(true),
-                Kind::ReadIn(at) | Kind::Pass(at) if self.object.contains(at) => Some(true),
-                _ if self.is_write(event) => Some(false),
-                _ => None,
-            });
-            match first {
-                Some(true) => return true,
-                Some(false) => {}
-                None => queue.extend(self.code.flow.successors(block)),
+            match self.next_use(block, waits) {
+                Use::Needed => return true,
+                Use::Written => {}
+                Use::None { waits } => {
+                    let next = self.code.flow.successors(block);
+                    queue.extend(next.map(|next| (next, waits)));
+                }
             }
         }
         false
+    }
+
+    /// What a block first does with the object. `waits` is whether the state was set to one of those that need it.
+    fn next_use(&self, block: usize, mut waits: bool) -> Use {
+        let state = Object {
+            start: self.waits.at,
+            size: 1,
+            scope: &[],
+        };
+        for event in self.code.events.get(block).into_iter().flatten() {
+            match event.kind {
+                Kind::Read(at, size) if self.object.touched(at, size).0 != 0 => return Use::Needed,
+                Kind::ReadIn(at) | Kind::Pass(at) if self.object.contains(at) => {
+                    return Use::Needed;
+                }
+                _ if self.is_write(event) => return Use::Written,
+                Kind::Set(at, number) if at == self.waits.at => {
+                    waits = self.waits.states.contains(&number);
+                }
+                Kind::Write(at, size) if state.touched(at, size).0 != 0 => waits = false,
+                Kind::Return if waits => return Use::Needed,
+                _ => {}
+            }
+        }
+        Use::None { waits }
     }
 
     fn blocks(&self) -> std::ops::Range<usize> {
@@ -201,4 +245,174 @@ fn predecessors(flow: &Flow) -> Vec<Vec<usize>> {
 
 fn is(set: &[bool], block: usize) -> bool {
     set.get(block) == Some(&true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::symbols::code::Base;
+
+    /// Blocks of 16 bytes, the second of which is asked about, and what they do to the object: a write or a read at a line. The
+    /// state is set at some addresses, and the last block returns.
+    struct Function<'f> {
+        successors: &'f [&'f [usize]],
+        /// By address: line, and whether it is a write.
+        accesses: &'f [(u64, u64, bool)],
+        /// The lines of the blocks.
+        lines: &'f [u64],
+        states: &'f [(u64, u64)],
+    }
+
+    const AT: Pointer = Pointer {
+        base: Base::Argument(5),
+        offset: 24,
+    };
+    const STATE: Pointer = Pointer {
+        base: Base::Argument(5),
+        offset: 40,
+    };
+
+    impl LineOf for Function<'_> {
+        fn line_of(&self, address: u64) -> Option<u64> {
+            let access = self.accesses.iter().find(|(at, ..)| *at == address);
+            let block = self.lines.get(usize::try_from(address / 16).unwrap());
+            access.map(|(_, line, _)| *line).or(block.copied())
+        }
+    }
+
+    impl Function<'_> {
+        fn holds(&self) -> bool {
+            let blocks: Vec<_> = (0u64..)
+                .zip(self.successors)
+                .map(|(block, next)| (block * 16..block * 16 + 16, *next))
+                .collect();
+            let event = |&(address, _, write): &(u64, u64, bool)| Event {
+                address,
+                kind: if write {
+                    Kind::Write(AT, 8)
+                } else {
+                    Kind::Read(AT, 8)
+                },
+            };
+            let set = |&(address, number): &(u64, u64)| {
+                [Kind::Write(STATE, 1), Kind::Set(STATE, number)]
+                    .map(|kind| Event { address, kind })
+            };
+            let end = blocks.len() as u64 * 16 - 1;
+            let mut all: Vec<Event> = self.accesses.iter().map(event).collect();
+            all.extend(self.states.iter().flat_map(set));
+            all.push(Event {
+                address: end,
+                kind: Kind::Return,
+            });
+            all.sort_by_key(|event| event.address);
+            let events = blocks.iter().map(|(range, _)| {
+                let here = all.iter().filter(|event| range.contains(&event.address));
+                here.copied().collect()
+            });
+            let code = Code::of(Flow::of(&blocks), events.collect(), 1);
+            let waits = Waits {
+                at: STATE,
+                states: vec![3, 5],
+            };
+            let scope = 0..blocks.len() as u64 * 16;
+            let object = Object {
+                start: AT,
+                size: 8,
+                scope: std::slice::from_ref(&scope),
+            };
+            holds(&code, &object, &waits, self)
+        }
+    }
+
+    /// Three blocks in a row, at lines 1 to 3.
+    fn straight(accesses: &[(u64, u64, bool)]) -> bool {
+        let function = Function {
+            successors: &[&[1], &[2], &[]],
+            accesses,
+            lines: &[1, 2, 3],
+            states: &[],
+        };
+        function.holds()
+    }
+
+    #[test]
+    fn what_was_written_above_and_is_read_below_is_there() {
+        assert!(straight(&[(0, 1, true), (32, 3, false)]));
+        assert!(straight(&[(0, 1, true), (32, 3, false), (40, 3, true)]));
+    }
+
+    #[test]
+    fn a_write_that_follows_may_be_of_a_line_above() {
+        let read = (16, 2, false);
+        assert!(!straight(&[read, (32, 1, true)]));
+        assert!(!straight(&[read, (32, 2, true)]));
+        assert!(!straight(&[read, (20, 2, true)]));
+        assert!(!straight(&[read, (32, 0, true)]));
+        assert!(straight(&[read, (32, 3, true)]));
+    }
+
+    #[test]
+    fn a_write_that_came_before_may_be_of_a_line_below() {
+        let read = (32, 3, false);
+        assert!(!straight(&[(0, 3, true), read]));
+        assert!(!straight(&[(0, 0, true), read]));
+        assert!(straight(&[(0, 2, true), read]));
+    }
+
+    #[test]
+    fn a_write_behind_a_loop_may_be_of_the_loop() {
+        let holds = |written: u64| {
+            let function = Function {
+                successors: &[&[1], &[2], &[1, 3], &[]],
+                accesses: &[(0, 1, true), (48, 5, false), (52, written, true)],
+                lines: &[1, 2, 4, 5],
+                states: &[],
+            };
+            function.holds()
+        };
+        assert!(!holds(3));
+        assert!(!holds(4));
+        assert!(holds(5));
+    }
+
+    #[test]
+    fn what_nobody_reads_before_it_is_written_may_not_be_there() {
+        let written = (0, 1, true);
+        assert!(!straight(&[written]));
+        assert!(!straight(&[written, (32, 3, true), (40, 3, false)]));
+        assert!(straight(&[written, (16, 2, false)]));
+    }
+
+    #[test]
+    fn one_way_to_a_read_is_enough() {
+        let function = Function {
+            successors: &[&[1], &[2, 3], &[], &[]],
+            accesses: &[(0, 1, true), (48, 4, false)],
+            lines: &[1, 2, 3, 4],
+            states: &[],
+        };
+        assert!(function.holds());
+    }
+
+    #[test]
+    fn what_is_alive_where_the_coroutine_waits_is_there() {
+        let holds = |accesses: &[(u64, u64, bool)], states: &[(u64, u64)]| {
+            let function = Function {
+                successors: &[&[1], &[2], &[]],
+                accesses,
+                lines: &[1, 2, 3],
+                states,
+            };
+            function.holds()
+        };
+        let written = (0, 1, true);
+        assert!(holds(&[written], &[(20, 3)]));
+        assert!(holds(&[written], &[(20, 1), (36, 5)]));
+        // Alive in another state; the state before; overwritten on the way.
+        assert!(!holds(&[written], &[(20, 4)]));
+        assert!(!holds(&[written], &[(20, 3), (36, 1)]));
+        assert!(!holds(&[written], &[(4, 3)]));
+        assert!(!holds(&[written, (40, 3, true)], &[(20, 3)]));
+    }
 }

@@ -69,7 +69,7 @@ impl<'a> View<'a> {
         let concerns = |event: &&Event| match event.kind {
             Kind::Read(at, size) | Kind::Write(at, size) => object.touched(at, size).0 != 0,
             Kind::ReadIn(at) | Kind::Keep(at) | Kind::Pass(at) => object.contains(at),
-            Kind::WriteIn(_) => false,
+            Kind::WriteIn(_) | Kind::Set(..) | Kind::Return => false,
             Kind::Call => is_kept,
         };
         let block = |(index, events): (usize, &Vec<Event>)| {
@@ -159,7 +159,12 @@ impl Block {
                 Kind::Pass(_) => past.written = object.all(),
                 Kind::Call if past.kept => past.written = object.all(),
                 Kind::Keep(_) => past.kept = self.inside.contains(&event.address),
-                Kind::Call | Kind::Read(..) | Kind::ReadIn(_) | Kind::WriteIn(_) => {}
+                Kind::Call
+                | Kind::Read(..)
+                | Kind::ReadIn(_)
+                | Kind::WriteIn(_)
+                | Kind::Set(..)
+                | Kind::Return => {}
             }
         }
         past.kept &= self.inside.end == self.range.end;
@@ -182,7 +187,7 @@ impl Block {
                 Kind::Read(at, size) => now |= object.touched(at, size).0,
                 Kind::ReadIn(_) | Kind::Pass(_) => now = object.all().0,
                 Kind::Call if kept => now = object.all().0,
-                Kind::Call | Kind::Keep(_) | Kind::WriteIn(_) => {}
+                Kind::Call | Kind::Keep(_) | Kind::WriteIn(_) | Kind::Set(..) | Kind::Return => {}
             }
         }
         if self.inside.start == self.range.start {

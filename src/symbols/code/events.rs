@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use iced_x86::{
-    Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind,
-    Register,
+    Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess,
+    OpKind, Register,
 };
 
 use super::registers::{ARGUMENTS, Pointer, Registers, is_call};
@@ -46,12 +46,16 @@ pub enum Kind {
     ReadIn(Pointer),
     /// Writes somewhere in what begins at or before the address.
     WriteIn(Pointer),
+    /// Writes this number; comes behind the write of its bytes.
+    Set(Pointer, u64),
     /// Stores the address.
     Keep(Pointer),
     /// Calls a function with the address.
     Pass(Pointer),
     /// Calls a function, after all that it is passed.
     Call,
+    /// Goes back to the function's caller.
+    Return,
 }
 
 impl Code {
@@ -89,6 +93,19 @@ impl Code {
             here,
             registers,
         })
+    }
+}
+
+#[cfg(test)]
+impl Code {
+    /// A function of blocks with these events, seen from the start of one of them.
+    pub fn of(flow: Flow, events: Vec<Vec<Event>>, here: usize) -> Self {
+        Self {
+            flow,
+            events,
+            here,
+            registers: Registers::at_entry(),
+        }
     }
 }
 
@@ -164,6 +181,18 @@ fn note(
             });
         }
     }
+    if instruction.mnemonic() == Mnemonic::Mov
+        && instruction.op0_kind() == OpKind::Memory
+        && let Ok(number) = instruction.try_immediate(1)
+        && let [memory] = info.used_memory()
+        && memory.index() == Register::None
+        && let Some(at) = registers.place(memory)
+    {
+        add(Kind::Set(at, number));
+    }
+    if instruction.flow_control() == FlowControl::Return {
+        add(Kind::Return);
+    }
     // Also by way of a vector register, which stores two addresses at once.
     let stores = match instruction.mnemonic() {
         Mnemonic::Mov => instruction.op0_kind() == OpKind::Memory,
@@ -212,10 +241,12 @@ mod tests {
         // Pointers of the caller's are passed and kept as well.
         let in_frame = |kind: &Kind| match kind {
             Kind::Read(at, _) | Kind::Write(at, _) => at.base == Base::Frame,
-            Kind::ReadIn(at) | Kind::WriteIn(at) | Kind::Keep(at) | Kind::Pass(at) => {
-                at.base == Base::Frame
-            }
-            Kind::Call => true,
+            Kind::ReadIn(at)
+            | Kind::WriteIn(at)
+            | Kind::Set(at, _)
+            | Kind::Keep(at)
+            | Kind::Pass(at) => at.base == Base::Frame,
+            Kind::Call | Kind::Return => true,
         };
         let kinds = events.into_iter().map(|event| event.kind);
         (registers, kinds.filter(in_frame).collect())
@@ -256,10 +287,11 @@ mod tests {
     #[test]
     fn reads_writes_and_stored_addresses_are_seen() {
         // sub rsp, 0x18; mov [rsp+8], rdi; add qword [rsp], 1; lea rax, [rsp+8]; mov [rsp+0x10], rax;
-        // mov eax, [rsp+rcx*4+8]
+        // mov eax, [rsp+rcx*4+8]; mov byte [rsp+4], 3; ret
         let (_, events) = registers_after(&[
             0x48, 0x83, 0xec, 0x18, 0x48, 0x89, 0x7c, 0x24, 0x08, 0x48, 0x83, 0x04, 0x24, 0x01,
             0x48, 0x8d, 0x44, 0x24, 0x08, 0x48, 0x89, 0x44, 0x24, 0x10, 0x8b, 0x44, 0x8c, 0x08,
+            0xc6, 0x44, 0x24, 0x04, 0x03, 0xc3,
         ]);
         assert_eq!(
             events,
@@ -270,6 +302,10 @@ mod tests {
                 Kind::Write(Pointer::frame(-16), 8),
                 Kind::Keep(Pointer::frame(-24)),
                 Kind::ReadIn(Pointer::frame(-24)),
+                Kind::Write(Pointer::frame(-28), 1),
+                Kind::Set(Pointer::frame(-28), 3),
+                Kind::Read(Pointer::frame(-32), 8),
+                Kind::Return,
             ]
         );
     }

@@ -16,7 +16,7 @@ use crate::symbols::coroutine::{self, Coroutine};
 use crate::symbols::functions::{self, Entry, Instance};
 use crate::symbols::lines::Start;
 use crate::symbols::place::{Binary, Formula, Location, Piece, Register, Source, Term};
-use crate::symbols::pointee::{self, LineOf};
+use crate::symbols::pointee::{self, LineOf, Waits};
 use crate::symbols::scope::Variable;
 use crate::symbols::shapes;
 use crate::symbols::types::{Member, TypeRef};
@@ -171,7 +171,9 @@ impl State {
             size,
             scope: &block.ranges,
         };
-        if size > 0 && !pointee::holds(code, &object, &body) {
+        let (at, states) = self.coroutine.alive(member);
+        let at = self.at.checked_add(i64::try_from(at).ok()?)?;
+        if size > 0 && !pointee::holds(code, &object, &Waits { at, states }, &body) {
             return None;
         }
         let (place, held) = code.registers.find(start.base)?;
