@@ -153,10 +153,11 @@ impl Patcher for Hand {
         Ok(true)
     }
 
-    fn order_if_any(&mut self, orders: &[Command]) {
+    fn order_if_any(&mut self, orders: &[Command]) -> bool {
         if self.alive {
             self.obey(orders);
         }
+        true
     }
 
     fn forget(&mut self) {
