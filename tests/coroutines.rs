@@ -13,7 +13,7 @@ const BETWEEN: &str = " ¦ ";
 
 /// How many values are right, by build. What the optimizer leaves depends on the compiler's version, not on chance: fewer are a
 /// loss.
-const FLOORS: [(&str, usize); 1] = [("release", 677)];
+const FLOORS: [(&str, usize); 1] = [("release", 719)];
 
 /// What a line shows: its passes, in order, each with the values of its variables.
 type Passes = BTreeMap<u32, Vec<Vec<String>>>;
