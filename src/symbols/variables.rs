@@ -27,6 +27,7 @@ use super::types::TypeRef;
 use super::unwind;
 
 mod elsewhere;
+mod spilled;
 mod state;
 
 use self::state::Lines;
@@ -211,7 +212,12 @@ impl<'a> Reader<'_, 'a> {
                 if let Some((_, variable)) = &mut variable
                     && variable.is_missing()
                 {
-                    variable.elsewhere = self.at_runtime(&self.elsewhere(entry, block));
+                    match self.spilled(entry).filter(|_| variable.argument) {
+                        Some(location) => variable.location = location,
+                        None => {
+                            variable.elsewhere = self.at_runtime(&self.elsewhere(entry, block));
+                        }
+                    }
                 }
                 found.extend(variable);
             }
