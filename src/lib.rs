@@ -61,6 +61,18 @@ pub mod fuzzing {
     pub use crate::server::fuzz::dap;
 }
 
+/// What `benches/readable` calls; there only for it.
+#[cfg(all(
+    feature = "_survey",
+    target_os = "linux",
+    target_arch = "x86_64",
+    not(detrix_unsupported)
+))]
+#[doc(hidden)]
+pub mod survey {
+    pub use crate::symbols::readable::{Seen, State, each};
+}
+
 pub use config::{Config, StartState, TlsConfig};
 pub use error::{Error, ErrorKind, Result};
 pub use lifecycle::{init, shutdown, sleep, status, wake, wake_with_url};

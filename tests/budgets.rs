@@ -49,6 +49,22 @@ impl World {
             .collect()
     }
 
+    /// The only logpoint, as soon as it is in that state.
+    fn standing(&mut self, state: LogpointState) -> LogpointStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let all = self.logpoints();
+            let [logpoint] = &all[..] else {
+                panic!("one logpoint: {all:?}");
+            };
+            if logpoint.state == state {
+                return logpoint.clone();
+            }
+            assert!(Instant::now() < deadline, "{logpoint:?}");
+            std::thread::yield_now();
+        }
+    }
+
     fn totals(&mut self) -> LogpointCounts {
         let totals = self.status("totals ");
         serde_json::from_str(&totals[0]).expect("the totals")
@@ -56,12 +72,12 @@ impl World {
 }
 
 /// Waits for the event that a breakpoint is not set any more; returns its message.
-fn expired(session: &mut Session) -> String {
+fn unset(session: &mut Session) -> String {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let event = session.try_event("breakpoint", left);
-        let event = event.expect("an expired logpoint is told");
+        let event = event.expect("the end of a logpoint is told");
         if event["breakpoint"]["verified"] == false {
             assert_eq!(event["reason"], "changed");
             let message = event["breakpoint"]["message"].as_str();
@@ -83,10 +99,8 @@ fn a_logpoint_over_its_budget_is_suspended_and_its_numbers_add_up() {
     let mut session = Session::attach(world.port);
     session.logpoint(&world.file, world.line("hot"), "{id}");
     let calls = world.program.number(RUN, "calls");
-    let [hot] = &world.logpoints()[..] else {
-        panic!("one logpoint");
-    };
-    let counts = hot.counts;
+    // What was counted stays when it is put back.
+    let counts = world.standing(LogpointState::Active).counts;
     assert!(counts.suspensions > 1, "{counts:?}");
     assert!(
         counts.suspended_ns > 0 && counts.stopped_ns > 0,
@@ -115,6 +129,23 @@ fn a_logpoint_over_its_budget_is_suspended_and_its_numbers_add_up() {
         )
     );
     assert_eq!(totals.stopped_ns, counts.stopped_ns);
+    world.program.quit();
+}
+
+#[test]
+fn a_logpoint_that_is_removed_while_it_is_suspended_keeps_its_numbers() {
+    let mut world = World::start(&[("DETRIX_LOGPOINT_BUDGET", "0")]);
+    let mut session = Session::attach(world.port);
+    session.logpoint(&world.file, world.line("hot"), "{id}");
+    world.program.run("count 1");
+    assert_eq!(session.texts(1), ["0"]);
+    let before = world.logpoints().remove(0).counts;
+    session.logpoints(&world.file, &[]);
+    assert_eq!(world.logpoints(), []);
+    let totals = world.totals();
+    assert_eq!((totals.hits, totals.suspensions), (1, 1));
+    assert!(totals.suspended_ns > 0, "{totals:?}");
+    assert!(totals.suspended_ns >= before.suspended_ns, "{totals:?}");
     world.program.quit();
 }
 
@@ -184,6 +215,24 @@ fn a_client_may_ask_for_less_than_the_configuration_allows() {
 }
 
 #[test]
+fn a_suspended_logpoint_that_cannot_be_put_back_is_told() {
+    let mut world = World::start(&[("DETRIX_LOGPOINT_BUDGET", "0")]);
+    let mut session = Session::attach(world.port);
+    let (patched, rest) = (world.line("patched"), world.line("rest"));
+    session.logpoint(&world.file, patched, "{id}");
+    world.program.run("patch");
+    let why = unset(&mut session);
+    assert!(why.contains("is not what it was"), "{why}");
+    assert_eq!(session.texts(1), ["1"]);
+    // Others go on.
+    let again = session.logpoints(&world.file, &[(patched, "{id}"), (rest, "rest")]);
+    assert_eq!((again[0].verified, again[1].verified), (false, true));
+    world.program.run("count 1");
+    assert_eq!(session.texts(1), ["rest"]);
+    world.program.quit();
+}
+
+#[test]
 fn a_logpoint_that_has_logged_enough_expires_and_stays_so() {
     let mut world = World::start(&[("DETRIX_LOGPOINT_HIT_LIMIT", "3")]);
     let before = world.program.process().text();
@@ -192,7 +241,7 @@ fn a_logpoint_that_has_logged_enough_expires_and_stays_so() {
     let placed = session.logpoint(&world.file, hot, "{id}");
     world.program.run("count 10");
     assert_eq!(session.texts(3), ["0", "1", "2"]);
-    let why = expired(&mut session);
+    let why = unset(&mut session);
     assert!(why.contains("expired: it has logged as many hits"), "{why}");
     // For people, too.
     let said = session.expect_event("output");
@@ -228,7 +277,7 @@ fn the_addresses_of_a_logpoint_share_one_account() {
     assert!(session.breakpoints(&world.file, &json!([limited]))[0].verified);
     world.program.run("count 10");
     assert_eq!(session.texts(5), ["0", "100", "1", "101", "2"]);
-    expired(&mut session);
+    unset(&mut session);
     assert_eq!(session.drain(), []);
     assert!(world.program.process().text() == before, "at all of them");
     assert_eq!(world.logpoints()[0].counts.logged, 5);
@@ -244,7 +293,7 @@ fn hits_that_a_condition_passes_over_do_not_count_for_the_limit() {
     session.breakpoints(&world.file, &json!([limited]));
     world.program.run("count 100");
     assert_eq!(session.texts(2), ["0", "10"]);
-    expired(&mut session);
+    unset(&mut session);
     let hot = world.logpoints().remove(0);
     assert_eq!((hot.counts.hits, hot.counts.logged), (11, 2));
     world.program.quit();
@@ -268,7 +317,7 @@ fn one_of_two_logpoints_of_a_line_expires_and_the_other_goes_on() {
     world.program.run("count 3");
     let texts = session.texts(4);
     assert_eq!(texts, ["short 0", "long 0", "long 1", "long 2"]);
-    expired(&mut session);
+    unset(&mut session);
     world.program.run("count 1");
     assert_eq!(session.texts(1), ["long 0"]);
     world.program.quit();
@@ -282,7 +331,7 @@ fn a_logpoint_that_has_lived_long_enough_expires() {
     // Asks for more, and gets what is allowed.
     let long = with(world.line("hot"), "{id}", json!({"ttl": 1000}));
     assert!(session.breakpoints(&world.file, &json!([long]))[0].verified);
-    let why = expired(&mut session);
+    let why = unset(&mut session);
     assert!(why.contains("expired: it has lived as long"), "{why}");
     assert!(world.program.process().text() == before);
     assert_eq!(world.logpoints()[0].state, LogpointState::Expired);
@@ -303,7 +352,7 @@ fn a_breakpoints_own_limits_count_before_those_of_attach_which_may_come_later() 
     world.program.run("count 5");
     assert_eq!(session.texts(3), ["hot", "rest", "hot"]);
     for _ in 0..2 {
-        expired(&mut session);
+        unset(&mut session);
     }
     assert_eq!(session.drain(), []);
     for wrong in [json!({"hitLimit": 0}), json!({"ttl": -1})] {

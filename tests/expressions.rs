@@ -502,6 +502,10 @@ fn what_is_strictly_redacted_is_told_in_no_way() {
         ("account.counts.values()", "["),
         ("account.counts.keys()", "["),
         ("account.folders", "{\""),
+        (
+            "account.pairs",
+            "[(\"accept\", 5), (\"X-Api-Key\", <redacted>)]",
+        ),
         ("account.auth", "Token(<redacted>)"),
         (
             "held",

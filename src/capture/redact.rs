@@ -6,8 +6,8 @@ use crate::type_view::{Shape, TypeView};
 /// What stands in the place of a hidden value.
 pub const REDACTED: &str = "<redacted>";
 
-/// Names that hide their values; none by default. Case and underscores do not count: `api_key` hides `apiKey`, `API_KEY_2` and
-/// `OldApiKey`.
+/// Names that hide their values; none by default. Case, underscores and hyphens do not count: `api_key` hides `apiKey`,
+/// `API_KEY_2`, `X-Api-Key` and `OldApiKey`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Redaction {
     patterns: Box<[String]>,
@@ -31,6 +31,11 @@ impl Redaction {
     /// Whether naming a value on purpose does not show it either.
     pub fn is_strict(&self) -> bool {
         self.strict
+    }
+
+    /// Whether anything can be hidden.
+    pub fn hides_anything(&self) -> bool {
+        !self.patterns.is_empty()
     }
 
     /// Whether a member or variable of this name is hidden.
@@ -72,7 +77,7 @@ fn paths(shape: &Shape) -> Vec<&str> {
 
 fn plain(name: &str) -> String {
     name.chars()
-        .filter(|c| *c != '_')
+        .filter(|c| !matches!(c, '_' | '-'))
         .flat_map(char::to_lowercase)
         .collect()
 }
@@ -89,6 +94,7 @@ mod tests {
             "db_Password",
             "apiKey",
             "API_KEY",
+            "X-Api-Key",
             "tokens",
             "oldSecret2",
         ] {

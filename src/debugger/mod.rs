@@ -250,7 +250,8 @@ impl Debugger {
         }
     }
 
-    /// Tries again what was not found, after libraries came or went; tells the clients what changed.
+    /// Tries again what was not found or is not in the code any more, after libraries came or went; tells the clients what
+    /// changed.
     fn modules_changed(&mut self) {
         self.engine.modules_changed();
         let sessions: Vec<SessionId> = self.sessions.keys().copied().collect();

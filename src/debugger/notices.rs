@@ -22,6 +22,11 @@ impl Debugger {
                     self.tell_counts();
                     self.expire(now);
                 }
+                // It may be a library's that is gone: what is not loaded any more is told as such.
+                Event::Silenced => {
+                    self.symbols.refresh();
+                    self.modules_changed();
+                }
                 Event::Lost { reason, probes } => self.tell_lost(&reason, &probes),
             }
         }

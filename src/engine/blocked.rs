@@ -8,17 +8,21 @@
 //! 1. is of the thread that is served, if that is known to block the signal;
 //! 2. else of the most likely among the stopped ones: one that is known to block it; one of which nothing is known rather than
 //!    one that has hit without; one that blocks other signals rather than one that blocks none;
-//! 3. but a thread that has hit without, while others are known to block the signal, is only suspected: one of those may be on
-//!    its way to its stop. Where none of them comes for a while, the suspect gets its mask when it does.
+//! 3. but one that has hit without, while another one runs, is only suspected: the other may be on its way to its stop. One that comes soon and is likelier, by rule 2, explains the reset. Where none does for a while, the suspect
+//!    gets its mask when it comes again with the mask that it had.
+//!
+//! One that is not given back what it had lacks SIGTRAP in its mask until its next reset, which hardly anything notices. One
+//! that is given what it never had makes the kernel reset the action at each of its hits from then on: that is the worse.
 //!
 //! Where none is seen, but a thread that is known to block the signal has it unblocked, that was another reset, repaired since
 //! its last hit, if there was one and nothing else of the mask has changed; or the thread's own doing.
 //!
 //! A thread is known by its hits, and by what `/proc` says of it now and then.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use super::channel::Channel;
+use super::proc;
 use super::sys::{self, Change, SignalAction, SignalSet};
 use super::threads::Thread;
 
@@ -28,6 +32,9 @@ pub const TRAP: SignalSet = 1 << (libc::SIGTRAP - 1);
 /// How many times threads are asked whether they are stopped. One that has just run into a site is so within a microsecond or
 /// two; each question takes a third of one.
 const QUESTIONS: u32 = 128;
+
+/// How many threads are looked at to see whether any runs: each takes some 10 us.
+const LOOKS: u32 = 8;
 
 /// How long a thread may be on its way from a trap to its stop, on a busy machine, in nanoseconds.
 const ON_THE_WAY: u64 = 20_000_000;
@@ -39,7 +46,7 @@ pub fn repair(channel: &Channel, tid: i32) {
         return;
     };
     let thread = channel.threads.find(tid);
-    if channel.suspect.load(Ordering::Relaxed) == tid {
+    if channel.suspicion.is_of(tid) {
         convict(channel, tid);
     }
     if now == before {
@@ -80,14 +87,13 @@ pub fn repair(channel: &Channel, tid: i32) {
     if own.rank == Rank::Known {
         give_back(channel, own);
         // Its trap may have been before what the suspect is suspected of.
-        channel.suspect.store(0, Ordering::Relaxed);
+        channel.suspicion.end();
     } else if action.handler != libc::SIG_IGN {
-        match likeliest(channel, own) {
-            Some(culprit) => give_back(channel, culprit),
-            None => {
-                channel.suspected_at.store(sys::now(), Ordering::Relaxed);
-                channel.suspect.store(tid, Ordering::Relaxed);
-            }
+        let likeliest = likeliest(channel, own);
+        if likeliest.rank >= Rank::Unknown || !another_runs(channel, likeliest.tid) {
+            give_back(channel, likeliest);
+        } else {
+            channel.suspicion.begin(&likeliest);
         }
     }
 }
@@ -168,14 +174,44 @@ fn rank(thread: Option<&Thread>, mask: SignalSet) -> Rank {
     }
 }
 
-/// The thread that a reset is of, when the thread that is served is `own`; `None` where one may be on its way that is known to
-/// block the signal.
-fn likeliest(channel: &Channel, own: Candidate) -> Option<Candidate> {
+/// A thread that may be the one of a reset. The tracer's only.
+#[derive(Default)]
+pub struct Suspicion {
+    /// 0 for none.
+    tid: AtomicI32,
+    /// Its mask when it was served.
+    mask: AtomicU64,
+    /// When that was, in nanoseconds of the monotonic clock.
+    since: AtomicU64,
+}
+
+impl Suspicion {
+    fn is_of(&self, tid: i32) -> bool {
+        self.tid.load(Ordering::Relaxed) == tid
+    }
+
+    fn begin(&self, suspect: &Candidate) {
+        self.mask.store(suspect.mask, Ordering::Relaxed);
+        self.since.store(sys::now(), Ordering::Relaxed);
+        self.tid.store(suspect.tid, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.tid.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether it began so long ago that whoever was on its way then has arrived.
+    fn is_old(&self) -> bool {
+        sys::now().wrapping_sub(self.since.load(Ordering::Relaxed)) >= ON_THE_WAY
+    }
+}
+
+/// The thread that a reset is most likely of, when the thread that is served is `own`.
+fn likeliest(channel: &Channel, own: Candidate) -> Candidate {
     let mut questions = QUESTIONS;
     let mut best = own;
-    let mut others_known = true;
-    while questions > 0 && best.rank == own.rank {
-        others_known = false;
+    loop {
+        let mut others_known = false;
         // Those that are known first: mostly it is one of them.
         for known in [true, false] {
             channel.threads.each(|other, thread| {
@@ -197,20 +233,36 @@ fn likeliest(channel: &Channel, own: Candidate) -> Option<Candidate> {
                 }
             });
         }
-        if own.rank >= Rank::Unknown && !others_known {
-            break;
+        let enough = if others_known {
+            Rank::Known
+        } else {
+            Rank::UnknownButBlocksOthers
+        };
+        if best.rank >= enough || questions == 0 {
+            return best;
         }
     }
-    (best.tid != own.tid || own.rank >= Rank::Unknown || !others_known).then_some(best)
+}
+
+/// Whether a traced thread other than `one` is neither asleep nor stopped; as far as a few of them tell.
+fn another_runs(channel: &Channel, one: i32) -> bool {
+    let mut looks = LOOKS;
+    let mut runs = false;
+    channel.threads.each(|other, _| {
+        if other != one && !runs {
+            runs = looks == 0 || proc::is_running(other);
+            looks = looks.saturating_sub(1);
+        }
+    });
+    runs
 }
 
 /// At a later hit of a suspect, when nobody else has explained the reset for a while.
 fn convict(channel: &Channel, tid: i32) {
-    let since = channel.suspected_at.load(Ordering::Relaxed);
-    if sys::now().wrapping_sub(since) < ON_THE_WAY {
+    if !channel.suspicion.is_old() {
         return;
     }
-    channel.suspect.store(0, Ordering::Relaxed);
+    channel.suspicion.end();
     let mut explained = false;
     channel.threads.each(|other, thread| {
         let blocked = thread.blocked();
@@ -219,6 +271,7 @@ fn convict(channel: &Channel, tid: i32) {
             && stopped_mask(other).is_some_and(|mask| mask | TRAP == blocked);
     });
     if let Ok(mask) = sys::signal_mask(tid)
+        && mask == channel.suspicion.mask.load(Ordering::Relaxed)
         && !explained
     {
         let rank = Rank::Known;
@@ -242,7 +295,9 @@ fn stopped_mask(tid: i32) -> Option<SignalSet> {
 fn repair_alone(channel: &Channel, thread: &Thread, tid: i32) {
     let blocked = thread.blocked();
     if blocked == 0 {
-        thread.hits_without();
+        if thread.has_hit_without() || !explains(channel, tid) {
+            thread.hits_without();
+        }
         return;
     }
     let Ok(mask) = sys::signal_mask(tid) else {
@@ -253,8 +308,24 @@ fn repair_alone(channel: &Channel, thread: &Thread, tid: i32) {
         let _ = sys::set_signal_mask(tid, blocked);
         thread.set_blocked(blocked, resets);
         // Whatever the suspect did, this explains it.
-        channel.suspect.store(0, Ordering::Relaxed);
+        channel.suspicion.end();
     } else if mask & TRAP == 0 {
         thread.set_blocked(0, resets);
+    }
+}
+
+/// Whether the first hit of a thread explains what another one is suspected of; then it gets its mask.
+fn explains(channel: &Channel, tid: i32) -> bool {
+    if channel.suspicion.is_of(0) || channel.suspicion.is_old() {
+        return false;
+    }
+    match sys::signal_mask(tid) {
+        Ok(mask) if mask != 0 && mask & TRAP == 0 => {
+            channel.suspicion.end();
+            let rank = Rank::UnknownButBlocksOthers;
+            give_back(channel, Candidate { rank, tid, mask });
+            true
+        }
+        _ => false,
     }
 }

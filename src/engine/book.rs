@@ -55,8 +55,8 @@ pub trait Patcher {
     /// Where no tracer can be had.
     fn order(&mut self, orders: &[Command]) -> Result<bool, EngineError>;
 
-    /// Has orders carried out if there is a tracer. Where it does not answer, the text is restored all the same.
-    fn order_if_any(&mut self, orders: &[Command]);
+    /// Has orders carried out if there is a tracer; false when it did not answer, and the text is restored all the same.
+    fn order_if_any(&mut self, orders: &[Command]) -> bool;
 
     /// Forgets the tracer that did not answer; when this returns no site is in the text.
     fn forget(&mut self);
@@ -68,6 +68,8 @@ pub struct Changed {
     pub placed: Vec<Result<(), PlaceError>>,
     /// The probes beside them that are gone, and why, where there is no tracer any more.
     pub lost: Option<(String, Vec<u32>)>,
+    /// Whether probes beside them are gone because their code could not be written.
+    pub dropped: bool,
 }
 
 /// All probes. Belongs to detrix's thread.
@@ -141,6 +143,8 @@ impl Book {
             }
         };
         let failed: Vec<u32> = failures.keys().copied().collect();
+        let is_placed = |id| placed.iter().flatten().any(|placed| placed == id);
+        let dropped = lost.is_none() && !failed.iter().all(is_placed);
         if !failed.is_empty() {
             let mut touched = BTreeSet::new();
             for probe in failed {
@@ -153,7 +157,11 @@ impl Book {
             .into_iter()
             .map(|probe| probe.and_then(|probe| failures.remove(&probe).map_or(Ok(()), Err)))
             .collect();
-        Changed { placed, lost }
+        Changed {
+            placed,
+            lost,
+            dropped,
+        }
     }
 
     /// Counts how long logpoints were suspended that were so until they were removed.
@@ -256,12 +264,22 @@ impl Book {
         }
     }
 
-    /// Whether the memory that a probe was placed in has gone.
+    /// Whether a probe is not in the text, and does not come back: the memory that it was placed in has gone, or could not
+    /// be written.
     pub fn is_silent(&self, probe: u32) -> bool {
-        let site = self
-            .probes
-            .get(&probe)
-            .and_then(|probe| self.shared.sites.find(probe.address));
+        let probe = self.probes.get(&probe);
+        probe.is_none_or(|probe| self.is_absent(probe.address))
+    }
+
+    /// Whether any probe that could hit [is silent](Book::is_silent).
+    pub fn has_silent(&self) -> bool {
+        let could_hit = |probe: &&Arc<Probe>| probe.account.standing() != Standing::Expired;
+        let mut probes = self.probes.values().filter(could_hit);
+        probes.any(|probe| self.is_absent(probe.address))
+    }
+
+    fn is_absent(&self, address: u64) -> bool {
+        let site = self.shared.sites.find(address);
         site.is_none_or(|site| matches!(site.state(), State::Absent | State::Gone))
     }
 
@@ -284,7 +302,7 @@ impl Book {
                 .push(probe.clone());
         }
         let mut orders = Vec::new();
-        let mut arming = Vec::new();
+        let mut arms = false;
         // Kept until the tracer has answered: it may be reading them.
         let mut old: Vec<Box<Probes>> = Vec::new();
         for site in addresses
@@ -298,50 +316,43 @@ impl Book {
             match site.state() {
                 State::Absent | State::Gone if wanted => {
                     orders.push(Command::Settle(site));
-                    arming.push(site.address);
+                    arms = true;
                 }
                 State::Absent | State::Gone => {}
                 State::Armed | State::Suspended => orders.push(Command::Settle(site)),
             }
         }
-        if arming.is_empty() {
+        if !arms {
             if self.probes.is_empty() {
                 orders.push(Command::Leave);
             }
-            patcher.order_if_any(&orders);
-            return Ok(HashMap::new());
+            // Where it does not answer, its end tells of all probes.
+            return Ok(match patcher.order_if_any(&orders) {
+                true => self.not_written(|address| addresses.contains(&address)),
+                false => HashMap::new(),
+            });
         }
-        if !patcher.order(&orders)? {
-            // It died just now. A new one finds no site in the text; all that are wanted are armed again.
-            patcher.forget();
-            if !patcher.order(&self.wanted())? {
-                return Err(EngineError::NoAnswer);
-            }
+        if patcher.order(&orders)? {
+            return Ok(self.not_written(|address| addresses.contains(&address)));
         }
-        drop(old);
-        let failed = |address: &u64| {
-            self.shared
-                .sites
-                .find(*address)
-                .filter(|site| matches!(site.state(), State::Absent | State::Gone))
-        };
-        Ok(arming
-            .iter()
-            .filter_map(failed)
-            .flat_map(|site| {
-                self.probes
-                    .values()
-                    .filter(|probe| probe.address == site.address)
-            })
+        // It died just now. A new one finds no site in the text; all that are wanted are armed again.
+        patcher.forget();
+        match patcher.order(&self.wanted())? {
+            true => Ok(self.not_written(|_| true)),
+            false => Err(EngineError::NoAnswer),
+        }
+    }
+
+    /// The probes at the addresses `among` that are not in the text, though it was ordered.
+    fn not_written(&self, among: impl Fn(u64) -> bool) -> HashMap<u32, PlaceError> {
+        self.probes
+            .values()
+            .filter(|probe| among(probe.address) && self.is_absent(probe.address))
             .map(|probe| {
-                (
-                    probe.id,
-                    PlaceError::NotWritten {
-                        address: probe.address,
-                    },
-                )
+                let address = probe.address;
+                (probe.id, PlaceError::NotWritten { address })
             })
-            .collect())
+            .collect()
     }
 
     /// Has all sites patched that probes are at.

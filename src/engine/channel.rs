@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use super::blocked::Suspicion;
 use super::shared::Shared;
 use super::sites::Site;
 use super::sys::{self, CpuSet};
@@ -78,10 +79,8 @@ pub struct Channel {
     pub ringer: i32,
     /// How often the kernel reset the SIGTRAP action.
     pub resets: AtomicU64,
-    /// A thread that may be the one of a reset that nothing else explains; 0 for none.
-    pub suspect: AtomicI32,
-    /// Since when, in nanoseconds of the monotonic clock.
-    pub suspected_at: AtomicU64,
+    /// Who may be the one of a reset that nothing else explains.
+    pub suspicion: Suspicion,
     /// The keeper's thread number.
     pub keeper: AtomicI32,
     progress: AtomicU32,
@@ -109,8 +108,7 @@ impl Channel {
             tracer: AtomicI32::new(0),
             ringer: sys::thread_id(),
             resets: AtomicU64::new(0),
-            suspect: AtomicI32::new(0),
-            suspected_at: AtomicU64::new(0),
+            suspicion: Suspicion::default(),
             keeper: AtomicI32::new(0),
             progress: AtomicU32::new(Progress::Starting as u32),
             failed_stage: AtomicU32::new(0),

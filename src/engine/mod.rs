@@ -56,7 +56,7 @@ pub use trial::try_tracing;
 
 use nix::sys::signal::{SigSet, Signal};
 
-use book::{Book, Changed, Patcher};
+use book::{Book, Patcher};
 use channel::{Command, Progress};
 use service::Service;
 use shared::{OwnThread, Shared};
@@ -75,6 +75,9 @@ pub struct Budget {
 pub enum Event {
     /// Logpoints were suspended, or have expired: their accounts say which.
     Limited,
+    /// Code could not be written that was to be: some probes, which [`Engine::is_silent`] tells, do not log any more. They
+    /// are to be placed again, which says why where it fails.
+    Silenced,
     /// There is no tracer any more, and no probe; the text is as it was.
     Lost {
         /// Why, for people.
@@ -93,7 +96,7 @@ pub struct Engine {
     book: Book,
     service: Service,
     /// Events to tell at the next [`Engine::tick`].
-    lost: Vec<Event>,
+    untold: Vec<Event>,
     attention: u32,
     /// How often logpoints were suspended or expired, as far as it was told.
     limited: u64,
@@ -120,7 +123,7 @@ impl Engine {
             shared,
             trap: Some(trap),
             _own: own,
-            lost: Vec::new(),
+            untold: Vec::new(),
             attention: 0,
             limited: 0,
         };
@@ -146,12 +149,18 @@ impl Engine {
     /// Removes probes and places others, at once. The text is patched when this returns; each placement's result has its
     /// place in the answer.
     pub fn change(&mut self, remove: &[u32], place: Vec<Placement>) -> Vec<Result<(), PlaceError>> {
-        let Changed { placed, lost } = self.book.change(&mut self.service, remove, place);
-        if let Some((reason, probes)) = lost {
-            self.lost.push(Event::Lost { reason, probes });
+        let changed = self.book.change(&mut self.service, remove, place);
+        let before = self.untold.len();
+        if let Some((reason, probes)) = changed.lost {
+            self.untold.push(Event::Lost { reason, probes });
+        }
+        if changed.dropped {
+            self.untold.push(Event::Silenced);
+        }
+        if self.untold.len() > before {
             self.shared.call_attention();
         }
-        placed
+        changed.placed
     }
 
     /// To be called after libraries came or went: see [`Book::modules_changed`].
@@ -159,7 +168,7 @@ impl Engine {
         self.book.modules_changed();
     }
 
-    /// Whether the memory that a probe was placed in has gone.
+    /// Whether a probe does not log any more: see [`Book::is_silent`].
     pub fn is_silent(&self, probe: u32) -> bool {
         self.book.is_silent(probe)
     }
@@ -216,7 +225,7 @@ impl Engine {
     /// or that has more privileges than the application.
     pub fn tick(&mut self) -> Vec<Event> {
         self.shared.backlog.attended(sys::now());
-        let mut events = std::mem::take(&mut self.lost);
+        let mut events = std::mem::take(&mut self.untold);
         let attention = self.shared.attention.load(Ordering::Acquire);
         let called = attention != self.attention;
         self.attention = attention;
@@ -238,7 +247,8 @@ impl Engine {
             return events;
         }
         let mut orders = Vec::new();
-        if self.book.resume_at().is_some_and(|at| at <= sys::now()) {
+        let resumes = self.book.resume_at().is_some_and(|at| at <= sys::now());
+        if resumes {
             orders.push(Command::Resume);
         }
         orders.extend(self.shared.untraced.take().map(Command::Seize));
@@ -247,6 +257,8 @@ impl Engine {
         }
         if !orders.is_empty() && !self.service.order_if_ready(&orders) {
             self.bury(&mut events);
+        } else if resumes && self.book.has_silent() {
+            events.push(Event::Silenced);
         }
         events
     }
@@ -277,6 +289,7 @@ impl Engine {
             return;
         }
         match self.service.order(&orders) {
+            Ok(true) if self.book.has_silent() => events.push(Event::Silenced),
             Ok(true) => {}
             Ok(false) => self.bury(events),
             Err(error) => self.lose(error.to_string(), events),

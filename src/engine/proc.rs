@@ -52,6 +52,23 @@ fn number(digits: &[u8]) -> Option<i32> {
         .flatten()
 }
 
+/// Whether a thread runs or is about to, neither asleep nor stopped; one that is gone does not.
+pub fn is_running(tid: i32) -> bool {
+    let Ok(file) = sys::open(&path(tid, b"/stat"), libc::O_RDONLY) else {
+        return false;
+    };
+    let mut text = [0u8; 64];
+    let len = sys::read_at(file, &mut text, 0).unwrap_or(0);
+    sys::close(file);
+    state(text.get(..len).unwrap_or_default()) == Some(b'R')
+}
+
+/// What follows the name in parentheses, which may have some itself; behind it are numbers only.
+fn state(stat: &[u8]) -> Option<u8> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    stat.get(end.checked_add(2)?).copied()
+}
+
 /// `/proc/PID` and a tail, terminated, without an allocation.
 pub fn path(pid: i32, tail: &[u8]) -> [u8; 48] {
     let mut digits = [0u8; 10];
@@ -99,6 +116,26 @@ mod tests {
         .unwrap();
         assert_eq!(found, 1);
         assert_eq!(each_thread(i32::MAX, |_| ()), Err(Errno(libc::ENOENT)));
+    }
+
+    #[test]
+    fn a_thread_that_waits_does_not_run() {
+        let (begun, tid) = std::sync::mpsc::channel();
+        let (end, wait) = std::sync::mpsc::channel::<()>();
+        let waiting = std::thread::spawn(move || {
+            begun.send(sys::thread_id()).unwrap();
+            wait.recv()
+        });
+        let tid = tid.recv().unwrap();
+        while is_running(tid) {
+            std::thread::yield_now();
+        }
+        assert!(is_running(sys::thread_id()));
+        drop(end);
+        assert!(waiting.join().unwrap().is_err());
+        assert!(!is_running(i32::MAX));
+        assert_eq!(state(b"7 (a) R (b)) S 1 7 7 0"), Some(b'S'));
+        assert_eq!((state(b"7 (a)"), state(b"")), (None, None));
     }
 
     #[test]

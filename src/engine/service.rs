@@ -160,11 +160,10 @@ impl Patcher for Service {
         Ok(tracer.channel.bell.ring(orders))
     }
 
-    fn order_if_any(&mut self, orders: &[Command]) {
-        if let Some(tracer) = &self.tracer {
-            // Where it does not answer its keeper restores the text, and `Engine::tick` will tell.
-            tracer.channel.bell.ring(orders);
-        }
+    fn order_if_any(&mut self, orders: &[Command]) -> bool {
+        // Where it does not answer its keeper restores the text, and `Engine::tick` will tell.
+        let tracer = self.tracer.as_ref();
+        tracer.is_none_or(|tracer| tracer.channel.bell.ring(orders))
     }
 
     fn forget(&mut self) {

@@ -198,13 +198,13 @@ fn unit_of(
 }
 
 /// DWARF 5 counts files from 0, earlier versions from 1.
-fn file_indices(header: &LineProgramHeader<Slice<'_>>) -> Range<u64> {
+pub fn file_indices(header: &LineProgramHeader<Slice<'_>>) -> Range<u64> {
     let first = u64::from(header.version() <= 4);
     first..first.saturating_add(header.file_names().len() as u64)
 }
 
 /// The path of a file, relative to the unit's directory.
-fn relative_path(
+pub fn relative_path(
     dwarf: &Dwarf<Slice<'_>>,
     header: &LineProgramHeader<Slice<'_>>,
     file: u64,

@@ -34,6 +34,9 @@ const MAX_READ: u64 = 64 << 20;
 /// those that mention, say, `option.rs` are all there are.
 const MAX_SEARCHED: u64 = 4 << 20;
 
+/// How the names of functions start that the compiler makes to drop values.
+pub const DROP_GLUE: &str = "core::ptr::drop_in_place<";
+
 /// Where a line is in the code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineMatch {
@@ -407,7 +410,7 @@ fn in_function(
 
 /// Whether the function is one that the compiler makes to drop a type's values.
 fn is_drop_glue(place: &LineAddress) -> bool {
-    place.function.starts_with("core::ptr::drop_in_place<")
+    place.function.starts_with(DROP_GLUE)
 }
 
 type Candidates = Vec<(Candidate, LineKind)>;

@@ -17,13 +17,15 @@ mod loaded;
 mod location;
 pub mod lookup;
 mod module;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "_survey"))]
 mod offline;
 pub mod overview;
 mod packages;
 mod path;
 pub mod place;
 mod pointee;
+#[cfg(feature = "_survey")]
+pub mod readable;
 pub mod scope;
 mod shapes;
 mod stack;

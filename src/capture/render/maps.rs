@@ -53,7 +53,7 @@ impl Compiled {
         let Some(entries) = renderer.entries_of(ty, address) else {
             return Err(renderer.out);
         };
-        let hidden = |(key, _): &(u64, u64)| renderer.hides_entry(entries.entry, *key);
+        let hidden = |(key, _): &(u64, u64)| renderer.hides_under(entries.entry.key.1, *key);
         // What is made of all of them would tell of those that are not shown.
         if side == Side::Values && entries.found.iter().any(hidden) {
             return Err(REDACTED.into());
@@ -218,7 +218,8 @@ impl Renderer<'_> {
             if shown > 0 {
                 self.put(", ");
             }
-            let hidden = entries.entry.value.is_some() && self.hides_entry(entries.entry, *key);
+            let hidden =
+                entries.entry.value.is_some() && self.hides_under(entries.entry.key.1, *key);
             self.value(entries.entry.key.1, *key, level.within(depth));
             if let Some((_, ty)) = entries.entry.value {
                 self.put(": ");
@@ -249,7 +250,7 @@ impl Renderer<'_> {
                 self.put(", ");
             }
             match (side, entries.entry.value) {
-                (Side::Values, Some(_)) if self.hides_entry(entries.entry, *key) => {
+                (Side::Values, Some(_)) if self.hides_under(entries.entry.key.1, *key) => {
                     self.put(REDACTED);
                 }
                 (Side::Values, Some((_, ty))) => self.value(ty, *value, level.within(depth)),
@@ -262,19 +263,20 @@ impl Renderer<'_> {
     }
 
     /// Whether a key, as a text or a variant, names a secret, or may: what cannot be read may be any name.
-    fn hides_entry(&mut self, entry: Entry, key: u64) -> bool {
+    pub(super) fn hides_under(&mut self, key: TypeRef, address: u64) -> bool {
         let types = &self.compiled.types;
-        let Some(ty) = types.get(entry.key.1) else {
+        let hides_anything = self.compiled.redaction.hides_anything();
+        let Some(ty) = types.get(key).filter(|_| hides_anything) else {
             return false;
         };
         let is_variant = matches!(ty.kind, TypeKind::Enumeration { .. });
-        let is_text = match *types.view(entry.key.1, &ty) {
+        let is_text = match *types.view(key, &ty) {
             View::Text { .. } | View::Bytes { .. } => true,
             View::Plain if !is_variant => return false,
             _ => false,
         };
         let start = self.out.len();
-        self.value(entry.key.1, key, self.compiled.outermost(false));
+        self.value(key, address, self.compiled.outermost(false));
         let name = self.out.split_off(start);
         let is_quoted = name.starts_with('"') || name.starts_with("b\"");
         if is_quoted || is_variant {

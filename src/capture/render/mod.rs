@@ -391,7 +391,10 @@ impl<'a> Renderer<'a> {
                     if !tuple {
                         self.put(format_args!("{}: ", member.name));
                     }
-                    if self.compiled.redaction.hides_name(&member.name) {
+                    let pair = members.first().filter(|_| tuple && members.len() == 2);
+                    if self.compiled.redaction.hides_name(&member.name)
+                        || index == 1 && pair.is_some_and(|name| self.hides_second(name, address))
+                    {
                         self.put(REDACTED);
                         continue;
                     }
@@ -407,6 +410,11 @@ impl<'a> Renderer<'a> {
             }
         }
         self.put(close);
+    }
+
+    /// Whether the first of a pair is the name of a secret: lists of headers and of settings are pairs.
+    fn hides_second(&mut self, first: &Member, address: u64) -> bool {
+        self.hides_under(first.ty, address.wrapping_add(first.offset))
     }
 
     /// The variant that a value has; where it cannot be known, says so.

@@ -212,6 +212,24 @@ fn types_of_secrets_are_redacted_wherever_they_stand() {
     );
 }
 
+#[test]
+fn what_is_paired_with_the_name_of_a_secret_is_redacted() {
+    let mut world = World::new();
+    let (word, text) = (world.types.base("usize"), world.types.text());
+    let pair = world
+        .types
+        .structure("(&str, usize)", 24, &[("__0", 0, text), ("__1", 16, word)]);
+    for (variable, name) in [("open", "accept"), ("shut", "X-Pass-Word")] {
+        let mut bytes = world.fat(name.as_bytes(), name.len() as u64);
+        bytes.extend(words(&[4711]));
+        world.variable(variable, pair, &bytes);
+    }
+    redacting(&mut world, false);
+    assert_eq!(world.show("{open}"), "(\"accept\", 4711)");
+    assert_eq!(world.show("{shut}"), "(\"X-Pass-Word\", <redacted>)");
+    assert_eq!(world.show("{shut.1}"), "4711");
+}
+
 /// An enum with a discriminant of 16 bytes, and a text in one of its variants.
 fn wide(discriminant: u128) -> String {
     let mut world = World::new();

@@ -1,20 +1,23 @@
-//! The books against a model, over text of libraries that come and go: whatever happens in whatever order, nothing but the
-//! sites that are wanted is in the text, and these are.
+//! The books against a model, over text of libraries and under threads that come and go: whatever happens in whatever order,
+//! nothing but the sites that are wanted is in the text, and these are; each hit of a thread that is traced is counted once.
 
+mod hand;
 mod library;
 
 use proptest::prelude::*;
 
 use super::super::account::Limits as AccountLimits;
 use super::super::budget::{Total, WINDOW};
-use super::super::keeper;
-use super::super::text::Text;
 use super::*;
 use crate::capture::program::Parts;
+use hand::{Fate, Hand};
 use library::{Contents, INSTRUCTIONS, Libraries, PAGES};
 
 /// How many logpoints there are, each of which may have probes anywhere.
 const ACCOUNTS: usize = 4;
+
+/// The numbers that threads have, which are used again: some share a place in the table, or are around its end.
+const THREADS: [i32; 4] = [1, 1 + (1 << 16), (1 << 16) - 1, (2 << 16) - 1];
 
 /// What happens next. Numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -27,10 +30,17 @@ enum Step {
         Fate,
         Option<(usize, Contents)>,
     ),
-    /// A thread runs into an instruction, and is stopped for so long.
-    Hit(usize, u64),
-    /// Time goes by, in windows.
-    Wait(u64),
+    /// A thread runs into an instruction, and is stopped for so long. It may be sent back there by a signal, and then hits
+    /// once more when it is next said to.
+    Hit(usize, usize, u64, bool),
+    /// Time goes by, in windows; whether code can be written at their end.
+    Wait(u64, bool),
+    /// A thread makes another one, which its tracer may not be told of.
+    Birth(usize, usize, bool),
+    /// A thread ends.
+    End(usize),
+    /// detrix's thread compares the list of threads with those that are traced.
+    Look,
     /// The tracer dies.
     Death,
     /// The application gives up privileges.
@@ -41,25 +51,11 @@ enum Step {
     Notice,
 }
 
-/// How the tracer deals with the orders of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// It carries them out.
-    Obeys,
-    /// It dies after so many of them; the next one carries them out.
-    Dies(usize),
-    /// It dies, and the next one too.
-    Dead,
-    /// There is none, and none can be made.
-    Missing,
-    /// No write succeeds.
-    CannotWrite,
-}
-
 fn step() -> impl Strategy<Value = Step> {
     let fate = prop_oneof![
         12 => Just(Fate::Obeys),
-        2 => (0usize..6).prop_map(Fate::Dies),
+        3 => (0usize..6, prop::bool::weighted(0.7))
+            .prop_map(|(after, next_writes)| Fate::Dies(after, next_writes)),
         1 => Just(Fate::Dead),
         1 => Just(Fate::Missing),
         2 => Just(Fate::CannotWrite),
@@ -76,8 +72,14 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (remove, place, fate, meanwhile).prop_map(|(remove, place, fate, meanwhile)| {
             Step::Change(remove, place, fate, meanwhile)
         }),
-        6 => (any::<usize>(), 0u64..2_000_000).prop_map(|(at, cost)| Step::Hit(at, cost)),
-        2 => (0u64..3).prop_map(Step::Wait),
+        8 => (any::<usize>(), any::<usize>(), 0u64..2_000_000, prop::bool::weighted(0.3))
+            .prop_map(|(thread, at, cost, back)| Step::Hit(thread, at, cost, back)),
+        2 => (0u64..3, prop::bool::weighted(0.8))
+            .prop_map(|(windows, writes)| Step::Wait(windows, writes)),
+        3 => (any::<usize>(), any::<usize>(), prop::bool::weighted(0.8))
+            .prop_map(|(parent, number, told)| Step::Birth(parent, number, told)),
+        2 => any::<usize>().prop_map(Step::End),
+        1 => Just(Step::Look),
         1 => Just(Step::Death),
         1 => Just(Step::Replacement),
         2 => (any::<usize>(), contents).prop_map(|(page, contents)| Step::Map(page, contents)),
@@ -94,76 +96,6 @@ fn program() -> Program {
     Program::new(parts).unwrap()
 }
 
-/// A tracer that needs no other process: it carries orders out at once.
-struct Hand {
-    shared: Arc<Shared>,
-    text: Text,
-    alive: bool,
-    fate: Fate,
-    now: u64,
-}
-
-impl Hand {
-    fn obey(&mut self, orders: &[Command]) {
-        self.alive = true;
-        self.text.look_again();
-        for order in orders {
-            // SAFETY: sites live as long as `shared`, and there is no other tracer.
-            unsafe {
-                match *order {
-                    Command::Settle(site) => enforce::settle(&self.text, &*site),
-                    Command::Disarm(site) => enforce::disarm(&self.text, &*site),
-                    Command::Resume => enforce::resume(&self.shared, &self.text, self.now),
-                    Command::Seize(_) => {}
-                    Command::Leave => self.alive = false,
-                }
-            }
-        }
-        if !self.alive {
-            self.die();
-        }
-    }
-
-    /// Dies; its keeper does its work.
-    fn die(&mut self) {
-        self.alive = false;
-        keeper::repair_text(&self.shared.sites);
-    }
-}
-
-impl Patcher for Hand {
-    fn order(&mut self, orders: &[Command]) -> Result<bool, EngineError> {
-        match self.fate {
-            Fate::Obeys | Fate::CannotWrite => self.obey(orders),
-            Fate::Dies(after) => {
-                self.obey(orders.get(..after).unwrap_or(orders));
-                self.die();
-                self.fate = Fate::Obeys;
-                return Ok(false);
-            }
-            Fate::Dead => {
-                self.die();
-                return Ok(false);
-            }
-            Fate::Missing => {
-                self.die();
-                return Err(EngineError::NoAnswer);
-            }
-        }
-        Ok(true)
-    }
-
-    fn order_if_any(&mut self, orders: &[Command]) {
-        if self.alive {
-            self.obey(orders);
-        }
-    }
-
-    fn forget(&mut self) {
-        assert!(!self.alive, "it answered");
-    }
-}
-
 /// The books, what they are about, and what is expected of them.
 struct World {
     libraries: Libraries,
@@ -175,6 +107,10 @@ struct World {
     /// Addresses at which a probe was placed since anything happened to the mapping there.
     fresh: BTreeSet<u64>,
     last: u32,
+    /// The threads that are traced, and the address at which each is to hit once more that was sent back.
+    traced: HashMap<i32, Option<u64>>,
+    /// Which tracer does that.
+    tracer: u32,
 }
 
 impl World {
@@ -187,13 +123,7 @@ impl World {
         };
         Self {
             libraries: Libraries::new(),
-            hand: Hand {
-                shared: shared.clone(),
-                text: Text::open(sys::thread_id()).unwrap(),
-                alive: false,
-                fate: Fate::Obeys,
-                now: 10 * WINDOW,
-            },
+            hand: Hand::new(shared.clone(), 10 * WINDOW),
             book: Book::new(shared),
             accounts: (0..ACCOUNTS)
                 .map(|account| Arc::new(Account::new(&limits(account))))
@@ -201,6 +131,8 @@ impl World {
             wanted: HashMap::new(),
             fresh: BTreeSet::new(),
             last: 0,
+            traced: HashMap::new(),
+            tracer: 0,
         }
     }
 
@@ -209,20 +141,14 @@ impl World {
             Step::Change(remove, place, fate, meanwhile) => {
                 self.change(&remove, &place, fate, meanwhile);
             }
-            Step::Hit(at, cost) => self.hit(at, cost),
-            Step::Wait(windows) => {
-                self.hand.now += windows * WINDOW;
-                if self.book.resume_at().is_some_and(|at| at <= self.hand.now) {
-                    self.hand.order_if_any(&[Command::Resume]);
-                }
-            }
+            Step::Hit(thread, at, cost, back) => self.hit(thread, at, cost, back),
+            Step::Wait(windows, writes) => self.wait(windows, writes),
+            Step::Birth(parent, number, told) => self.birth(parent, number, told),
+            Step::End(thread) => self.end(thread),
+            Step::Look => self.look(),
             Step::Death if self.hand.alive => {
                 self.hand.die();
-                let mut lost = self.book.lose();
-                let mut wanted: Vec<u32> = self.wanted.drain().map(|(probe, _)| probe).collect();
-                lost.sort_unstable();
-                wanted.sort_unstable();
-                assert_eq!(lost, wanted);
+                self.lose();
             }
             Step::Replacement if self.hand.alive => {
                 let sites: Vec<Command> = self
@@ -240,6 +166,105 @@ impl World {
             Step::Death | Step::Replacement => {}
             Step::Map(page, contents) => drop(self.map(page, contents)),
             Step::Notice => self.book.modules_changed(),
+        }
+    }
+
+    /// The tracer has died, and its end is noticed.
+    fn lose(&mut self) {
+        let mut lost = self.book.lose();
+        let mut wanted: Vec<u32> = self.wanted.drain().map(|(probe, _)| probe).collect();
+        lost.sort_unstable();
+        wanted.sort_unstable();
+        assert_eq!(lost, wanted);
+    }
+
+    fn wait(&mut self, windows: u64, writes: bool) {
+        self.hand.now += windows * WINDOW;
+        if self.book.resume_at().is_none_or(|at| at > self.hand.now) {
+            return;
+        }
+        self.hand.set_writable(writes);
+        self.hand.order_if_any(&[Command::Resume]);
+        self.hand.set_writable(true);
+        // What could not be put back is known, and its owner told to place it again.
+        let silent: Vec<u32> = self
+            .wanted
+            .keys()
+            .copied()
+            .filter(|probe| self.book.is_silent(*probe))
+            .collect();
+        let could_hit = |probe: &u32| {
+            let account = &self.book.probes[probe].account;
+            account.standing() != Standing::Expired
+        };
+        assert_eq!(self.book.has_silent(), silent.iter().any(could_hit));
+        for probe in &silent {
+            let address = self.wanted.remove(probe).expect("it is of these");
+            assert!(!writes || !self.fresh.contains(&address));
+        }
+        self.book.change(&mut self.hand, &silent, Vec::new());
+    }
+
+    /// A new tracer holds all threads, and knows nothing of them.
+    fn note_tracer(&mut self) {
+        if std::mem::replace(&mut self.tracer, self.hand.made) != self.hand.made {
+            let all = self.hand.living.iter();
+            self.traced = all.map(|thread| (*thread, None)).collect();
+        }
+    }
+
+    /// An instruction that is mapped, more often than not one of those that are `liked`.
+    fn instruction(&self, at: usize, liked: impl Fn(u64, Option<&Site>) -> bool) -> Option<u64> {
+        let all = 0..PAGES * INSTRUCTIONS.len();
+        let all = all.filter_map(|index| self.libraries.instruction(index));
+        let (liked, others): (Vec<u64>, Vec<u64>) =
+            all.partition(|address| liked(*address, self.hand.shared.sites.find(*address)));
+        let among = match at % 4 {
+            1.. if !liked.is_empty() => liked,
+            _ => others,
+        };
+        among.get(at / 4 % among.len().max(1)).copied()
+    }
+
+    fn thread(&self, at: usize) -> i32 {
+        let living = &self.hand.living;
+        *living
+            .iter()
+            .nth(at % living.len())
+            .expect("the first one stays")
+    }
+
+    fn birth(&mut self, parent: usize, number: usize, told: bool) {
+        let (parent, child) = (self.thread(parent), THREADS[number % THREADS.len()]);
+        let traced = self.hand.alive && self.traced.contains_key(&parent);
+        if self.hand.living.insert(child) && told && traced {
+            self.hand.threads.insert(child);
+            self.traced.insert(child, None);
+        }
+    }
+
+    fn end(&mut self, thread: usize) {
+        let thread = self.thread(thread);
+        if thread != THREADS[0] {
+            self.hand.living.remove(&thread);
+            self.hand.threads.remove(thread);
+            self.traced.remove(&thread);
+        }
+    }
+
+    fn look(&mut self) {
+        let untraced = self
+            .hand
+            .living
+            .iter()
+            .copied()
+            .chain(self.hand.shared.untraced.take());
+        let orders: Vec<Command> = untraced.map(Command::Seize).collect();
+        if self.hand.alive {
+            self.hand.obey(&orders);
+            for thread in &self.hand.living {
+                self.traced.entry(*thread).or_default();
+            }
         }
     }
 
@@ -265,10 +290,7 @@ impl World {
             .collect();
         let mut placements = Vec::new();
         for (at, account) in place {
-            let Some(address) = self
-                .libraries
-                .instruction(at % (PAGES * INSTRUCTIONS.len()))
-            else {
+            let Some(address) = self.instruction(*at, |_, site| site.is_some()) else {
                 continue;
             };
             self.last += 1;
@@ -291,14 +313,21 @@ impl World {
         locate(&mut placements);
         let remapped = meanwhile.map(|(page, contents)| self.map(page, contents));
         self.hand.fate = fate;
-        if fate == Fate::CannotWrite {
-            self.hand.text = Text::unwritable(sys::thread_id()).unwrap();
-        }
+        let writes = !matches!(fate, Fate::CannotWrite | Fate::Dies(_, false));
+        self.hand.set_writable(fate != Fate::CannotWrite);
         let changed = self.book.change(&mut self.hand, &remove, placements);
         self.hand.fate = Fate::Obeys;
-        let writes = fate != Fate::CannotWrite;
+        let known = |probe: &u32| self.book.address(*probe).is_some();
+        assert!(
+            changed.lost.is_some() || changed.dropped || self.wanted.keys().all(known),
+            "gone without a word"
+        );
+        for ((probe, _), placed) in places.iter().zip(&changed.placed) {
+            let works = placed.is_ok() && self.hand.alive;
+            assert!(!works || !self.book.is_silent(*probe), "said to be placed");
+        }
         if !writes {
-            self.hand.text = Text::open(sys::thread_id()).unwrap();
+            self.hand.set_writable(true);
             // What could not be taken out is left to the keeper.
             self.hand.die();
             let lost = self.book.lose();
@@ -328,50 +357,73 @@ impl World {
                 (Err(error), _) => panic!("{fate:?}: {error}"),
             }
         }
+        if !self.hand.alive {
+            self.note_dropped();
+            self.lose();
+        }
     }
 
     /// A thread runs into an instruction: what the tracer does then.
-    fn hit(&mut self, at: usize, cost: u64) {
-        let at = at % (PAGES * INSTRUCTIONS.len());
-        let Some(address) = self.libraries.instruction(at) else {
+    fn hit(&mut self, thread: usize, at: usize, cost: u64, back: bool) {
+        const STACK: u64 = 4096;
+        let patched = |address| self.libraries.text()[self.libraries.offset(address)] == INT3;
+        let Some(address) = self.instruction(at, |address, _| patched(address)) else {
             return;
         };
+        let tid = self.thread(thread);
         let shared = self.hand.shared.clone();
-        if let Some(site) = shared.sites.find(address)
-            && self.hand.alive
-            && self.libraries.text()[self.libraries.offset(address)] == INT3
-        {
-            let mut expired = false;
-            // SAFETY: there is no tracer but this.
-            for probe in unsafe { site.probes() } {
-                if probe.account.is_active() {
-                    enforce::count(&shared, &probe.account, |tally| &tally.logged, 1);
-                    expired |= probe.account.expire();
-                }
+        let Some(site) = shared.sites.find(address).filter(|_| patched(address)) else {
+            return;
+        };
+        assert!(self.hand.alive, "it is somebody's");
+        let Some(entry) = self.hand.threads.find(tid) else {
+            // The handler of SIGTRAP passes it through.
+            shared.untraced.push(tid);
+            return;
+        };
+        let repeats = entry.take_repeat(address, STACK);
+        let expected = self.traced.get_mut(&tid).expect("it is traced");
+        assert_eq!(repeats, *expected == Some(address), "{tid} {address:#x}");
+        if repeats {
+            *expected = None;
+        }
+        if back {
+            entry.expect_repeat(address, STACK);
+            *expected = Some(address);
+        }
+        let mut expired = false;
+        // SAFETY: there is no tracer but this.
+        for probe in unsafe { site.probes() } {
+            if !repeats && probe.account.is_active() {
+                enforce::count(&shared, &probe.account, |tally| &tally.logged, 1);
+                expired |= probe.account.expire();
             }
-            // SAFETY: as above.
-            unsafe {
-                if enforce::charge(&shared, site, self.hand.now, cost) || expired {
-                    enforce::settle_all(&shared, &self.hand.text);
-                }
+        }
+        // SAFETY: as above.
+        unsafe {
+            if enforce::charge(&shared, site, self.hand.now, cost) || expired {
+                enforce::settle_all(&shared, &self.hand.text);
             }
         }
     }
 
-    /// The text has nothing of ours but sites that are wanted, and those that must be there.
-    fn check(&mut self) {
-        let Self {
-            book,
-            fresh,
-            wanted,
-            ..
-        } = self;
-        // What was in memory that has gone may be dropped at any change; it is silent then.
-        wanted.retain(|probe, address| {
-            let known = book.address(*probe) == Some(*address);
-            assert!(known || (book.is_silent(*probe) && !fresh.contains(address)));
+    /// What was in memory that has gone may be dropped at any change.
+    fn note_dropped(&mut self) {
+        self.wanted.retain(|probe, address| {
+            let known = self.book.address(*probe) == Some(*address);
+            assert!(known || !self.fresh.contains(address));
             known
         });
+    }
+
+    /// The text has nothing of ours but sites that are wanted, and those that must be there.
+    fn check(&mut self) {
+        if self.hand.alive {
+            let threads = &self.hand.threads;
+            assert_eq!(threads.count(), self.traced.len());
+            assert!(self.traced.keys().all(|tid| threads.find(*tid).is_some()));
+        }
+        self.note_dropped();
         assert_eq!(self.book.is_empty(), self.wanted.is_empty());
         let active = |address: &u64| {
             let site = self
@@ -416,6 +468,7 @@ proptest! {
         let mut world = World::new();
         for step in steps {
             world.step(step);
+            world.note_tracer();
             world.check();
         }
         let all: Vec<u32> = world.wanted.drain().map(|(probe, _)| probe).collect();

@@ -87,6 +87,20 @@ pub fn drop_in(profile: Profile) -> PathBuf {
     )
 }
 
+/// The program of `fixtures/readable`, compiled with `profile`.
+#[must_use]
+pub fn readable(profile: Profile) -> PathBuf {
+    build(
+        &[
+            "-p",
+            "detrix-fixture-readable",
+            "--bin",
+            "detrix-fixture-readable",
+        ],
+        profile,
+    )
+}
+
 /// The root of the repository.
 #[must_use]
 pub fn root() -> PathBuf {

@@ -18,7 +18,7 @@ mod skipped;
 mod trace;
 mod transcript;
 
-pub use fixture::{Profile, drop_in, fixture, mark, plugin, root, source, try_mark};
+pub use fixture::{Profile, drop_in, fixture, mark, plugin, readable, root, source, try_mark};
 pub use measure::{Table, median, pin};
 pub use process::Process;
 pub use random::Random;

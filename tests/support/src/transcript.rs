@@ -74,8 +74,10 @@ impl Transcript {
             Some((header, body)) if header.starts_with("Content-Length: ") => body,
             _ => text,
         };
-        let shown: String = text.chars().take(SHOWN).collect();
-        let more = if shown.len() < text.len() { " ..." } else { "" };
+        let (shown, more) = match text.char_indices().nth(SHOWN) {
+            Some((end, _)) => (&text[..end], " ..."),
+            None => (text, ""),
+        };
         self.lines.push_back(format!("{way} {shown}{more}"));
     }
 }
