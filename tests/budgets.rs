@@ -49,6 +49,22 @@ impl World {
             .collect()
     }
 
+    /// The only logpoint, as soon as it is in that state.
+    fn standing(&mut self, state: LogpointState) -> LogpointStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let all = self.logpoints();
+            let [logpoint] = &all[..] else {
+                panic!("one logpoint: {all:?}");
+            };
+            if logpoint.state == state {
+                return logpoint.clone();
+            }
+            assert!(Instant::now() < deadline, "{logpoint:?}");
+            std::thread::yield_now();
+        }
+    }
+
     fn totals(&mut self) -> LogpointCounts {
         let totals = self.status("totals ");
         serde_json::from_str(&totals[0]).expect("the totals")
@@ -83,10 +99,8 @@ fn a_logpoint_over_its_budget_is_suspended_and_its_numbers_add_up() {
     let mut session = Session::attach(world.port);
     session.logpoint(&world.file, world.line("hot"), "{id}");
     let calls = world.program.number(RUN, "calls");
-    let [hot] = &world.logpoints()[..] else {
-        panic!("one logpoint");
-    };
-    let counts = hot.counts;
+    // What was counted stays when it is put back.
+    let counts = world.standing(LogpointState::Active).counts;
     assert!(counts.suspensions > 1, "{counts:?}");
     assert!(
         counts.suspended_ns > 0 && counts.stopped_ns > 0,
@@ -115,6 +129,23 @@ fn a_logpoint_over_its_budget_is_suspended_and_its_numbers_add_up() {
         )
     );
     assert_eq!(totals.stopped_ns, counts.stopped_ns);
+    world.program.quit();
+}
+
+#[test]
+fn a_logpoint_that_is_removed_while_it_is_suspended_keeps_its_numbers() {
+    let mut world = World::start(&[("DETRIX_LOGPOINT_BUDGET", "0")]);
+    let mut session = Session::attach(world.port);
+    session.logpoint(&world.file, world.line("hot"), "{id}");
+    world.program.run("count 1");
+    assert_eq!(session.texts(1), ["0"]);
+    let before = world.logpoints().remove(0).counts;
+    session.logpoints(&world.file, &[]);
+    assert_eq!(world.logpoints(), []);
+    let totals = world.totals();
+    assert_eq!((totals.hits, totals.suspensions), (1, 1));
+    assert!(totals.suspended_ns > 0, "{totals:?}");
+    assert!(totals.suspended_ns >= before.suspended_ns, "{totals:?}");
     world.program.quit();
 }
 

@@ -52,7 +52,7 @@ impl Told {
 
 #[test]
 fn row_21_sixteen_threads_through_one_logpoint() {
-    let suspensions = u64::from(times(5, 40));
+    let suspensions = u64::from(times(5, 20));
     let file = source("bin/threads.rs");
     // The budgets that users have: 5 % of a processor for a logpoint.
     let mut program = Running::spawn(
@@ -91,6 +91,13 @@ fn row_21_sixteen_threads_through_one_logpoint() {
         "each that was logged was told once: {totals}"
     );
     assert!(hits > 16 && stopped > 0, "{totals}");
+    // When it is taken out each thread may be on its way into it, once.
+    let missed = number(&totals, "missed");
+    let ways = 16 * number(&totals, "suspensions");
+    assert!(missed <= ways, "it stayed while it was suspended: {totals}");
+    // There is no other logpoint.
+    let own = number(&before, "stopped_ns");
+    assert!(0 < own && own <= stopped, "{before} {totals}");
     let known = number(&before, "suspended_ns");
     assert!(
         suspended >= known,

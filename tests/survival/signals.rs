@@ -55,7 +55,7 @@ fn row_07_queued_values_come_in_the_same_order_with_the_same_siginfo() {
 
 #[test]
 fn row_08_timers_alarms_and_childrens_ends() {
-    let (count, milliseconds) = (times(30, 1_000), times(200, 10_000));
+    let (count, milliseconds) = (times(30, 1_000), times(200, 3_000));
     let (alarms, children) = (format!("alarms {count}"), format!("children {count}"));
     let (printed, under) = as_without_us("timers", None, &[&alarms, &children]);
     assert_eq!(

@@ -136,9 +136,12 @@ impl State {
         variable: &mut Variable,
         member: Option<Member>,
     ) {
-        let member = member.filter(|member| reader.same(member.ty, variable.ty));
-        if let Some(location) = member.and_then(|member| self.place(reader, block, &member)) {
-            variable.location = location;
+        let Some(member) = member.filter(|member| reader.same(member.ty, variable.ty)) else {
+            return;
+        };
+        match self.place(reader, block, &member) {
+            Some(location) => variable.location = location,
+            None => variable.elsewhere = reader.at_runtime(&reader.function),
         }
     }
 

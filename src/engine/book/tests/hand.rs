@@ -10,14 +10,15 @@ use super::super::super::text::Text;
 use super::super::super::threads::ThreadTable;
 use super::super::super::{enforce, keeper, sys};
 use super::super::Patcher;
+use super::THREADS;
 
 /// How the tracer deals with the orders of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It carries them out.
     Obeys,
-    /// It dies after so many of them; the next one carries them out.
-    Dies(usize),
+    /// It dies after so many of them; the next one carries them out, if it can write.
+    Dies(usize, bool),
     /// It dies, and the next one too.
     Dead,
     /// There is none, and none can be made.
@@ -42,7 +43,7 @@ pub struct Hand {
 }
 
 impl Hand {
-    /// None yet, of an application with one thread.
+    /// None yet.
     pub fn new(shared: Arc<Shared>, now: u64) -> Self {
         Self {
             shared,
@@ -50,7 +51,7 @@ impl Hand {
             alive: false,
             fate: Fate::Obeys,
             now,
-            living: BTreeSet::from([1]),
+            living: BTreeSet::from(THREADS),
             threads: ThreadTable::new().unwrap(),
             made: 0,
         }
@@ -109,8 +110,9 @@ impl Hand {
                 self.obey(orders);
                 return true;
             }
-            Fate::Dies(after) => {
+            Fate::Dies(after, next_writes) => {
                 self.obey(orders.get(..after).unwrap_or(orders));
+                self.set_writable(next_writes);
                 self.fate = Fate::Obeys;
             }
             Fate::Dead | Fate::Missing => {}
