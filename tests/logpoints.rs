@@ -52,6 +52,20 @@ fn a_logpoint_logs_each_hit_with_its_values() {
 }
 
 #[test]
+fn without_optimization_arguments_are_there_on_the_first_line() {
+    let mut program = Running::start("orders", Profile::Debug);
+    let mut session = Session::attach(program.port());
+    let file = source("bin/orders.rs");
+    let message = "merged {order} {other} {count:?}";
+    session.logpoint(&file, mark(&file, "merge"), message);
+    let printed = program.ask("merge 5", "merged");
+    assert_eq!(
+        session.output().text.strip_prefix("merged "),
+        Some(&*printed)
+    );
+}
+
+#[test]
 fn a_line_of_an_inlined_function_logs() {
     let (mut program, mut session, file) = orders();
     let placed = session.logpoint(&file, mark(&file, "fee"), "fee base={base} id={id}");

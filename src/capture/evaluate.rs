@@ -213,7 +213,9 @@ impl Evaluation<'_> {
 
     fn reading(&self, operand: usize) -> Result<&Reading, Trouble> {
         match self.shown.readings.get(operand) {
-            Some(Reading::Unavailable(why)) => Err(Trouble::Said(missing(*why).into())),
+            Some(Reading::Unavailable(why)) => {
+                Err(Trouble::Said(missing(*why, self.shown.readable)))
+            }
             Some(reading) => Ok(reading),
             None => Err(Fault::Type.into()),
         }

@@ -332,7 +332,9 @@ impl World {
         self.scope.variables.push(Variable {
             name: name.into(),
             ty,
+            entry: 0,
             location,
+            elsewhere: Vec::new(),
             line: 0,
             argument: false,
             depth: 0,

@@ -229,14 +229,13 @@ impl Debugger {
         pending
             .filter(|(_, breakpoint)| breakpoint.is_pending())
             .map(|(index, breakpoint)| {
-                let find = |line| match &*file {
-                    Ok(file) => file.line(line).map_err(|error| error.to_string()),
-                    Err(error) => Err(error.to_string()),
-                };
                 let wanted = &breakpoint.wanted;
                 let resolved = match wanted.log_message {
                     None if self.safe_mode => Err(SAFE_MODE.to_owned()),
-                    _ => resolve::resolve(&self.symbols, &self.knowledge, find, wanted, wrong),
+                    _ => {
+                        let file = file.as_ref().map_err(ToString::to_string);
+                        resolve::resolve(&self.symbols, &self.knowledge, file, wanted, wrong)
+                    }
                 };
                 (index, resolved)
             })

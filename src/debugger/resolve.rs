@@ -1,5 +1,7 @@
 //! From file, line and message to addresses and programs.
 
+mod nearest;
+mod remark;
 mod statics;
 
 use std::collections::BTreeSet;
@@ -7,11 +9,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::capture::compile::{Compiled, Knowledge, Limits, Logpoint, compile};
+use crate::capture::error::CompileError;
 use crate::capture::hits::HitRule;
-use crate::capture::template::Template;
+use crate::capture::template::{Segment, Template};
 use crate::server::backend::{Wanted, WrongExpressions};
 use crate::symbols::Symbols;
-use crate::symbols::lookup::{LineAddress, LineMatch};
+use crate::symbols::lookup::{LineAddress, SourceFile};
+use crate::symbols::place::Missing;
+use crate::symbols::scope::Scope;
+use nearest::Nearest;
 use statics::Statics;
 
 /// Where a breakpoint goes.
@@ -32,7 +38,7 @@ pub struct Place {
     pub text: Range<u64>,
 }
 
-/// Finds the addresses of a logpoint, by `find` for its line, and compiles its message for each.
+/// Finds the addresses of a logpoint in the file, or tells why that was not found, and compiles its message for each.
 ///
 /// # Errors
 ///
@@ -40,7 +46,7 @@ pub struct Place {
 pub fn resolve(
     symbols: &Symbols,
     knowledge: &Knowledge,
-    find: impl FnOnce(u64) -> Result<LineMatch, String>,
+    file: Result<&SourceFile<'_>, String>,
     wanted: &Wanted,
     wrong: WrongExpressions,
 ) -> Result<Resolved, String> {
@@ -60,12 +66,19 @@ pub fn resolve(
             .map_err(|error| error.to_string())?,
         ..Logpoint::new(&template)
     };
-    let found = find(wanted.line)?;
-    let mut statics = Statics::new(symbols, &logpoint);
+    let file = file?;
+    let found = file.line(wanted.line).map_err(|error| error.to_string())?;
+    let mut compiler = Compiler {
+        symbols,
+        knowledge,
+        logpoint,
+        statics: Statics::new(symbols, &logpoint),
+        nearest: Nearest::new(symbols, knowledge, file, found.line),
+    };
     let mut places = Vec::new();
     let mut refusals = BTreeSet::new();
     for address in &found.addresses {
-        match place(symbols, knowledge, &logpoint, &mut statics, address) {
+        match compiler.place(address) {
             Ok(place) => places.push(place),
             Err(why) => drop(refusals.insert(why)),
         }
@@ -85,23 +98,99 @@ pub fn resolve(
             total - places.len()
         )
     });
-    let remark = why_wrong
-        .or(left_out)
-        .or_else(|| unavailable_everywhere(&template, &places));
+    let compiled = places.iter().map(|(_, compiled)| &**compiled);
+    let remarks = [
+        why_wrong,
+        left_out,
+        remark::unavailable(&template, compiled),
+    ];
+    let remarks: Vec<String> = remarks.into_iter().flatten().collect();
     Ok(Resolved {
         line: found.line,
+        remark: (!remarks.is_empty()).then(|| remarks.join("; ")),
         places,
-        remark,
     })
 }
 
-fn place(
+/// Compiles one logpoint for its places.
+struct Compiler<'r, 'f> {
+    symbols: &'r Symbols,
+    knowledge: &'r Knowledge,
+    logpoint: Logpoint<'r>,
+    statics: Statics<'r>,
+    nearest: Nearest<'r, 'f>,
+}
+
+impl Compiler<'_, '_> {
+    fn place(&mut self, at: &LineAddress) -> Result<(Place, Arc<Compiled>), String> {
+        let (text, scope) = visible(self.symbols, &mut self.statics, at)?;
+        let limits = Limits::default();
+        let compiled = compile(
+            &self.logpoint,
+            &scope,
+            self.symbols,
+            &limits,
+            self.knowledge,
+        );
+        let mut compiled = compiled.map_err(|error| self.refusal(&error, at, &scope))?;
+        self.name_lines(at, &scope, &mut compiled);
+        let address = at.address;
+        Ok((Place { address, text }, Arc::new(compiled)))
+    }
+
+    /// Why it cannot be set at a place, and where it can.
+    fn refusal(&mut self, error: &CompileError, at: &LineAddress, scope: &Scope) -> String {
+        let CompileError::Undecidable { .. } = error else {
+            return error.to_string();
+        };
+        let silent = Template {
+            segments: Vec::new(),
+        };
+        let condition = Logpoint {
+            message: &silent,
+            ..self.logpoint
+        };
+        let lines = self
+            .nearest
+            .lines(at, scope, &mut self.statics, &[condition]);
+        match lines.first() {
+            Some(Some(line)) => format!("{error}; it can at line {line}"),
+            _ => error.to_string(),
+        }
+    }
+
+    /// Has expressions without a value name the nearest line where they have one.
+    fn name_lines(&mut self, at: &LineAddress, scope: &Scope, compiled: &mut Compiled) {
+        let missing: Vec<usize> = compiled
+            .unavailable()
+            .filter(|(_, why)| *why != Missing::ThreadLocal)
+            .map(|(index, _)| index)
+            .collect();
+        let alone: Vec<Template> = missing
+            .iter()
+            .filter_map(|index| {
+                let source = self.logpoint.message.expressions().nth(*index)?;
+                Some(Template {
+                    segments: vec![Segment::Expression(source.to_owned())],
+                })
+            })
+            .collect();
+        let alone: Vec<Logpoint<'_>> = alone.iter().map(Logpoint::new).collect();
+        let lines = self.nearest.lines(at, scope, &mut self.statics, &alone);
+        for (index, line) in missing.into_iter().zip(lines) {
+            if let Some(line) = line {
+                compiled.name_line(index, line);
+            }
+        }
+    }
+}
+
+/// What is visible at a place of a line, and the code of its module.
+fn visible(
     symbols: &Symbols,
-    knowledge: &Knowledge,
-    logpoint: &Logpoint<'_>,
     statics: &mut Statics<'_>,
     at: &LineAddress,
-) -> Result<(Place, Arc<Compiled>), String> {
+) -> Result<(Range<u64>, Scope), String> {
     let address = at.address;
     let text = symbols
         .text_at(address)
@@ -122,9 +211,7 @@ fn place(
         .variables
         .retain(|variable| variable.depth >= at.depth);
     statics.add(address, &text, &mut scope);
-    let compiled = compile(logpoint, &scope, symbols, &Limits::default(), knowledge)
-        .map_err(|error| error.to_string())?;
-    Ok((Place { address, text }, Arc::new(compiled)))
+    Ok((text, scope))
 }
 
 /// Whether the tracer or the SIGTRAP handler may run the function, as its own code or as an instance that was made for
@@ -151,19 +238,5 @@ fn wrong_everywhere(places: &[(Place, Arc<Compiled>)]) -> Option<String> {
         .map(|(_, error)| error.to_string())
 }
 
-/// Says which expression has a value at none of the places, so that nobody waits for it.
-fn unavailable_everywhere(
-    template: &Template,
-    places: &[(Place, Arc<Compiled>)],
-) -> Option<String> {
-    let missing_in_all = |index: usize| {
-        places
-            .iter()
-            .all(|(_, compiled)| compiled.unavailable().any(|(other, _)| other == index))
-    };
-    let (_, expression) = template
-        .expressions()
-        .enumerate()
-        .find(|(index, _)| missing_in_all(*index))?;
-    Some(format!("`{expression}` is optimized out at this line"))
-}
+#[cfg(test)]
+mod tests;

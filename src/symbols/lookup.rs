@@ -8,6 +8,8 @@
 //! 6. A line without any candidate slides down to the next one with code in the same function: the innermost whose
 //!    `fn` is not below the line and whose last code is not above it.
 
+mod around;
+
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ use super::functions::{self, Declaration, Instance, UnitFunctions};
 use super::lines::{self, Mention, Row, Rows};
 use super::module::{Module, Slice};
 use super::path::{self, Fit};
+pub use around::Around;
 
 /// How many addresses a line may have. Lines of std have tens of thousands in big binaries; no user means those.
 pub const MAX_ADDRESSES: usize = 1024;
@@ -61,6 +64,17 @@ pub struct LineAddress {
     /// The [`Variable::depth`](super::scope::Variable::depth) of the line's function in the scope at the address: not 0
     /// where the address is in a callee that was inlined. Variables of lower depths are not the line's.
     pub depth: u32,
+    /// The copy of the function; `None` where no function is described.
+    pub instance: Option<InstanceId>,
+}
+
+/// A function's code at one place: the function itself, or a copy inlined into another. Of one module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstanceId {
+    /// The offset in `.debug_info` of the function that has the code.
+    function: u64,
+    /// And of the function itself, or of the inlined call.
+    entry: u64,
 }
 
 /// What stands for a line at an address.
@@ -273,6 +287,15 @@ impl<'a> Table<'a> {
         functions::declaration(self.module, &self.dwarf, &self.unit, entry)
     }
 
+    fn instance(&self, function: &Instance, instance: &Instance) -> InstanceId {
+        let unit = self.unit.header.offset().0;
+        let offset = |entry: UnitOffset| unit.saturating_add(entry.0) as u64;
+        InstanceId {
+            function: offset(function.entry),
+            entry: offset(instance.entry),
+        }
+    }
+
     fn is_call_at(&self, instance: &Instance, test: impl Fn(u64) -> bool) -> bool {
         instance
             .call
@@ -304,42 +327,8 @@ fn addresses(tables: &[&Table<'_>], line: u64) -> gimli::Result<Vec<LineAddress>
             .collect();
         for entry in entries {
             let instances = functions::instances(&table.dwarf, &table.unit, entry)?;
-            let Some(function) = instances.first() else {
-                continue;
-            };
             let rows = rows.get(&entry).map(Vec::as_slice).unwrap_or_default();
-            for (instance, candidates) in candidates(table, rows, &instances, line) {
-                let Some(instance) = instances.get(instance) else {
-                    continue;
-                };
-                let declaration = table.declaration(instance.entry)?;
-                let kinds: BTreeMap<u64, LineKind> = candidates
-                    .iter()
-                    .rev()
-                    .map(|(candidate, kind)| (candidate.address, *kind))
-                    .collect();
-                let candidates = candidates.iter().map(|(candidate, _)| *candidate).collect();
-                for address in flow::choose(table.module, &function.ranges, candidates) {
-                    let kind = kinds.get(&address).copied().unwrap_or(LineKind::Row);
-                    let (address, kind) = match after_prologue(table, function, address) {
-                        Some(end) if instance.parent.is_none() && kind == LineKind::Row => {
-                            (end, LineKind::Entry)
-                        }
-                        _ => (address, kind),
-                    };
-                    let here = functions::innermost(&instances, address)
-                        .and_then(|index| instances.get(index));
-                    let depth = here.map_or(0, |here| here.depth.saturating_sub(instance.depth));
-                    all.push(LineAddress {
-                        depth: u32::try_from(depth).unwrap_or(u32::MAX),
-                        address: table.module.to_runtime(address),
-                        function: declaration.path.clone(),
-                        function_line: declaration.line,
-                        inlined: instance.parent.is_some(),
-                        kind,
-                    });
-                }
-            }
+            all.extend(in_function(table, rows, &instances, line)?);
         }
         // Rows outside of every function that is described: assembly, or units whose functions are in a split file.
         for row in table
@@ -353,6 +342,7 @@ fn addresses(tables: &[&Table<'_>], line: u64) -> gimli::Result<Vec<LineAddress>
                 inlined: false,
                 kind: LineKind::Row,
                 depth: 0,
+                instance: None,
             });
         }
     }
@@ -361,8 +351,60 @@ fn addresses(tables: &[&Table<'_>], line: u64) -> gimli::Result<Vec<LineAddress>
         all.retain(|place| !is_drop_glue(place));
     }
     // The linker may have folded identical functions into one.
+    Ok(distinct(all))
+}
+
+/// By rising address, each once, for the innermost of the functions that the line belongs to there.
+fn distinct(mut all: Vec<LineAddress>) -> Vec<LineAddress> {
     all.sort_by_key(|place| (place.address, place.depth));
     all.dedup_by_key(|place| place.address);
+    all
+}
+
+/// The chosen addresses of a line in one function. `rows` are the function's for this line.
+fn in_function(
+    table: &Table<'_>,
+    rows: &[Row],
+    instances: &[Instance],
+    line: u64,
+) -> gimli::Result<Vec<LineAddress>> {
+    let mut all = Vec::new();
+    let Some(function) = instances.first() else {
+        return Ok(all);
+    };
+    for (instance, candidates) in candidates(table, rows, instances, line) {
+        let Some(instance) = instances.get(instance) else {
+            continue;
+        };
+        let declaration = table.declaration(instance.entry)?;
+        let kinds: BTreeMap<u64, LineKind> = candidates
+            .iter()
+            .rev()
+            .map(|(candidate, kind)| (candidate.address, *kind))
+            .collect();
+        let candidates = candidates.iter().map(|(candidate, _)| *candidate).collect();
+        for address in flow::choose(table.module, &function.ranges, candidates) {
+            let kind = kinds.get(&address).copied().unwrap_or(LineKind::Row);
+            let (address, kind) = match after_prologue(table, function, address) {
+                Some(end) if instance.parent.is_none() && kind == LineKind::Row => {
+                    (end, LineKind::Entry)
+                }
+                _ => (address, kind),
+            };
+            let here =
+                functions::innermost(instances, address).and_then(|index| instances.get(index));
+            let depth = here.map_or(0, |here| here.depth.saturating_sub(instance.depth));
+            all.push(LineAddress {
+                depth: u32::try_from(depth).unwrap_or(u32::MAX),
+                address: table.module.to_runtime(address),
+                function: declaration.path.clone(),
+                function_line: declaration.line,
+                inlined: instance.parent.is_some(),
+                kind,
+                instance: Some(table.instance(function, instance)),
+            });
+        }
+    }
     Ok(all)
 }
 

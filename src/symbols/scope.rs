@@ -1,5 +1,7 @@
 //! What is visible at one address: the variables, by scope.
 
+use std::ops::Range;
+
 use super::place::{Location, Source};
 use super::types::TypeRef;
 
@@ -19,14 +21,28 @@ pub struct Variable {
     pub name: Box<str>,
     /// Its type.
     pub ty: TypeRef,
+    /// The offset in `.debug_info` of its declaration, which all copies of its function share; 0 for what is none of a
+    /// function.
+    pub entry: u64,
     /// Where it is at this address.
     pub location: Location,
+    /// Where it is not there: outside of which addresses it is not either.
+    pub elsewhere: Vec<Range<u64>>,
     /// The line of its declaration; 0 where that is not known.
     pub line: u64,
     /// Whether it is an argument of the function.
     pub argument: bool,
     /// 0 for the innermost function of the inline chain at this address, 1 for the one that it is inlined into.
     pub depth: u32,
+}
+
+impl Scope {
+    /// The variable that Rust means by a name at the address.
+    pub fn named(&self, name: &str) -> Option<&Variable> {
+        self.variables
+            .iter()
+            .find(|variable| *variable.name == *name)
+    }
 }
 
 impl Variable {

@@ -199,6 +199,7 @@ impl<'a> Reader<'_, 'a> {
                 module: self.index,
                 entry,
             },
+            entry: 0,
             location: Location {
                 pieces: vec![Piece {
                     offset: 0,
@@ -206,6 +207,7 @@ impl<'a> Reader<'_, 'a> {
                     source: Source::Memory(Formula(vec![Term::Constant(runtime)])),
                 }],
             },
+            elsewhere: Vec::new(),
             line: 0,
             argument: false,
             depth: u32::MAX,

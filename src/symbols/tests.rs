@@ -206,6 +206,16 @@ fn variable(symbols: &Symbols, marker: &str, name: &str) -> (Variable, Type) {
     (found, ty)
 }
 
+/// The register of the second one is used for something else before that line, and nothing tells of it until the block ends.
+#[test]
+fn arguments_are_there_on_the_first_line_of_a_function() {
+    let symbols = Symbols::load().unwrap();
+    for name in ["first", "second", "count"] {
+        let (variable, _) = variable(&symbols, "joined: text", name);
+        assert!(!variable.is_missing(), "{variable:?}");
+    }
+}
+
 #[test]
 fn a_line_without_code_slides_within_its_function_only() {
     let symbols = Symbols::load().unwrap();

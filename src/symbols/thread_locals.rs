@@ -52,6 +52,7 @@ pub fn one_of(
             module: index,
             entry: ty,
         },
+        entry: 0,
         location: Location {
             pieces: vec![Piece {
                 offset: 0,
@@ -59,6 +60,7 @@ pub fn one_of(
                 source,
             }],
         },
+        elsewhere: Vec::new(),
         line: 0,
         argument: false,
         depth: u32::MAX,

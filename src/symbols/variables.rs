@@ -26,6 +26,8 @@ use super::stack;
 use super::types::TypeRef;
 use super::unwind;
 
+mod elsewhere;
+mod spilled;
 mod state;
 
 use self::state::Lines;
@@ -207,6 +209,16 @@ impl<'a> Reader<'_, 'a> {
                     let location = std::mem::replace(&mut variable.location, optimized_out());
                     variable.location = self.kept(location, variable.ty, &block.ranges);
                 }
+                if let Some((_, variable)) = &mut variable
+                    && variable.is_missing()
+                {
+                    match self.spilled(entry).filter(|_| variable.argument) {
+                        Some(location) => variable.location = location,
+                        None => {
+                            variable.elsewhere = self.at_runtime(&self.elsewhere(entry, block));
+                        }
+                    }
+                }
                 found.extend(variable);
             }
             Ok(())
@@ -321,9 +333,10 @@ impl<'a> Reader<'_, 'a> {
         depth: u32,
     ) -> gimli::Result<Option<(u64, Variable)>> {
         let (mut name, mut ty, mut line, mut argument) = (None, None, 0, false);
-        let mut next = Some(entry);
+        let (mut declaration, mut next) = (entry, Some(entry));
         for _ in 0..functions::MAX_REFERENCES {
             let Some(offset) = next else { break };
+            declaration = offset;
             let (unit, offset) = self.module.unit_and_entry(self.dwarf, offset)?;
             let entry = unit.entry(offset)?;
             argument |= entry.tag() == dw::DW_TAG_formal_parameter;
@@ -356,7 +369,9 @@ impl<'a> Reader<'_, 'a> {
             Variable {
                 name,
                 ty,
+                entry: declaration,
                 location,
+                elsewhere: Vec::new(),
                 line,
                 argument,
                 depth,

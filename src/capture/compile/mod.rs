@@ -113,6 +113,24 @@ impl<'a> Logpoint<'a> {
 
     /// The paths in it that may be those of statics, which are named in capitals. What cannot be parsed has none.
     pub fn statics(&self) -> Vec<Vec<String>> {
+        let mut found = self.paths();
+        found.retain(|path| {
+            let of_number = path
+                .first()
+                .is_some_and(|first| Kind::named(first).is_some());
+            !of_number && path.last().is_some_and(|last| is_in_capitals(last))
+        });
+        found
+    }
+
+    /// The names in it that may be those of variables.
+    pub fn names(&self) -> Vec<String> {
+        let names = self.paths().into_iter().filter(|path| path.len() == 1);
+        names.flatten().collect()
+    }
+
+    /// The names and paths in it, each once. What cannot be parsed has none.
+    fn paths(&self) -> Vec<Vec<String>> {
         let sources = self
             .message
             .expressions()
@@ -128,11 +146,7 @@ impl<'a> Logpoint<'a> {
                     Expr::Path(path) => path.clone(),
                     _ => return,
                 };
-                let of_number = path
-                    .first()
-                    .is_some_and(|first| Kind::named(first).is_some());
-                let named = path.last().is_some_and(|last| is_in_capitals(last));
-                if named && !of_number && !found.contains(&path) {
+                if !found.contains(&path) {
                     found.push(path);
                 }
             });
@@ -188,6 +202,8 @@ pub(super) struct Shown {
     pub(super) format: Format,
     /// Elements of a sequence that are shown.
     pub(super) elements: usize,
+    /// The nearest line where its operands are all there, if that was looked for.
+    pub(super) readable: Option<u64>,
 }
 
 /// Where an operand is.
@@ -223,6 +239,21 @@ impl Compiled {
             }
             Outcome::Redacted | Outcome::Error(_) => None,
         })
+    }
+
+    /// Has what is shown in place of an expression that is unavailable name the nearest line where it is not.
+    pub fn name_line(&mut self, index: usize, line: u64) {
+        if let Some(Outcome::Value(shown)) = self.outcomes.get_mut(index) {
+            shown.readable = Some(line);
+        }
+    }
+
+    /// The line that is named in place of an expression.
+    pub fn named_line(&self, index: usize) -> Option<u64> {
+        match self.outcomes.get(index)? {
+            Outcome::Value(shown) => shown.readable,
+            Outcome::Redacted | Outcome::Error(_) => None,
+        }
     }
 }
 
@@ -367,6 +398,7 @@ impl<'s> Compiler<'s> {
             specials: specials?,
             format,
             elements: self.limits.elements,
+            readable: None,
         })
     }
 

@@ -9,6 +9,7 @@
 //! | `[1, 2, .. 98 more]` | left out elements |
 //! | `"abc" .. 120 more bytes` | left out text |
 //! | `<optimized out>` | the compiler kept it nowhere at this line |
+//! | `<optimized out; readable at line 42>` | the same, and where the nearest line is that has it |
 //! | `<unreadable 0x10>` | there is no memory to read |
 //! | `<index 7 out of bounds, len 3>` | |
 //! | `<unwrap of None>` | |
@@ -134,16 +135,21 @@ impl Compiled {
     }
 }
 
-pub(super) fn missing(why: Missing) -> &'static str {
-    match why {
-        Missing::OptimizedOut => "<optimized out>",
-        Missing::EntryValue => "<optimized out: only the caller had it>",
+/// What stands for an expression that is unavailable; `readable` is the nearest line where it is not.
+pub(super) fn missing(why: Missing, readable: Option<u64>) -> String {
+    let why = match why {
+        Missing::OptimizedOut => "optimized out",
+        Missing::EntryValue => "optimized out: only the caller had it",
         Missing::ThreadLocal => {
-            "<unavailable: a thread-local of a shared library, or one that the optimizer took apart>"
+            "unavailable: a thread-local of a shared library, or one that the optimizer took apart"
         }
         Missing::Unsupported => {
-            "<unavailable: its place is described in a way that is not understood>"
+            "unavailable: its place is described in a way that is not understood"
         }
+    };
+    match readable {
+        Some(line) => format!("<{why}; readable at line {line}>"),
+        None => format!("<{why}>"),
     }
 }
 

@@ -87,6 +87,12 @@ impl Registers {
         self.general.get(usize::from(number)).copied().flatten()
     }
 
+    /// The pointer of an argument that was saved at an address.
+    pub fn saved(&self, at: Pointer) -> Option<Pointer> {
+        let at = (at.base == Base::Frame).then_some(at.offset)?;
+        self.saved.get(&at).copied()
+    }
+
     /// Where a pointer of an argument is: in a register, or saved in the frame.
     pub fn find(&self, base: Base) -> Option<(Place, Pointer)> {
         let registers = (0u8..).zip(&self.general);

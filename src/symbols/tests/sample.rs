@@ -24,6 +24,10 @@ pub fn run() {
     let n = black_box(1u64);
     let text = black_box("text".to_owned());
     black_box(many(n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, text));
+    let [first, second, ..] = orders.as_slice() else {
+        return;
+    };
+    black_box(joined(first.clone(), second.clone(), n));
 }
 
 #[inline(never)]
@@ -95,4 +99,10 @@ pub fn outer(a: u32) -> u32 {
 pub fn many(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, g: u64, s: String) -> u64 {
     let sum = a + b + c + d + e + f + g; // many: sum
     black_box(sum) + s.len() as u64 // many: end
+}
+
+#[inline(never)]
+pub fn joined(first: Order, second: Order, count: u64) -> u64 {
+    let text = format!("{count}"); // joined: text
+    first.id + second.id + text.len() as u64
 }

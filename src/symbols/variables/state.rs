@@ -137,8 +137,10 @@ impl State {
     ) {
         let member =
             member.filter(|member| member.ty == variable.ty || reader.same(member.ty, variable.ty));
-        if let Some(location) = member.and_then(|member| self.place(reader, block, &member)) {
-            variable.location = location;
+        let Some(member) = member else { return };
+        match self.place(reader, block, &member) {
+            Some(location) => variable.location = location,
+            None => variable.elsewhere = reader.at_runtime(&reader.function),
         }
     }
 
