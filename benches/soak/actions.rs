@@ -2,10 +2,9 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
-use std::os::fd::AsRawFd;
 use std::time::Instant;
 
-use detrix_test_support::{PATIENCE, Process, Random, Session, mark, source};
+use detrix_test_support::{PATIENCE, Process, Random, Session, mark, request, reset, source};
 use serde_json::{Value, json};
 
 use crate::clients::Client;
@@ -114,7 +113,7 @@ fn garbage(life: &mut Life<'_>) {
         .map(|_| life.random.below(256) as u8)
         .collect();
     if life.random.below(2) == 0 {
-        let mut request = request("setBreakpoints", &json!({ "source": {}, "lines": [1] }));
+        let mut request = request(1, "setBreakpoints", &json!({ "source": {}, "lines": [1] }));
         request.truncate(life.random.below(request.len() as u64) as usize);
         request.append(&mut bytes);
         bytes = request;
@@ -132,21 +131,13 @@ fn half_open(life: &mut Life<'_>) {
     let set = json!({ "source": { "path": file }, "breakpoints": breakpoints });
     let mut stream = connect(life.port);
     for bytes in [
-        request("initialize", &json!({})),
-        request("attach", &json!({})),
-        request("setBreakpoints", &set),
+        request(1, "initialize", &json!({})),
+        request(1, "attach", &json!({})),
+        request(1, "setBreakpoints", &set),
     ] {
         stream.write_all(&bytes).expect("the server reads");
     }
     life.strays.push(stream);
-}
-
-fn request(command: &str, arguments: &Value) -> Vec<u8> {
-    let request =
-        json!({ "seq": 1, "type": "request", "command": command, "arguments": arguments });
-    let mut bytes = Vec::new();
-    dap::frame(&[request.to_string().as_bytes()], &mut bytes);
-    bytes
 }
 
 /// Connections that are closed or reset at once.
@@ -154,27 +145,9 @@ fn flood(life: &mut Life<'_>) {
     for index in 0..20 {
         let stream = connect(life.port);
         if index % 2 == 0 {
-            reset_when_closed(&stream);
+            reset(stream);
         }
     }
-}
-
-fn reset_when_closed(stream: &TcpStream) {
-    let linger = libc::linger {
-        l_onoff: 1,
-        l_linger: 0,
-    };
-    // SAFETY: setsockopt(2) reads a linger of the given size from a pointer that is valid during the call.
-    let result = unsafe {
-        libc::setsockopt(
-            stream.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            (&raw const linger).cast(),
-            size_of::<libc::linger>() as libc::socklen_t,
-        )
-    };
-    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
 /// Whatever the tracer does just now. Clients are told, and the code is restored; unless it was one that was about to go

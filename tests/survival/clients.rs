@@ -2,11 +2,10 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
-use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use detrix_test_support::{Profile, Running, Session, mark, source};
+use detrix_test_support::{Profile, Running, Session, mark, request, reset, source};
 use serde_json::{Value, json};
 
 use crate::world::{figure, times, until};
@@ -17,34 +16,6 @@ fn orders() -> (Running, u16, PathBuf, u32) {
     let file = source("bin/orders.rs");
     let line = mark(&file, "price");
     (program, port, file, line)
-}
-
-/// One request as a frame.
-fn request(seq: u32, command: &str, arguments: &Value) -> Vec<u8> {
-    let message =
-        json!({ "seq": seq, "type": "request", "command": command, "arguments": arguments });
-    let mut bytes = Vec::new();
-    dap::frame(&[message.to_string().as_bytes()], &mut bytes);
-    bytes
-}
-
-/// Has the connection reset by its end, as one of a client that crashed.
-fn reset(stream: TcpStream) {
-    let linger = libc::linger {
-        l_onoff: 1,
-        l_linger: 0,
-    };
-    // SAFETY: setsockopt(2) reads a linger of the given size from a pointer that is valid during the call.
-    let result = unsafe {
-        libc::setsockopt(
-            stream.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            (&raw const linger).cast(),
-            size_of::<libc::linger>() as libc::socklen_t,
-        )
-    };
-    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod session;
 mod skipped;
 mod trace;
 mod transcript;
+mod wire;
 
 pub use fixture::{Profile, drop_in, fixture, mark, plugin, readable, root, source, try_mark};
 pub use measure::{Table, median, pin};
@@ -28,3 +29,4 @@ pub use session::{Output, Placed, Session};
 pub use skipped::skip;
 pub use trace::Trace;
 pub use transcript::{Received, watch, watch_and_keep};
+pub use wire::{request, reset};
