@@ -8,10 +8,8 @@
 //! 1. is of the thread that is served, if that is known to block the signal;
 //! 2. else of the most likely among the stopped ones: one that is known to block it; one of which nothing is known rather than
 //!    one that has hit without; one that blocks other signals rather than one that blocks none;
-//! 3. but one that has hit without, while another one runs, and one of which nothing is known, while one runs that is known to
-//!    block the signal, is only suspected: the other may be on its way to its stop. One that comes soon and is likelier, by
-//!    rule 2, explains the reset. Where none does for a while, the suspect gets its mask when it comes again with the mask
-//!    that it had.
+//! 3. but one that has hit without, while another one runs, is only suspected: the other may be on its way to its stop. One that comes soon and is likelier, by rule 2, explains the reset. Where none does for a while, the suspect
+//!    gets its mask when it comes again with the mask that it had.
 //!
 //! One that is not given back what it had lacks SIGTRAP in its mask until its next reset, which hardly anything notices. One
 //! that is given what it never had makes the kernel reset the action at each of its hits from then on: that is the worse.
@@ -91,18 +89,11 @@ pub fn repair(channel: &Channel, tid: i32) {
         // Its trap may have been before what the suspect is suspected of.
         channel.suspicion.end();
     } else if action.handler != libc::SIG_IGN {
-        // Who does not run now is asleep, or stopped, and then asked.
-        let others = Runners::beside(channel, tid);
         let likeliest = likeliest(channel, own);
-        let doubtful = match likeliest.rank {
-            Rank::Known => false,
-            Rank::Unknown | Rank::UnknownButBlocksOthers => others.known,
-            Rank::HitWithout | Rank::HitWithoutButBlocksOthers => others.any,
-        };
-        if doubtful {
-            channel.suspicion.begin(&likeliest);
-        } else {
+        if likeliest.rank >= Rank::Unknown || !another_runs(channel, likeliest.tid) {
             give_back(channel, likeliest);
+        } else {
+            channel.suspicion.begin(&likeliest);
         }
     }
 }
@@ -253,34 +244,17 @@ fn likeliest(channel: &Channel, own: Candidate) -> Candidate {
     }
 }
 
-/// Whether traced threads other than one are neither asleep nor stopped; as far as a few of them tell.
-#[derive(Default)]
-struct Runners {
-    /// Any of them.
-    any: bool,
-    /// One that is known to block the signal.
-    known: bool,
-}
-
-impl Runners {
-    fn beside(channel: &Channel, own: i32) -> Self {
-        let mut found = Self::default();
-        let mut looks = LOOKS;
-        for known in [true, false] {
-            channel.threads.each(|other, thread| {
-                let is_known = thread.blocked() != 0;
-                if other == own || is_known != known || found.any {
-                    return;
-                }
-                if looks == 0 || proc::is_running(other) {
-                    found.any = true;
-                    found.known = known;
-                }
-                looks = looks.saturating_sub(1);
-            });
+/// Whether a traced thread other than `one` is neither asleep nor stopped; as far as a few of them tell.
+fn another_runs(channel: &Channel, one: i32) -> bool {
+    let mut looks = LOOKS;
+    let mut runs = false;
+    channel.threads.each(|other, _| {
+        if other != one && !runs {
+            runs = looks == 0 || proc::is_running(other);
+            looks = looks.saturating_sub(1);
         }
-        found
-    }
+    });
+    runs
 }
 
 /// At a later hit of a suspect, when nobody else has explained the reset for a while.
