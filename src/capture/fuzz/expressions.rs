@@ -59,12 +59,15 @@ pub fn expressions(data: &[u8]) -> Understood {
     understood
 }
 
-/// What a condition decides. Shown as the value of an expression it says the same, or that there is none.
+/// What a condition decides. Shown as the value of an expression it says the same, or that there is none; but what is new at
+/// each hit, as `$hits` is.
 fn decided(world: &mut World, condition: &str) -> Option<bool> {
     let decided = world.decide(condition).ok()?;
     let message = format!("{{{condition}}}");
     // Braces within it may belong to a format.
-    if Template::parse(&message).is_ok_and(|template| template.expressions().eq([condition.trim()]))
+    if !condition.contains('$')
+        && Template::parse(&message)
+            .is_ok_and(|template| template.expressions().eq([condition.trim()]))
     {
         let shown = world.show(&message);
         assert!(
