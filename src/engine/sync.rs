@@ -1,22 +1,22 @@
 //! The atomics, and one lock, of what threads share: the standard library's, or, built with `--cfg detrix_loom`, those of
 //! [loom](https://docs.rs/loom), which runs a test with every order in which the threads' steps may be seen.
 
-#[cfg(not(detrix_loom))]
+#[cfg(not(all(test, detrix_loom)))]
 pub use std::sync::Mutex;
-#[cfg(not(detrix_loom))]
+#[cfg(not(all(test, detrix_loom)))]
 pub use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, fence};
 
-#[cfg(detrix_loom)]
+#[cfg(all(test, detrix_loom))]
 pub use loom::sync::Mutex;
-#[cfg(detrix_loom)]
+#[cfg(all(test, detrix_loom))]
 pub use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, fence};
 
 /// Says of plain memory, in units of 8 bytes, who touches it, so that a model fails where nothing orders two accesses of
 /// which one writes. No more than its name in every other build.
-#[cfg(not(detrix_loom))]
+#[cfg(not(all(test, detrix_loom)))]
 pub struct Witness;
 
-#[cfg(not(detrix_loom))]
+#[cfg(not(all(test, detrix_loom)))]
 impl Witness {
     /// For `units` units.
     #[inline(always)]
@@ -34,14 +34,14 @@ impl Witness {
 }
 
 /// See the other one.
-#[cfg(detrix_loom)]
+#[cfg(all(test, detrix_loom))]
 pub struct Witness(Box<[loom::cell::UnsafeCell<()>]>);
 
 // SAFETY: there is nothing in the cells, and to tell of accesses that race is what they are for.
-#[cfg(detrix_loom)]
+#[cfg(all(test, detrix_loom))]
 unsafe impl Sync for Witness {}
 
-#[cfg(detrix_loom)]
+#[cfg(all(test, detrix_loom))]
 impl Witness {
     /// For `units` units.
     pub fn new(units: usize) -> Self {
