@@ -8,8 +8,10 @@
 //! 1. is of the thread that is served, if that is known to block the signal;
 //! 2. else of the most likely among the stopped ones: one that is known to block it; one of which nothing is known rather than
 //!    one that has hit without; one that blocks other signals rather than one that blocks none;
-//! 3. but one that has hit without, while another one runs, is only suspected: the other may be on its way to its stop. One that comes soon and is likelier, by rule 2, explains the reset. Where none does for a while, the suspect
-//!    gets its mask when it comes again with the mask that it had.
+//! 3. but one that has hit without, while another one runs, is only suspected: the other may be on its way to its stop. So is
+//!    one that blocks no other signal and of which nothing is known, while one runs that blocks some and not SIGTRAP, as a trap
+//!    leaves it, unless that has hit without. One that comes soon and is likelier, by rule 2, explains the reset. Where none
+//!    does for a while, the suspect gets its mask when it comes again with the mask that it had.
 //!
 //! One that is not given back what it had lacks SIGTRAP in its mask until its next reset, which hardly anything notices. One
 //! that is given what it never had makes the kernel reset the action at each of its hits from then on: that is the worse.
@@ -22,7 +24,7 @@
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use super::channel::Channel;
-use super::proc;
+use super::proc::{self, Seen};
 use super::sys::{self, Change, SignalAction, SignalSet};
 use super::threads::Thread;
 
@@ -90,10 +92,10 @@ pub fn repair(channel: &Channel, tid: i32) {
         channel.suspicion.end();
     } else if action.handler != libc::SIG_IGN {
         let likeliest = likeliest(channel, own);
-        if likeliest.rank >= Rank::Unknown || !another_runs(channel, likeliest.tid) {
-            give_back(channel, likeliest);
-        } else {
+        if another_may_come(channel, &likeliest) {
             channel.suspicion.begin(&likeliest);
+        } else {
+            give_back(channel, likeliest);
         }
     }
 }
@@ -244,17 +246,36 @@ fn likeliest(channel: &Channel, own: Candidate) -> Candidate {
     }
 }
 
-/// Whether a traced thread other than `one` is neither asleep nor stopped; as far as a few of them tell.
-fn another_runs(channel: &Channel, one: i32) -> bool {
+/// Whether a traced thread may be on its way to its stop that is likelier than `best`.
+fn another_may_come(channel: &Channel, best: &Candidate) -> bool {
+    let as_a_trap_leaves_it =
+        |seen: Seen| seen.runs && seen.blocked != 0 && seen.blocked & TRAP == 0;
+    let may_be = |thread: &Thread| !thread.has_hit_without();
+    match best.rank {
+        Rank::Known | Rank::UnknownButBlocksOthers => false,
+        Rank::Unknown => any(channel, best.tid, may_be, as_a_trap_leaves_it) == Some(true),
+        Rank::HitWithout | Rank::HitWithoutButBlocksOthers => {
+            any(channel, best.tid, |_| true, |seen| seen.runs) != Some(false)
+        }
+    }
+}
+
+/// Whether one of the traced threads but `one` looks so that is among some; `None` where it is none of the first few of many.
+fn any(
+    channel: &Channel,
+    one: i32,
+    among: impl Fn(&Thread) -> bool,
+    looks_so: impl Fn(Seen) -> bool,
+) -> Option<bool> {
     let mut looks = LOOKS;
-    let mut runs = false;
-    channel.threads.each(|other, _| {
-        if other != one && !runs {
-            runs = looks == 0 || proc::is_running(other);
+    let mut found = Some(false);
+    channel.threads.each(|tid, thread| {
+        if tid != one && found == Some(false) && among(thread) {
+            found = (looks > 0).then(|| proc::look(tid).is_some_and(&looks_so));
             looks = looks.saturating_sub(1);
         }
     });
-    runs
+    found
 }
 
 /// At a later hit of a suspect, when nobody else has explained the reset for a while.

@@ -1,6 +1,6 @@
 //! `/proc`, read without libc: for the tracer, and for whoever else asks the same.
 
-use super::sys::{self, Errno};
+use super::sys::{self, Errno, SignalSet};
 
 /// Calls `visit` with each thread of `pid` that the list has now; threads born meanwhile may be missing.
 pub fn each_thread(pid: i32, mut visit: impl FnMut(i32)) -> Result<(), Errno> {
@@ -52,21 +52,39 @@ fn number(digits: &[u8]) -> Option<i32> {
         .flatten()
 }
 
-/// Whether a thread runs or is about to, neither asleep nor stopped; one that is gone does not.
-pub fn is_running(tid: i32) -> bool {
-    let Ok(file) = sys::open(&path(tid, b"/stat"), libc::O_RDONLY) else {
-        return false;
-    };
-    let mut text = [0u8; 64];
-    let len = sys::read_at(file, &mut text, 0).unwrap_or(0);
-    sys::close(file);
-    state(text.get(..len).unwrap_or_default()) == Some(b'R')
+/// What `/proc` says of a thread at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether it runs or is about to, neither asleep nor stopped.
+    pub runs: bool,
+    /// Which of the first 31 signals it blocks: bit `n - 1` is signal `n`.
+    pub blocked: SignalSet,
 }
 
-/// What follows the name in parentheses, which may have some itself; behind it are numbers only.
-fn state(stat: &[u8]) -> Option<u8> {
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    stat.get(end.checked_add(2)?).copied()
+/// Looks at a thread; `None` for one that is gone.
+pub fn look(tid: i32) -> Option<Seen> {
+    let file = sys::open(&path(tid, b"/stat"), libc::O_RDONLY).ok()?;
+    let mut text = [0u8; 1024];
+    let len = sys::read_at(file, &mut text, 0).unwrap_or(0);
+    sys::close(file);
+    seen(text.get(..len).unwrap_or_default())
+}
+
+/// Reads proc_pid_stat(5): behind the name, which is in parentheses and may have some itself, are fields without any.
+fn seen(stat: &[u8]) -> Option<Seen> {
+    let name = stat.iter().rposition(|byte| *byte == b')')?;
+    // Behind the name: the third and the 32nd field of the line.
+    let mut fields = stat
+        .get(name.checked_add(2)?..)?
+        .split(|byte| *byte == b' ');
+    let runs = fields.next()? == b"R";
+    let blocked = fields.nth(28)?;
+    let number = |number: u64, digit: &u8| {
+        let digit = digit.is_ascii_digit().then(|| digit.wrapping_sub(b'0'))?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    };
+    let blocked = blocked.iter().try_fold(0, number)?;
+    Some(Seen { runs, blocked })
 }
 
 /// `/proc/PID` and a tail, terminated, without an allocation.
@@ -127,15 +145,35 @@ mod tests {
             wait.recv()
         });
         let tid = tid.recv().unwrap();
-        while is_running(tid) {
+        let runs = |tid| look(tid).is_some_and(|seen| seen.runs);
+        while runs(tid) {
             std::thread::yield_now();
         }
-        assert!(is_running(sys::thread_id()));
+        assert!(runs(sys::thread_id()));
         drop(end);
         assert!(waiting.join().unwrap().is_err());
-        assert!(!is_running(i32::MAX));
-        assert_eq!(state(b"7 (a) R (b)) S 1 7 7 0"), Some(b'S'));
-        assert_eq!((state(b"7 (a)"), state(b"")), (None, None));
+        assert_eq!(look(i32::MAX), None);
+    }
+
+    #[test]
+    fn the_signals_that_a_thread_blocks_are_seen() {
+        let seen = |state: &str, blocked: u64| {
+            let before = "0 ".repeat(28);
+            seen(format!("7 (a) R (b)) {state} {before}{blocked} 0 0").as_bytes())
+        };
+        let (runs, blocked) = (true, 1 << 9);
+        assert_eq!(seen("R", 1 << 9), Some(Seen { runs, blocked }));
+        assert_eq!(seen("S", 0).map(|seen| seen.runs), Some(false));
+        assert_eq!((super::seen(b"7 (a)"), super::seen(b"")), (None, None));
+        let blocked_here = || look(sys::thread_id()).map(|seen| seen.blocked);
+        let before = nix::sys::signal::SigSet::thread_get_mask().unwrap();
+        let mut more = before;
+        more.add(nix::sys::signal::Signal::SIGUSR2);
+        more.thread_set_mask().unwrap();
+        let now = blocked_here();
+        before.thread_set_mask().unwrap();
+        let usr2 = 1 << (libc::SIGUSR2 - 1);
+        assert_eq!(now, blocked_here().map(|before| before | usr2));
     }
 
     #[test]

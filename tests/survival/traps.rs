@@ -85,6 +85,8 @@ fn row_13_threads_that_block_every_signal_come_and_go_among_others() {
         "threads that block every signal from before their first hit, among others that hit",
         threads,
     );
+    let wrong: u32 = wrong.into_iter().flatten().sum();
+    figure(13, "masks that were taken for another's", wrong);
 }
 
 #[test]
