@@ -80,11 +80,11 @@ pub fn repair(channel: &Channel, tid: i32) {
     let Ok(mask) = sys::signal_mask(tid) else {
         return;
     };
-    let own = Candidate {
-        rank: rank(thread, mask),
-        tid,
-        mask,
+    let rank = match channel.shared.is_own(tid) {
+        true => Rank::HitWithout,
+        false => rank(thread, mask),
     };
+    let own = Candidate { rank, tid, mask };
     // Whoever is wrongly taken for the one while the signal is ignored would block it from then on.
     if own.rank == Rank::Known {
         give_back(channel, own);
@@ -92,7 +92,9 @@ pub fn repair(channel: &Channel, tid: i32) {
         channel.suspicion.end();
     } else if action.handler != libc::SIG_IGN {
         let likeliest = likeliest(channel, own);
-        if another_may_come(channel, &likeliest) {
+        if channel.shared.is_own(likeliest.tid) {
+            // detrix's threads let SIGTRAP through.
+        } else if another_may_come(channel, &likeliest) {
             channel.suspicion.begin(&likeliest);
         } else {
             give_back(channel, likeliest);
@@ -219,7 +221,8 @@ fn likeliest(channel: &Channel, own: Candidate) -> Candidate {
             channel.threads.each(|other, thread| {
                 let is_known = thread.blocked() != 0;
                 others_known |= is_known && other != own.tid;
-                if other == own.tid || is_known != known || best.rank == Rank::Known {
+                let excluded = other == own.tid || channel.shared.is_own(other);
+                if excluded || is_known != known || best.rank == Rank::Known {
                     return;
                 }
                 questions = questions.saturating_sub(1);
@@ -270,7 +273,8 @@ fn any(
     let mut looks = LOOKS;
     let mut found = Some(false);
     channel.threads.each(|tid, thread| {
-        if tid != one && found == Some(false) && among(thread) {
+        let is_asked = tid != one && !channel.shared.is_own(tid) && among(thread);
+        if is_asked && found == Some(false) {
             found = (looks > 0).then(|| proc::look(tid).is_some_and(&looks_so));
             looks = looks.saturating_sub(1);
         }
