@@ -281,6 +281,28 @@ impl Flow {
     }
 }
 
+/// Which of so many blocks are among some or come `next` after them, without those that are reached only through one that
+/// `within` denies; such a one itself is among them.
+pub fn spread(
+    count: usize,
+    from: Vec<usize>,
+    next: impl Fn(usize) -> Vec<usize>,
+    within: impl Fn(usize) -> bool,
+) -> Vec<bool> {
+    let mut reached = vec![false; count];
+    let mut queue = from;
+    while let Some(block) = queue.pop() {
+        let Some(seen) = reached.get_mut(block).filter(|seen| !**seen) else {
+            continue;
+        };
+        *seen = true;
+        if within(block) {
+            queue.extend(next(block));
+        }
+    }
+    reached
+}
+
 /// How control leaves a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {

@@ -14,7 +14,7 @@
 //! Losing a value that changes in the loop around the address, or is next read when the caller calls again, is the price.
 
 use super::code::{Code, Event, Kind, Object, Pointer};
-use super::flow::Flow;
+use super::flow::{self, Flow};
 
 /// The line of an instruction in the variable's function, calls that were inlined into it by the line of the call;
 /// `None` outside of the function, 0 where the line is not known.
@@ -172,20 +172,14 @@ impl<L: LineOf> View<'_, L> {
 
     /// The blocks that follow the address, up to those that `within` denies.
     fn following(&self, within: impl Fn(usize) -> bool) -> Vec<bool> {
-        reach(
-            self.code,
-            |block| self.code.flow.successors(block).collect(),
-            within,
-        )
+        let next = |block| self.code.flow.successors(block).collect();
+        flow::spread(self.code.flow.len(), next(self.code.here), next, within)
     }
 
     /// The blocks that come before the address, back to those that `within` denies.
     fn preceding(&self, within: impl Fn(usize) -> bool) -> Vec<bool> {
-        reach(
-            self.code,
-            |block| self.predecessors.get(block).cloned().unwrap_or_default(),
-            within,
-        )
+        let next = |block: usize| self.predecessors.get(block).cloned().unwrap_or_default();
+        flow::spread(self.code.flow.len(), next(self.code.here), next, within)
     }
 
     fn in_scope(&self, block: usize) -> bool {
@@ -208,27 +202,6 @@ impl<L: LineOf> View<'_, L> {
             _ => false,
         }
     }
-}
-
-/// The blocks that can be reached from the address, without those that are reached through one that `within` denies;
-/// such a one itself is among them.
-fn reach(
-    code: &Code,
-    next: impl Fn(usize) -> Vec<usize>,
-    within: impl Fn(usize) -> bool,
-) -> Vec<bool> {
-    let mut reached = vec![false; code.flow.len()];
-    let mut queue = next(code.here);
-    while let Some(block) = queue.pop() {
-        let Some(seen) = reached.get_mut(block).filter(|seen| !**seen) else {
-            continue;
-        };
-        *seen = true;
-        if within(block) {
-            queue.extend(next(block));
-        }
-    }
-    reached
 }
 
 fn predecessors(flow: &Flow) -> Vec<Vec<usize>> {

@@ -5,7 +5,8 @@
 //! 2. Each scope's variables are listed; what an inlined copy does not say is read at its origin.
 //! 3. What a scope's origin has and the copy has not was optimized out, and is listed as that. Blocks of the origin
 //!    that have no copy at all are listed last of their function: without code nobody knows whether they are here.
-//! 4. Places on the stack that optimized code does not keep up to date are taken out: see [`stack`].
+//! 4. Places on the stack that optimized code does not keep up to date are taken out: see [`stack`]. So is what may be gone
+//!    at the address: see [`dropped`].
 //! 5. The innermost scope comes first; within a scope what was declared last, because it shadows the others.
 
 use std::cell::OnceCell;
@@ -26,6 +27,7 @@ use super::stack;
 use super::types::TypeRef;
 use super::unwind;
 
+mod dropped;
 mod elsewhere;
 mod spilled;
 mod state;
@@ -107,6 +109,8 @@ pub fn scope_at(
             let own = scope.variables.iter_mut();
             let own = own.filter(|variable| variable.depth == depth);
             reader.hide(block, own, &lost, |line, other| line < other);
+            let own = scope.variables.iter_mut();
+            reader.hide_dropped(block, own.filter(|variable| variable.depth == depth));
             scope.variables.append(&mut lost);
             level = level.saturating_sub(1);
             state = states.next().flatten();

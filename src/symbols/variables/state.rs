@@ -6,6 +6,7 @@
 //! awaits, it is known where that one keeps it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use gimli::{AttributeValue, UnitOffset, constants as dw};
@@ -209,7 +210,7 @@ impl State {
 impl<'a> Reader<'_, 'a> {
     /// The coroutine type that a function is the body of, and the entry of the argument that points to it, where this
     /// copy has one.
-    fn environment(
+    pub fn environment(
         &self,
         function: UnitOffset,
     ) -> gimli::Result<Option<(TypeRef, Option<Entry<'a>>)>> {
@@ -331,7 +332,7 @@ impl<'a> Reader<'_, 'a> {
         body.line_of(self.address).filter(|line| *line != 0)
     }
 
-    fn body(&self, function: UnitOffset) -> Option<Body<'_>> {
+    pub fn body(&self, function: UnitOffset) -> Option<Body<'_>> {
         let lines = self.lines()?;
         let mut instances = lines.instances.iter();
         let declaration =
@@ -388,10 +389,38 @@ fn simple(location: &Location) -> Option<(Option<u8>, i64)> {
 }
 
 /// The lines of one function, or inlined call.
-struct Body<'l> {
+pub struct Body<'l> {
     lines: &'l Lines,
     body: usize,
     file: u64,
+}
+
+impl Body<'_> {
+    /// The calls that were inlined into it at lines of its file below one.
+    pub fn calls_below(&self, line: u64) -> impl Iterator<Item = &Instance> {
+        let calls = self
+            .lines
+            .instances
+            .iter()
+            .filter(|instance| instance.parent == Some(self.body));
+        calls.filter(move |instance| {
+            instance
+                .call
+                .is_some_and(|(file, at)| file == self.file && at > line)
+        })
+    }
+
+    /// The lines of the instructions of a block.
+    pub fn lines_in(&self, block: &Range<u64>) -> impl Iterator<Item = u64> {
+        let starts = &self.lines.starts;
+        let first = starts.partition_point(|start| start.address <= block.start);
+        let inside = starts.get(first..).unwrap_or_default().iter();
+        let inside = inside
+            .map(|start| start.address)
+            .take_while(|at| *at < block.end);
+        let all = std::iter::once(block.start).chain(inside);
+        all.filter_map(|address| self.line_of(address))
+    }
 }
 
 impl LineOf for Body<'_> {
