@@ -9,8 +9,8 @@
 //! 2. else of the most likely among the stopped ones: one that is known to block it; one of which nothing is known rather than
 //!    one that has hit without; one that blocks other signals rather than one that blocks none;
 //! 3. but one that has hit without, while another one runs, is only suspected: the other may be on its way to its stop. So is
-//!    one that blocks no other signal and of which nothing is known, while one runs that blocks some and not SIGTRAP, as a trap
-//!    leaves it, unless that has hit without. One that comes soon and is likelier, by rule 2, explains the reset. Where none
+//!    one that blocks no other signal and of which nothing is known, while another one, which has not hit without either, runs
+//!    and blocks some and not SIGTRAP, as a trap leaves it; as far as the first few of them tell. One that comes soon and is likelier, by rule 2, explains the reset. Where none
 //!    does for a while, the suspect gets its mask when it comes again with the mask that it had.
 //!
 //! One that is not given back what it had lacks SIGTRAP in its mask until its next reset, which hardly anything notices. One
@@ -48,7 +48,7 @@ pub fn repair(channel: &Channel, tid: i32) {
         return;
     };
     let thread = channel.threads.find(tid);
-    if channel.suspicion.is_of(tid) {
+    if channel.suspicion.is_of(tid) && !channel.shared.is_own(tid) {
         convict(channel, tid);
     }
     if now == before {
@@ -92,9 +92,8 @@ pub fn repair(channel: &Channel, tid: i32) {
         channel.suspicion.end();
     } else if action.handler != libc::SIG_IGN {
         let likeliest = likeliest(channel, own);
-        if channel.shared.is_own(likeliest.tid) {
-            // detrix's threads let SIGTRAP through.
-        } else if another_may_come(channel, &likeliest) {
+        // detrix's own threads let SIGTRAP through.
+        if channel.shared.is_own(likeliest.tid) || another_may_come(channel, &likeliest) {
             channel.suspicion.begin(&likeliest);
         } else {
             give_back(channel, likeliest);
@@ -215,6 +214,7 @@ fn likeliest(channel: &Channel, own: Candidate) -> Candidate {
     let mut questions = QUESTIONS;
     let mut best = own;
     loop {
+        let before = questions;
         let mut others_known = false;
         // Those that are known first: mostly it is one of them.
         for known in [true, false] {
@@ -243,7 +243,8 @@ fn likeliest(channel: &Channel, own: Candidate) -> Candidate {
         } else {
             Rank::UnknownButBlocksOthers
         };
-        if best.rank >= enough || questions == 0 {
+        let nobody_is_left = questions == before;
+        if best.rank >= enough || questions == 0 || nobody_is_left {
             return best;
         }
     }
@@ -251,14 +252,16 @@ fn likeliest(channel: &Channel, own: Candidate) -> Candidate {
 
 /// Whether a traced thread may be on its way to its stop that is likelier than `best`.
 fn another_may_come(channel: &Channel, best: &Candidate) -> bool {
-    let as_a_trap_leaves_it =
-        |seen: Seen| seen.runs && seen.blocked != 0 && seen.blocked & TRAP == 0;
+    let as_a_trap_leaves_it = |thread: &Thread, seen: Seen| {
+        let blocks_others = seen.blocked != 0 || thread.blocked() != 0;
+        seen.runs && seen.blocked & TRAP == 0 && blocks_others
+    };
     let may_be = |thread: &Thread| !thread.has_hit_without();
     match best.rank {
         Rank::Known | Rank::UnknownButBlocksOthers => false,
         Rank::Unknown => any(channel, best.tid, may_be, as_a_trap_leaves_it) == Some(true),
         Rank::HitWithout | Rank::HitWithoutButBlocksOthers => {
-            any(channel, best.tid, |_| true, |seen| seen.runs) != Some(false)
+            any(channel, best.tid, |_| true, |_, seen| seen.runs) != Some(false)
         }
     }
 }
@@ -268,14 +271,14 @@ fn any(
     channel: &Channel,
     one: i32,
     among: impl Fn(&Thread) -> bool,
-    looks_so: impl Fn(Seen) -> bool,
+    looks_so: impl Fn(&Thread, Seen) -> bool,
 ) -> Option<bool> {
     let mut looks = LOOKS;
     let mut found = Some(false);
     channel.threads.each(|tid, thread| {
         let is_asked = tid != one && !channel.shared.is_own(tid) && among(thread);
         if is_asked && found == Some(false) {
-            found = (looks > 0).then(|| proc::look(tid).is_some_and(&looks_so));
+            found = (looks > 0).then(|| proc::look(tid).is_some_and(|seen| looks_so(thread, seen)));
             looks = looks.saturating_sub(1);
         }
     });
