@@ -303,6 +303,19 @@ pub fn spread(
     reached
 }
 
+/// For each block those that may come before it.
+pub fn predecessors(flow: &Flow) -> Vec<Vec<usize>> {
+    let mut all = vec![Vec::new(); flow.len()];
+    for block in 0..flow.len() {
+        for next in flow.successors(block) {
+            if let Some(from) = all.get_mut(next) {
+                from.push(block);
+            }
+        }
+    }
+    all
+}
+
 /// How control leaves a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {

@@ -14,7 +14,7 @@
 //! Losing a value that changes in the loop around the address, or is next read when the caller calls again, is the price.
 
 use super::code::{Code, Event, Kind, Object, Pointer};
-use super::flow::{self, Flow};
+use super::flow;
 
 /// The line of an instruction in the variable's function, calls that were inlined into it by the line of the call;
 /// `None` outside of the function, 0 where the line is not known.
@@ -43,7 +43,7 @@ pub fn holds(code: &Code, object: &Object<'_>, waits: &Waits, lines: &impl LineO
         waits,
         lines,
         line,
-        predecessors: predecessors(&code.flow),
+        predecessors: flow::predecessors(&code.flow),
     };
     view.none_follows_late()
         && view.none_came_early()
@@ -204,18 +204,6 @@ impl<L: LineOf> View<'_, L> {
     }
 }
 
-fn predecessors(flow: &Flow) -> Vec<Vec<usize>> {
-    let mut all = vec![Vec::new(); flow.len()];
-    for block in 0..flow.len() {
-        for next in flow.successors(block) {
-            if let Some(from) = all.get_mut(next) {
-                from.push(block);
-            }
-        }
-    }
-    all
-}
-
 fn is(set: &[bool], block: usize) -> bool {
     set.get(block) == Some(&true)
 }
@@ -224,6 +212,7 @@ fn is(set: &[bool], block: usize) -> bool {
 mod tests {
     use super::*;
     use crate::symbols::code::Base;
+    use crate::symbols::flow::Flow;
 
     /// Blocks of 16 bytes, the second of which is asked about, and what they do to the object: a write or a read at a line. The
     /// state is set at some addresses, and the last block returns.

@@ -109,8 +109,7 @@ pub fn scope_at(
             let own = scope.variables.iter_mut();
             let own = own.filter(|variable| variable.depth == depth);
             reader.hide(block, own, &lost, |line, other| line < other);
-            let own = scope.variables.iter_mut();
-            reader.hide_dropped(block, own.filter(|variable| variable.depth == depth));
+            reader.hide_dropped(block, &mut scope.variables);
             scope.variables.append(&mut lost);
             level = level.saturating_sub(1);
             state = states.next().flatten();

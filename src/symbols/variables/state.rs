@@ -210,7 +210,7 @@ impl State {
 impl<'a> Reader<'_, 'a> {
     /// The coroutine type that a function is the body of, and the entry of the argument that points to it, where this
     /// copy has one.
-    pub fn environment(
+    fn environment(
         &self,
         function: UnitOffset,
     ) -> gimli::Result<Option<(TypeRef, Option<Entry<'a>>)>> {
@@ -396,17 +396,21 @@ pub struct Body<'l> {
 }
 
 impl Body<'_> {
-    /// The calls that were inlined into it at lines of its file below one.
-    pub fn calls_below(&self, line: u64) -> impl Iterator<Item = &Instance> {
-        let calls = self
-            .lines
-            .instances
-            .iter()
-            .filter(|instance| instance.parent == Some(self.body));
-        calls.filter(move |instance| {
-            instance
-                .call
-                .is_some_and(|(file, at)| file == self.file && at > line)
+    /// The calls that were inlined into it at lines of its file below one, and those that were inlined into these; of the latter
+    /// with the one that they are in.
+    pub fn calls_below(&self, line: u64) -> impl Iterator<Item = (&Instance, Option<&Instance>)> {
+        let instances = &self.lines.instances;
+        let is_below = move |instance: &Instance| {
+            let called = instance.call;
+            called.is_some_and(|(file, at)| file == self.file && at > line)
+        };
+        instances.iter().filter_map(move |call| {
+            let parent = call.parent?;
+            if parent == self.body {
+                return is_below(call).then_some((call, None));
+            }
+            let by = instances.get(parent)?;
+            (by.parent == Some(self.body) && is_below(by)).then_some((call, Some(by)))
         })
     }
 
