@@ -15,7 +15,7 @@ const BETWEEN: &str = " ¦ ";
 /// loss.
 const FLOORS: [(&str, usize); 4] = [
     ("release", 715),
-    ("o1", 740),
+    ("o1", 750),
     ("thin", 798),
     ("dwarf5", 715),
 ];

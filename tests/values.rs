@@ -88,7 +88,7 @@ const FLOORS: [(&str, [(&str, usize); 4]); 6] = [
     ),
     (
         "scope_sunk",
-        [("o1", 31), ("release", 29), ("thin", 27), ("dwarf5", 27)],
+        [("o1", 37), ("release", 29), ("thin", 27), ("dwarf5", 27)],
     ),
 ];
 
