@@ -16,8 +16,8 @@ const BETWEEN: &str = " ¦ ";
 const FLOORS: [(&str, usize); 4] = [
     ("release", 715),
     ("o1", 750),
-    ("thin", 798),
-    ("dwarf5", 715),
+    ("thin", 790),
+    ("dwarf5", 710),
 ];
 
 /// How many variables that are unavailable on a line are told to be readable on another one, and are, in release.
