@@ -1,26 +1,7 @@
 //! What `detrix::preflight` tells of a program that can be debugged, in every state, and that it leaves nothing behind.
 
-use std::fs;
-
 use detrix::{Config, Preflight};
-
-/// Each thread's tracer, and the signals that it catches.
-fn traces() -> Vec<(String, String)> {
-    let threads = fs::read_dir("/proc/self/task").unwrap();
-    let status = |task: fs::DirEntry| fs::read_to_string(task.path().join("status"));
-    let lines = |name: &str, status: &str| {
-        let line = status.lines().find(|line| line.starts_with(name));
-        line.unwrap_or_default().to_owned()
-    };
-    threads
-        .map(|task| status(task.unwrap()).unwrap())
-        .map(|status| (lines("TracerPid:", &status), lines("SigCgt:", &status)))
-        .collect()
-}
-
-fn open_files() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
-}
+use detrix_test_support::{Process, Trace};
 
 fn assert_ready(preflight: &Preflight) {
     assert!(preflight.ready, "{preflight:#?}");
@@ -38,9 +19,12 @@ fn assert_ready(preflight: &Preflight) {
 
 #[test]
 fn a_program_that_can_be_debugged_is_ready_in_every_state() {
-    let before = (traces(), open_files());
+    let process = Process::new(std::process::id());
+    let caught = || process.field("SigCgt").unwrap();
+    let (before, handlers) = (Trace::of(process), caught());
     assert_ready(&detrix::preflight());
-    assert_eq!((traces(), open_files()), before);
+    before.wait(process);
+    assert_eq!(caught(), handlers);
 
     let config = Config {
         register: false,
@@ -49,10 +33,11 @@ fn a_program_that_can_be_debugged_is_ready_in_every_state() {
     detrix::init(config).unwrap();
     assert_ready(&detrix::preflight());
     detrix::wake().unwrap();
-    let awake = traces();
+    let (awake, handlers) = (Trace::of(process), caught());
     let found = detrix::preflight();
     assert_ready(&found);
-    assert_eq!(traces(), awake);
+    awake.wait(process);
+    assert_eq!(caught(), handlers);
     detrix::shutdown().unwrap();
     assert_eq!(detrix::preflight(), found);
 }

@@ -10,8 +10,9 @@
 //!    one that has hit without; one that blocks other signals rather than one that blocks none;
 //! 3. but one that has hit without, while another one runs, is only suspected: the other may be on its way to its stop. So is
 //!    one that blocks no other signal and of which nothing is known, while another one, which has not hit without either, runs
-//!    and blocks some and not SIGTRAP, as a trap leaves it; as far as the first few of them tell. One that comes soon and is likelier, by rule 2, explains the reset. Where none
-//!    does for a while, the suspect gets its mask when it comes again with the mask that it had.
+//!    and blocks some and not SIGTRAP, as a trap leaves it; as far as the first few of them tell. One that comes soon and is
+//!    likelier, by rule 2, explains the reset. Where none does for a while, the suspect gets its mask when it comes again with
+//!    the mask that it had.
 //!
 //! One that is not given back what it had lacks SIGTRAP in its mask until its next reset, which hardly anything notices. One
 //! that is given what it never had makes the kernel reset the action at each of its hits from then on: that is the worse.
@@ -278,7 +279,10 @@ fn any(
     channel.threads.each(|tid, thread| {
         let is_asked = tid != one && !channel.shared.is_own(tid) && among(thread);
         if is_asked && found == Some(false) {
-            found = (looks > 0).then(|| proc::look(tid).is_some_and(|seen| looks_so(thread, seen)));
+            found = (looks > 0).then(|| {
+                let seen = proc::look(channel.shared.app, tid);
+                seen.is_some_and(|seen| looks_so(thread, seen))
+            });
             looks = looks.saturating_sub(1);
         }
     });

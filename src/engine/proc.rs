@@ -61,9 +61,10 @@ pub struct Seen {
     pub blocked: SignalSet,
 }
 
-/// Looks at a thread; `None` for one that is gone.
-pub fn look(tid: i32) -> Option<Seen> {
-    let file = sys::open(&path(tid, b"/stat"), libc::O_RDONLY).ok()?;
+/// Looks at a thread of `pid`; `None` for one that is gone. `/proc/TID/stat` would tell the same, but goes through all
+/// threads for it.
+pub fn look(pid: i32, tid: i32) -> Option<Seen> {
+    let file = sys::open(&thread_path(pid, tid, b"/stat"), libc::O_RDONLY).ok()?;
     let mut text = [0u8; 1024];
     let len = sys::read_at(file, &mut text, 0).unwrap_or(0);
     sys::close(file);
@@ -89,8 +90,27 @@ fn seen(stat: &[u8]) -> Option<Seen> {
 
 /// `/proc/PID` and a tail, terminated, without an allocation.
 pub fn path(pid: i32, tail: &[u8]) -> [u8; 48] {
+    let (digits, first) = digits(pid);
+    terminated(
+        b"/proc/"
+            .iter()
+            .chain(digits.iter().skip(first))
+            .chain(tail),
+    )
+}
+
+/// `/proc/PID/task/TID` and a tail of at most 15 bytes.
+fn thread_path(pid: i32, tid: i32, tail: &[u8]) -> [u8; 48] {
+    let (digits, first) = digits(tid);
+    let thread = path(pid, b"/task/");
+    let directory = thread.iter().take_while(|byte| **byte != 0);
+    terminated(directory.chain(digits.iter().skip(first)).chain(tail))
+}
+
+/// The digits of a number, and where they start.
+fn digits(number: i32) -> ([u8; 10], usize) {
     let mut digits = [0u8; 10];
-    let mut rest = pid.unsigned_abs();
+    let mut rest = number.unsigned_abs();
     let mut first = digits.len();
     loop {
         first = first.saturating_sub(1);
@@ -99,15 +119,14 @@ pub fn path(pid: i32, tail: &[u8]) -> [u8; 48] {
         }
         rest /= 10;
         if rest == 0 {
-            break;
+            return (digits, first);
         }
     }
+}
+
+/// As much as fits, and zeros.
+fn terminated<'a>(bytes: impl Iterator<Item = &'a u8>) -> [u8; 48] {
     let mut path = [0u8; 48];
-    let bytes = b"/proc/"
-        .iter()
-        .chain(digits.iter().skip(first))
-        .chain(tail);
-    // The last byte stays zero.
     for (target, byte) in path.iter_mut().take(47).zip(bytes) {
         *target = *byte;
     }
@@ -123,6 +142,8 @@ mod tests {
         assert!(path(1, b"/mem").starts_with(b"/proc/1/mem\0"));
         assert!(path(i32::MAX, b"/task").starts_with(b"/proc/2147483647/task\0"));
         assert_eq!(path(7, &[b'x'; 100])[47], 0);
+        let longest = thread_path(i32::MAX, i32::MAX, b"/stat");
+        assert!(longest.starts_with(b"/proc/2147483647/task/2147483647/stat\0"));
     }
 
     #[test]
@@ -145,14 +166,15 @@ mod tests {
             wait.recv()
         });
         let tid = tid.recv().unwrap();
-        let runs = |tid| look(tid).is_some_and(|seen| seen.runs);
+        let pid = sys::process_id();
+        let runs = |tid| look(pid, tid).is_some_and(|seen| seen.runs);
         while runs(tid) {
             std::thread::yield_now();
         }
         assert!(runs(sys::thread_id()));
         drop(end);
         assert!(waiting.join().unwrap().is_err());
-        assert_eq!(look(i32::MAX), None);
+        assert_eq!(look(pid, i32::MAX), None);
     }
 
     #[test]
@@ -165,7 +187,7 @@ mod tests {
         assert_eq!(seen("R", 1 << 9), Some(Seen { runs, blocked }));
         assert_eq!(seen("S", 0).map(|seen| seen.runs), Some(false));
         assert_eq!((super::seen(b"7 (a)"), super::seen(b"")), (None, None));
-        let blocked_here = || look(sys::thread_id()).map(|seen| seen.blocked);
+        let blocked_here = || look(sys::process_id(), sys::thread_id()).map(|seen| seen.blocked);
         let before = nix::sys::signal::SigSet::thread_get_mask().unwrap();
         let mut more = before;
         more.add(nix::sys::signal::Signal::SIGUSR2);

@@ -1,7 +1,10 @@
 //! Row 10: job control, and a parent that watches.
 
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use detrix_test_support::{Profile, Running, Session, fixture, mark, source};
 
@@ -109,4 +112,66 @@ fn row_10_job_control_looks_the_same_to_a_waiting_parent() {
     assert!(hits > 0);
     figure(10, "stops and continuations, by four signals", rounds * 4);
     figure(10, "hits meanwhile", hits);
+}
+
+/// A shell with job control that runs a program in the foreground and says how often it was stopped.
+const SHELL: &str = r#"
+set -m
+"$0"; code=$?
+while [ $code = 148 ]; do
+    echo stopped
+    fg >/dev/null; code=$?
+done
+exit $code
+"#;
+
+/// How a shell at a terminal of its own ends whose program has the terminal's `^Z` typed some times, and `^C` then.
+fn at_a_terminal(rounds: u32, logged: bool) -> (ExitStatus, u64) {
+    let terminal = nix::pty::openpty(None, None).expect("a pseudoterminal");
+    let slave = terminal.slave.as_raw_fd();
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", SHELL]);
+    command.arg(fixture("children", Profile::Release));
+    // SAFETY: two system calls, on a descriptor that is open until the program has been started.
+    unsafe {
+        command.pre_exec(move || {
+            nix::unistd::setsid()?;
+            let done = libc::ioctl(slave, libc::TIOCSCTTY, 0);
+            nix::errno::Errno::result(done)?;
+            Ok(())
+        });
+    }
+    let mut program = Running::spawn(&mut command);
+    drop(terminal.slave);
+    let mut keys = File::from(terminal.master);
+    let mut session = Session::attach(program.port());
+    program.run("fire 3");
+    if logged {
+        let file = source("hot.rs");
+        session.logpoint(&file, mark(&file, "hot"), "hit");
+    }
+    for _ in 0..rounds {
+        if logged {
+            session.outputs(2);
+        }
+        keys.write_all(b"\x1a").expect("the terminal is open");
+        program.line_where(|line| line == "stopped");
+        assert_eq!(program.ask("hot 10", "hot"), "55");
+    }
+    let hits = hits(&mut program);
+    keys.write_all(b"\x03").expect("the terminal is open");
+    assert!(session.closes(), "the connection ends with the program");
+    let (_, status) = program.end();
+    (status, hits)
+}
+
+#[test]
+fn row_10_a_terminal_stops_continues_and_interrupts_the_program() {
+    let rounds = times(3, 100);
+    let (with, hits) = at_a_terminal(rounds, true);
+    let (without, _) = at_a_terminal(rounds, false);
+    assert_eq!(with, without);
+    assert!(!with.success(), "it was interrupted: {with}");
+    assert!(hits > 0);
+    figure(10, "stops at a terminal", rounds);
 }

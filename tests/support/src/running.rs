@@ -240,7 +240,8 @@ impl Running {
         self.child.try_wait().ok().flatten()?.signal()
     }
 
-    fn line_where(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+    /// Reads up to a line of the program that is wanted.
+    pub fn line_where(&mut self, wanted: impl Fn(&str) -> bool) -> String {
         loop {
             let line = self.line();
             if wanted(&line) {
