@@ -206,6 +206,7 @@ impl Book {
                     .take(address, &placement.text)
                     .map_err(|error| PlaceError::NoRoom(Arc::new(error)))?;
                 let displaced = displace::displace(&code, address, slot)
+                    .inspect_err(|_| self.shared.slots.give_back(slot))
                     .map_err(|reason| PlaceError::Instruction { address, reason })?;
                 code.truncate(displaced.length().into());
                 let site = self

@@ -133,7 +133,7 @@ impl Channel {
 
     /// Waits while the tracer is starting and alive.
     pub fn wait_until_started(&self) -> Progress {
-        while self.progress() == Progress::Starting && self.gone.load(Ordering::Acquire) == 0 {
+        while self.progress() == Progress::Starting {
             sys::futex_wait(&self.progress, Progress::Starting as u32);
         }
         self.progress()
@@ -145,9 +145,12 @@ impl Channel {
         sys::futex_wake(&self.progress);
     }
 
-    /// Told by the keeper: whoever waits for the start need not wait any longer.
+    /// Told by the keeper. Whoever waits for the start waits for a change of that word, and would miss any other.
     pub fn set_gone(&self) {
         self.gone.store(1, Ordering::Release);
+        let (before, after) = (Progress::Starting as u32, Progress::Failed as u32);
+        let (done, failed) = (Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self.progress.compare_exchange(before, after, done, failed);
         sys::futex_wake(&self.gone);
         sys::futex_wake(&self.progress);
     }

@@ -21,6 +21,9 @@ const PC: usize = offset_of!(libc::user_regs_struct, rip);
 /// to ask for a thread that is stopped already is shorter, unless there are hundreds.
 const WAITED: u64 = 3_000;
 
+/// How many newborns are remembered: those of creators that were served at almost the same moment.
+const SETTLED: usize = 16;
+
 /// The tracer's part that deals with hits.
 pub struct Hits<'a> {
     channel: &'a Channel,
@@ -32,6 +35,8 @@ pub struct Hits<'a> {
     born: Moment,
     /// Until when, in ticks, no thread was stopped.
     idle_until: Cell<u64>,
+    /// Whose creators were served before their first stop.
+    settled: [Cell<i32>; SETTLED],
 }
 
 impl<'a> Hits<'a> {
@@ -44,6 +49,7 @@ impl<'a> Hits<'a> {
             memory: sys::process_id(),
             born: Moment::now(),
             idle_until: Cell::new(ticks()),
+            settled: Default::default(),
         }
     }
 
@@ -169,15 +175,21 @@ impl<'a> Hits<'a> {
     }
 
     /// A thread or process that is born in the moment in which its creator's affinity is narrowed inherits that. At its
-    /// first stop its creator is not known: it gets what the last thread had that was narrowed.
+    /// first stop its creator is not known, unless that was served before: it gets what the last thread had that was
+    /// narrowed.
     pub fn widen_newborn(&self, child: i32) {
+        let settled = self.settled.iter().find(|settled| settled.get() == child);
+        if let Some(settled) = settled {
+            settled.set(0);
+            return;
+        }
         let last = self.channel.narrowed_set();
         if last != CpuSet::default() && self.affinity(child) == Some(self.cpu.only) {
             let _ = sys::set_affinity(child, &last);
         }
     }
 
-    /// Where that was wrong, the creator, stopped in the call that made `child`, puts it right.
+    /// Where that is or would be wrong, the creator, stopped in the call that made `child`, puts it right.
     pub fn settle_newborn(&self, creator: i32, child: i32) {
         let (Some(has), Some(wanted)) = (self.affinity(child), self.affinity(creator)) else {
             return;
@@ -185,6 +197,13 @@ impl<'a> Hits<'a> {
         let given = has == self.cpu.only || self.cpu.unless_all(has) == self.channel.narrowed_set();
         if given && has != wanted {
             let _ = sys::set_affinity(child, &self.cpu.unless_all(wanted));
+        }
+        if self.channel.threads.find(child).is_none() {
+            let free = self.settled.iter().find(|settled| settled.get() == 0);
+            let place = free.or_else(|| self.settled.get(child as usize % SETTLED));
+            if let Some(place) = place {
+                place.set(child);
+            }
         }
     }
 
@@ -194,21 +213,32 @@ impl<'a> Hits<'a> {
         (self.cpu.shared && sys::affinity(tid, &mut set).is_ok()).then_some(set)
     }
 
+    /// Lets a thread go on, and deliver `signal`; one that is watched up to its next system call.
+    pub fn resume(&self, tid: i32, signal: i32) {
+        let thread = self.channel.threads.find(tid);
+        let _ = match thread.is_some_and(Thread::is_watched) {
+            true => sys::resume_to_call(tid, signal),
+            false => sys::resume(tid, signal),
+        };
+    }
+
     /// Lets the thread go on where the tracer runs: switching to it there costs a tenth of waking another CPU.
     fn let_go(&self, tid: i32) {
         let mut before = CpuSet::default();
         if !self.cpu.shared || sys::affinity(tid, &mut before).is_err() {
-            let _ = sys::resume(tid, 0);
+            self.resume(tid, 0);
             return;
         }
-        let Some(narrow) = self.cpu.narrowed(&before) else {
-            let _ = sys::resume(tid, 0);
+        // One of a real-time policy would run there instead of the tracer, for as long as it likes.
+        let narrow = self.cpu.narrowed(&before);
+        let Some(narrow) = narrow.filter(|_| !sys::is_real_time(tid)) else {
+            self.resume(tid, 0);
             return;
         };
         let back = self.cpu.unless_all(before);
         self.channel.set_narrowed(tid, &back);
         let _ = sys::set_affinity(tid, &narrow);
-        let _ = sys::resume(tid, 0);
+        self.resume(tid, 0);
         let _ = sys::set_affinity(tid, &back);
         self.channel.narrowed.store(0, Ordering::Release);
     }

@@ -50,12 +50,13 @@ pub fn repair(tid: i32, thread: Option<&Thread>) {
     }
     let argument = |offset| sys::peek_register(tid, offset).unwrap_or(0);
     match timeout(number as i64, tid, argument) {
-        Timeout::None => {}
-        Timeout::Register(register) => {
+        None => return,
+        Some(Timeout::None) => {}
+        Some(Timeout::Register(register)) => {
             let register = remaining(register, sys::now() / 1_000_000);
             let _ = sys::poke_register(tid, TIMEOUT, register);
         }
-        Timeout::Elsewhere => {
+        Some(Timeout::Elsewhere) => {
             let place = argument(offset_of!(libc::user_regs_struct, rsp));
             if thread.is_none_or(|thread| thread.count_restart(place) % (RESTARTS + 1) == 0) {
                 return;
@@ -92,8 +93,10 @@ enum Timeout {
     Elsewhere,
 }
 
-/// Of the calls that return EINTR whatever the action of the signal is (signal(7)); all others the kernel restarts.
-fn timeout(number: i64, tid: i32, argument: impl Fn(usize) -> u64) -> Timeout {
+/// Of a call that returns EINTR whatever the action of the signal is (signal(7)), without having done anything. `None` for
+/// others: the kernel restarts them itself, or they may not be repeated, as `close` may not, whose number another thread's
+/// file may have by then.
+fn timeout(number: i64, tid: i32, argument: impl Fn(usize) -> u64) -> Option<Timeout> {
     const THIRD: usize = offset_of!(libc::user_regs_struct, rdx);
     const FOURTH: usize = TIMEOUT;
     const FIFTH: usize = offset_of!(libc::user_regs_struct, r8);
@@ -102,7 +105,7 @@ fn timeout(number: i64, tid: i32, argument: impl Fn(usize) -> u64) -> Timeout {
         0 => Timeout::None,
         _ => Timeout::Elsewhere,
     };
-    match number {
+    let timeout = match number {
         libc::SYS_epoll_wait | libc::SYS_epoll_pwait => {
             let register = argument(TIMEOUT);
             if (register as i32) < 0 {
@@ -125,9 +128,23 @@ fn timeout(number: i64, tid: i32, argument: impl Fn(usize) -> u64) -> Timeout {
             }
         }
         libc::SYS_io_uring_enter => Timeout::None,
-        // A socket with SO_RCVTIMEO or SO_SNDTIMEO.
-        _ => Timeout::Elsewhere,
-    }
+        // Of a socket with SO_RCVTIMEO or SO_SNDTIMEO, or of an inotify descriptor.
+        libc::SYS_accept
+        | libc::SYS_accept4
+        | libc::SYS_connect
+        | libc::SYS_read
+        | libc::SYS_readv
+        | libc::SYS_recvfrom
+        | libc::SYS_recvmsg
+        | libc::SYS_recvmmsg
+        | libc::SYS_sendto
+        | libc::SYS_sendmsg
+        | libc::SYS_sendmmsg
+        | libc::SYS_write
+        | libc::SYS_writev => Timeout::Elsewhere,
+        _ => return None,
+    };
+    Some(timeout)
 }
 
 /// The timeout register with what remains at `now`, in milliseconds. The kernel reads its lower half only; the upper one
@@ -183,16 +200,27 @@ mod tests {
             libc::SYS_epoll_pwait2,
             libc::SYS_io_uring_enter,
         ] {
-            assert_eq!(timeout(number, tid, |_| 0), Timeout::None);
+            assert_eq!(timeout(number, tid, |_| 0), Some(Timeout::None));
         }
         assert_eq!(
             timeout(libc::SYS_epoll_wait, tid, |_| u64::from(u32::MAX)),
-            Timeout::None
+            Some(Timeout::None)
         );
         assert_eq!(
             timeout(libc::SYS_epoll_wait, tid, |_| 7),
-            Timeout::Register(7)
+            Some(Timeout::Register(7))
         );
-        assert_eq!(timeout(libc::SYS_recvfrom, tid, |_| 0), Timeout::Elsewhere);
+        assert_eq!(
+            timeout(libc::SYS_recvfrom, tid, |_| 0),
+            Some(Timeout::Elsewhere)
+        );
+    }
+
+    #[test]
+    fn what_may_not_be_repeated_is_not_restarted() {
+        let tid = sys::thread_id();
+        for number in [libc::SYS_close, libc::SYS_dup2, libc::SYS_nanosleep] {
+            assert_eq!(timeout(number, tid, |_| 0), None);
+        }
     }
 }

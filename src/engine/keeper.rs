@@ -120,18 +120,18 @@ fn block_signals() {
 /// the application has asked for, a crash handler's permission for instance.
 fn yama_asks() -> bool {
     let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
-    asks(
-        scope.ok().as_deref(),
-        Path::new("/proc/sys/kernel").exists(),
-    )
+    let scope = scope.as_deref().map_err(io::Error::kind);
+    asks(scope, Path::new("/proc/sys/kernel").exists())
 }
 
 /// With what Yama says, if it can be read, and whether it could be if it were there.
-fn asks(scope: Option<&str>, visible: bool) -> bool {
+fn asks(scope: Result<&str, io::ErrorKind>, visible: bool) -> bool {
     match scope {
-        Some(scope) => scope.trim() == "1",
+        Ok(scope) => scope.trim() == "1",
         // There is no Yama, as far as one can see.
-        None => !visible,
+        Err(io::ErrorKind::NotFound) => !visible,
+        // Nobody can tell, for want of descriptors as a rule.
+        Err(_) => true,
     }
 }
 
@@ -247,14 +247,16 @@ mod tests {
 
     #[test]
     fn row_18_yama_is_asked_where_it_wants_to_be() {
-        assert!(asks(Some("1\n"), true));
+        assert!(asks(Ok("1\n"), true));
         for other in ["0\n", "2\n", "3\n"] {
-            assert!(!asks(Some(other), true));
+            assert!(!asks(Ok(other), true));
         }
-        assert!(!asks(None, true), "this kernel has no Yama");
+        let absent = Err(io::ErrorKind::NotFound);
+        assert!(!asks(absent, true), "this kernel has no Yama");
         assert!(
-            asks(None, false),
+            asks(absent, false),
             "nobody can tell, and asking does no harm"
         );
+        assert!(asks(Err(io::ErrorKind::Other), true), "nor here");
     }
 }

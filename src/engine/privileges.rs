@@ -9,8 +9,9 @@ use super::error::{EngineError, field};
 pub struct Privileges(String);
 
 impl Privileges {
-    /// Of the calling thread, from which a tracer would inherit them.
-    pub fn current() -> Self {
+    /// Of the calling thread, from which a tracer would inherit them; `None` where they cannot be read, for want of
+    /// descriptors as a rule.
+    pub fn current() -> Option<Self> {
         const NAMES: [&str; 8] = [
             "Uid:",
             "Gid:",
@@ -21,13 +22,11 @@ impl Privileges {
             "NoNewPrivs:",
             "Seccomp",
         ];
-        let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-        Self(
-            status
-                .lines()
-                .filter(|line| NAMES.iter().any(|name| line.starts_with(name)))
-                .collect(),
-        )
+        let status = fs::read_to_string("/proc/thread-self/status").ok()?;
+        let lines = status
+            .lines()
+            .filter(|line| NAMES.iter().any(|name| line.starts_with(name)));
+        Some(Self(lines.collect()))
     }
 }
 
@@ -63,18 +62,18 @@ mod tests {
 
     #[test]
     fn a_thread_that_gives_something_up_differs() {
-        let before = Privileges::current();
+        let before = Privileges::current().unwrap();
         assert!(
             before.0.contains("Uid:") && before.0.contains("Seccomp:"),
             "{before:?}"
         );
-        assert_eq!(before, Privileges::current());
+        assert_eq!(Some(&before), Privileges::current().as_ref());
         let after = std::thread::spawn(|| {
             // SAFETY: takes numbers only; concerns this thread alone.
             let result = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
             assert_eq!(result, 0);
             Privileges::current()
         });
-        assert_ne!(before, after.join().unwrap());
+        assert_ne!(Some(before), after.join().unwrap());
     }
 }

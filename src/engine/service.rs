@@ -25,6 +25,10 @@ const LOOKS: [Duration; 4] = [
 /// And from then on.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How many orders are given at one time: threads that hit meanwhile wait until all of them are carried out, and the first
+/// byte that is written into a page takes some 60 us.
+const ORDERS: usize = 32;
+
 /// How many threads' masks are looked up at one time: each takes some 20 us.
 const LOOK_UP: usize = 64;
 
@@ -33,7 +37,7 @@ pub struct Service {
     shared: Arc<Shared>,
     pub(super) tracer: Option<Tracer>,
     /// What the application had when the tracer was made, which inherited it.
-    privileges: Privileges,
+    privileges: Option<Privileges>,
     looks: usize,
     next_look: Instant,
 }
@@ -60,9 +64,10 @@ impl Service {
         self.tracer.as_ref().is_some_and(Tracer::is_gone)
     }
 
-    /// Whether the application has other privileges than the tracer, which inherited them.
+    /// Whether the application has other privileges than the tracer, which inherited them, as far as can be seen.
     pub fn is_privileged(&self) -> bool {
-        self.privileges != Privileges::current()
+        let now = Privileges::current();
+        now.is_some() && now != self.privileges
     }
 
     /// There is no tracer that could have kept privileges.
@@ -78,9 +83,7 @@ impl Service {
     /// Gives orders to a tracer that is ready; false when it did not answer.
     pub fn order_if_ready(&self, orders: &[Command]) -> bool {
         match &self.tracer {
-            Some(tracer) if tracer.channel.progress() == Progress::Ready => {
-                tracer.channel.bell.ring(orders)
-            }
+            Some(tracer) if tracer.channel.progress() == Progress::Ready => ring(tracer, orders),
             _ => true,
         }
     }
@@ -128,9 +131,16 @@ impl Service {
             .map(|site| Command::Disarm(site))
             .collect();
         orders.push(Command::Leave);
-        tracer.channel.bell.ring(&orders);
+        ring(&tracer, &orders);
         tracer.join();
     }
+}
+
+/// Gives orders, some at a time; false when they were not answered.
+fn ring(tracer: &Tracer, orders: &[Command]) -> bool {
+    orders
+        .chunks(ORDERS)
+        .all(|orders| tracer.channel.bell.ring(orders))
 }
 
 impl Patcher for Service {
@@ -157,13 +167,13 @@ impl Patcher for Service {
                 self.tracer.insert(tracer)
             }
         };
-        Ok(tracer.channel.bell.ring(orders))
+        Ok(ring(tracer, orders))
     }
 
     fn order_if_any(&mut self, orders: &[Command]) -> bool {
         // Where it does not answer its keeper restores the text, and `Engine::tick` will tell.
         let tracer = self.tracer.as_ref();
-        tracer.is_none_or(|tracer| tracer.channel.bell.ring(orders))
+        tracer.is_none_or(|tracer| ring(tracer, orders))
     }
 
     fn forget(&mut self) {

@@ -69,6 +69,16 @@ impl Slots {
         Ok(address)
     }
 
+    /// Takes the slot back that was taken last, and was not used.
+    pub fn give_back(&self, slot: u64) {
+        let region = self
+            .regions()
+            .find(|region| slot.wrapping_sub(region.memory.address()) < REGION as u64);
+        if let Some(region) = region {
+            region.used.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     /// Whether none was ever taken.
     pub fn is_empty(&self) -> bool {
         self.count.load(Ordering::Acquire) == 0
@@ -187,6 +197,17 @@ mod tests {
             assert!(slots.site_at(slot).is_none());
         }
         assert!(!slots.contains(near));
+    }
+
+    #[test]
+    fn a_slot_that_is_given_back_is_taken_again() {
+        let slots = Slots::default();
+        let near = a_slot_that_is_given_back_is_taken_again as fn() as usize as u64;
+        let take = || slots.take(near, &(near..near + 4096)).unwrap();
+        let (first, second) = (take(), take());
+        slots.give_back(second);
+        assert_eq!(take(), second);
+        assert_ne!(take(), first);
     }
 
     #[test]

@@ -18,7 +18,8 @@ const MASK: usize = CAPACITY - 1;
 #[derive(Default)]
 pub struct Thread {
     tid: AtomicI32,
-    _pad: AtomicI32,
+    /// 1 for one whose system calls are watched.
+    watched: AtomicI32,
     /// The next hit here is the same as the last one, if the stack pointer is also the same; 0 for none.
     repeat_at: AtomicU64,
     repeat_stack: AtomicU64,
@@ -119,6 +120,16 @@ impl Thread {
             Ordering::Relaxed,
             Ordering::Relaxed,
         );
+    }
+
+    /// Has its system calls watched, see [`Thread::is_watched`].
+    pub fn watch(&self) {
+        self.watched.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether it has to be let go before it becomes another program.
+    pub fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed) == 1
     }
 
     /// Everything that is remembered of a thread, in order.
@@ -226,6 +237,7 @@ impl ThreadTable {
                     for word in entry.memory() {
                         word.store(0, Ordering::Relaxed);
                     }
+                    entry.watched.store(0, Ordering::Relaxed);
                     entry.tid.store(tid, Ordering::Release);
                     self.set_used(index, true);
                     self.count.fetch_add(1, Ordering::Relaxed);

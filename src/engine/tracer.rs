@@ -28,6 +28,12 @@ const SI_KERNEL: i32 = 0x80;
 /// The program counter's place in `user_regs_struct`.
 const PC: usize = offset_of!(libc::user_regs_struct, rip);
 
+/// And that of a system call's number.
+const CALL_NUMBER: usize = offset_of!(libc::user_regs_struct, orig_rax);
+
+/// The signal of a stop at a system call (ptrace(2), PTRACE_O_TRACESYSGOOD).
+const CALL: i32 = libc::SIGTRAP | 0x80;
+
 /// How long no thread may have run into a site before the tracer leaves, in naps: 10 ms.
 const QUIET: u32 = 100;
 
@@ -76,6 +82,8 @@ struct Tracer<'a> {
     shared: &'a Shared,
     text: Text,
     hits: Hits<'a>,
+    /// Whether a program that has more privileges than this process would not get them from one that is traced.
+    takes_privileges: bool,
     /// Set when the order to leave has come: naps without a hit.
     leaving: Option<u32>,
     /// Stops until the next thread in turn is asked, and where the last one was in the table of threads.
@@ -110,6 +118,7 @@ impl<'a> Tracer<'a> {
             shared,
             text,
             hits,
+            takes_privileges: !sys::may_trace_privileged(),
             leaving: None,
             until_turn: ROUND,
             turn: 0,
@@ -146,7 +155,8 @@ impl<'a> Tracer<'a> {
         const OPTIONS: i32 = libc::PTRACE_O_TRACECLONE
             | libc::PTRACE_O_TRACEFORK
             | libc::PTRACE_O_TRACEVFORK
-            | libc::PTRACE_O_TRACEEXEC;
+            | libc::PTRACE_O_TRACEEXEC
+            | libc::PTRACE_O_TRACESYSGOOD;
         if self.channel.threads.find(tid).is_some() {
             return Ok(());
         }
@@ -239,6 +249,10 @@ impl<'a> Tracer<'a> {
                 signal: libc::SIGTRAP,
                 event: 0,
             } => return self.trapped(tid),
+            Change::Stopped {
+                signal: CALL,
+                event: 0,
+            } => self.called(tid),
             Change::Stopped { signal, event: 0 } => self.signalled(tid, signal),
             Change::Stopped {
                 signal: libc::SIGTRAP,
@@ -256,7 +270,7 @@ impl<'a> Tracer<'a> {
                 if let Ok(child) = sys::event_message(tid) {
                     self.hits.settle_newborn(tid, child as i32);
                 }
-                let _ = sys::resume(tid, 0);
+                self.hits.resume(tid, 0);
             }
         }
         false
@@ -284,7 +298,7 @@ impl<'a> Tracer<'a> {
             }
         }
         blocked::prepare_delivery(self.channel, raised_by_trap(tid));
-        let _ = sys::resume(tid, libc::SIGTRAP);
+        self.hits.resume(tid, libc::SIGTRAP);
         false
     }
 
@@ -312,7 +326,7 @@ impl<'a> Tracer<'a> {
             }
             signal
         };
-        let _ = sys::resume(tid, signal);
+        self.hits.resume(tid, signal);
     }
 
     fn leave_slot(&self, tid: i32, site: &Site, pc: u64, original: super::displace::Original) {
@@ -347,13 +361,18 @@ impl<'a> Tracer<'a> {
     fn born(&mut self, tid: i32) {
         if self.channel.threads.find(tid).is_some() {
             // Not its first stop: a group stop ended.
-            let _ = sys::resume(tid, 0);
+            self.hits.resume(tid, 0);
             return;
         }
         self.hits.widen_newborn(tid);
         if self.shares_memory(tid) {
             self.channel.threads.insert(tid);
-            let _ = sys::resume(tid, 0);
+            if self.takes_privileges && !self.is_thread(tid) {
+                // What vfork(2) and posix_spawn(3) make, to become another program.
+                let process = self.channel.threads.find(tid);
+                process.inspect(|process| process.watch());
+            }
+            self.hits.resume(tid, 0);
         } else {
             self.restore_copy(tid);
             let _ = sys::detach(tid);
@@ -380,12 +399,26 @@ impl<'a> Tracer<'a> {
         }
     }
 
+    /// A process that shares the memory is at a system call. As long as it is traced it becomes no program with more
+    /// privileges, so it is let go before that; where it does not become one, it goes on untraced.
+    fn called(&mut self, tid: i32) {
+        let number = sys::peek_register(tid, CALL_NUMBER).map(|number| number as i64);
+        if matches!(number, Ok(libc::SYS_execve | libc::SYS_execveat)) {
+            self.channel.threads.remove(tid);
+            let _ = sys::detach(tid);
+        } else {
+            self.hits.resume(tid, 0);
+        }
+    }
+
     fn executed(&mut self, tid: i32) {
         if tid == self.shared.app {
             // Our memory is not this image's any more, and the keeper is gone: never touch it.
             sys::exit(0);
         }
         self.channel.threads.remove(tid);
+        // Where another thread of it took the first one's number, the stop has to be taken before anything else works.
+        let _ = sys::wait(tid, libc::__WALL | libc::WNOHANG);
         let _ = sys::detach(tid);
     }
 
@@ -414,7 +447,7 @@ impl<'a> Tracer<'a> {
             }
         }
         self.channel.bell.answer();
-        let _ = sys::resume(tid, 0);
+        self.hits.resume(tid, 0);
     }
 }
 

@@ -36,6 +36,12 @@ pub fn resume(tid: i32, signal: i32) -> Result<(), Errno> {
     unsafe { ptrace(libc::PTRACE_CONT, tid, 0, signal as usize) }.map(drop)
 }
 
+/// Like [`resume`], up to the beginning or the end of its next system call.
+pub fn resume_to_call(tid: i32, signal: i32) -> Result<(), Errno> {
+    // SAFETY: takes numbers only.
+    unsafe { ptrace(libc::PTRACE_SYSCALL, tid, 0, signal as usize) }.map(drop)
+}
+
 /// Lets a thread stay in its group stop, but tells when that ends.
 pub fn listen(tid: i32) -> Result<(), Errno> {
     // SAFETY: takes numbers only.

@@ -85,6 +85,18 @@ pub fn set_affinity(tid: i32, set: &CpuSet) -> Result<(), Errno> {
     .map(drop)
 }
 
+/// Whether a thread's scheduling policy goes before that of others, as far as can be seen.
+pub fn is_real_time(tid: i32) -> bool {
+    // SAFETY: takes a number only.
+    let policy =
+        check(unsafe { syscall(libc::SYS_sched_getscheduler, tid as usize, 0, 0, 0, 0, 0) });
+    const DEADLINE: i32 = 6;
+    policy.is_ok_and(|policy| {
+        let policy = policy as i32 & !libc::SCHED_RESET_ON_FORK;
+        matches!(policy, libc::SCHED_FIFO | libc::SCHED_RR | DEADLINE)
+    })
+}
+
 /// The processor that the caller runs on.
 pub fn current_cpu() -> usize {
     let mut cpu = 0u32;
@@ -123,6 +135,42 @@ pub fn raise_priority(nice: i32) {
 pub fn is_thread_of(pid: i32, tid: i32) -> bool {
     // SAFETY: takes numbers only; signal 0 sends nothing.
     check(unsafe { syscall(libc::SYS_tgkill, pid as usize, tid as usize, 0, 0, 0, 0) }).is_ok()
+}
+
+/// Whether programs that have privileges of their own, by a set-user-ID bit for one, get them although the caller traces
+/// who starts them (security/commoncap.c, `cap_bprm_creds_from_file`), or would not get them anyhow.
+pub fn may_trace_privileged() -> bool {
+    const CAP_SYS_PTRACE: u32 = 19;
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = [VERSION_3, 0];
+    // Effective, permitted and inheritable, for capabilities below 32 and for those above.
+    let mut sets = [0u32; 6];
+    // SAFETY: the kernel reads two numbers and stores six, as this version has it.
+    let known = check(unsafe {
+        syscall(
+            libc::SYS_capget,
+            header.as_ptr() as usize,
+            sets.as_mut_ptr() as usize,
+            0,
+            0,
+            0,
+            0,
+        )
+    });
+    // SAFETY: takes numbers only.
+    let no_new = check(unsafe {
+        syscall(
+            libc::SYS_prctl,
+            libc::PR_GET_NO_NEW_PRIVS as usize,
+            0,
+            0,
+            0,
+            0,
+            0,
+        )
+    });
+    let [effective, ..] = sets;
+    no_new == Ok(1) || (known.is_ok() && effective & (1 << CAP_SYS_PTRACE) != 0)
 }
 
 /// The kernel's number of the calling thread.

@@ -7,6 +7,10 @@ const SKIPPED: &[(&str, &str)] = &[
         "only root can become another user",
     ),
     (
+        "row_05_a_program_with_more_privileges",
+        "only root can make a set-user-ID program, and not where file systems are mounted nosuid",
+    ),
+    (
         "row_11_io_uring_enter",
         "this machine refuses io_uring_setup (kernel.io_uring_disabled, or a seccomp filter)",
     ),
