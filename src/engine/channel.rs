@@ -3,7 +3,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 
 use super::blocked::Suspicion;
 use super::shared::Shared;
@@ -86,6 +88,12 @@ pub struct Channel {
     progress: AtomicU32,
     failed_stage: AtomicU32,
     failed_errno: AtomicI32,
+    /// 1 until the kernel clears it at the tracer's end.
+    pub alive: AtomicU32,
+    /// Counts up when the tracer begins to deal with a stop, and when it is done: odd in between.
+    pub stops: AtomicU64,
+    /// Whether the keeper ended the tracer because a stop did not come to an end.
+    pub stuck: AtomicBool,
     /// 1 when the tracer is gone and all that it left is repaired.
     pub gone: AtomicU32,
     /// How the tracer ended, as wait(2) encodes it.
@@ -113,6 +121,9 @@ impl Channel {
             progress: AtomicU32::new(Progress::Starting as u32),
             failed_stage: AtomicU32::new(0),
             failed_errno: AtomicI32::new(0),
+            alive: AtomicU32::new(1),
+            stops: AtomicU64::new(0),
+            stuck: AtomicBool::new(false),
             gone: AtomicU32::new(0),
             end: AtomicI32::new(0),
             narrowed: AtomicI32::new(0),

@@ -116,7 +116,7 @@ pub fn refusal(channel: &Channel) -> EngineError {
     let Some((stage, errno)) = channel.failure() else {
         return match channel.end.load(Ordering::Acquire) {
             errno @ ..0 => EngineError::Resources(io::Error::from_raw_os_error(-errno)),
-            status => EngineError::Ended(describe_end(status)),
+            _ => EngineError::Ended(describe_end(channel)),
         };
     };
     let refused = matches!(errno, libc::EPERM | libc::EACCES | libc::ENOSYS);
@@ -221,8 +221,13 @@ pub fn field(file: &str, name: &str) -> String {
 }
 
 /// A process' end, as wait(2) encodes it, in words that follow its name.
-pub fn describe_end(status: i32) -> String {
-    if libc::WIFSIGNALED(status) {
+pub fn describe_end(channel: &Channel) -> String {
+    let status = channel.end.load(Ordering::Acquire);
+    if channel.stuck.load(Ordering::Acquire) {
+        "was ended, since it waited for seconds for memory that a logpoint reads: of a file on a disk or a server that does \
+         not answer, or of userfaultfd"
+            .to_owned()
+    } else if libc::WIFSIGNALED(status) {
         format!("was killed by signal {}", libc::WTERMSIG(status))
     } else {
         format!("ended with status {}", libc::WEXITSTATUS(status))

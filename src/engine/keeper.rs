@@ -15,6 +15,7 @@ use nix::sys::signal::{SigSet, Signal};
 use super::channel::{Channel, Progress, Purpose};
 use super::mapping::Mapping;
 use super::origin::Mappings;
+use super::proc;
 use super::shared::Shared;
 use super::sites::{LONGEST_INSTRUCTION, Site, SiteTable, State};
 use super::sys::{self, SignalAction};
@@ -74,10 +75,25 @@ fn keep(channel: &Channel, stack: &Mapping) {
     block_signals();
     let faults = FAULTS.map(|signal| (signal, sys::signal_action(signal)));
     let argument = ptr::from_ref(channel).cast_mut().cast::<c_void>();
-    const SHARE: c_int = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND;
+    const SHARE: c_int = libc::CLONE_VM
+        | libc::CLONE_FS
+        | libc::CLONE_FILES
+        | libc::CLONE_SIGHAND
+        | libc::CLONE_CHILD_CLEARTID;
+    let nothing = ptr::null_mut::<c_void>();
     // SAFETY: the stack is the tracer's alone, and both it and the channel outlive the tracer: this thread waits for its
     // end below. `tracer::main` is made for running beside us. Exit signal 0: nobody else's wait(2) sees it.
-    let pid = unsafe { libc::clone(tracer::main, stack.end().cast(), SHARE, argument) };
+    let pid = unsafe {
+        libc::clone(
+            tracer::main,
+            stack.end().cast(),
+            SHARE,
+            argument,
+            nothing,
+            nothing,
+            channel.alive.as_ptr(),
+        )
+    };
     if pid == -1 {
         channel.end.store(
             -io::Error::last_os_error().raw_os_error().unwrap_or(1),
@@ -93,7 +109,7 @@ fn keep(channel: &Channel, stack: &Mapping) {
     }
     channel.go.store(1, Ordering::Release);
     sys::futex_wake(&channel.go);
-    let end = wait_for(pid);
+    let end = wait_for(channel, pid);
     if by_request {
         allow_tracing_by(0);
     }
@@ -149,9 +165,12 @@ fn allow_tracing_by(pid: i32) {
     };
 }
 
-fn wait_for(pid: i32) -> i32 {
+fn wait_for(channel: &Channel, pid: i32) -> i32 {
+    let mut watch = Watch::default();
     loop {
-        match sys::wait(pid, libc::__WALL) {
+        let is_ending = channel.alive.load(Ordering::Acquire) == 0;
+        let patience = if is_ending { 0 } else { libc::WNOHANG };
+        match sys::wait(pid, libc::__WALL | patience) {
             Ok(Some((_, status))) if libc::WIFEXITED(status) || libc::WIFSIGNALED(status) => {
                 return status;
             }
@@ -159,6 +178,42 @@ fn wait_for(pid: i32) -> i32 {
             // Somebody else has reaped it, with a wait for all clones.
             Err(_) => return 0,
         }
+        sys::futex_wait_for(&channel.alive, 1, WATCH);
+        if watch.finds_it_stuck(channel, pid) {
+            channel.stuck.store(true, Ordering::Release);
+            // SAFETY: takes numbers only; nobody but this thread reaps it.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+        }
+    }
+}
+
+/// How long between two looks at the tracer, in nanoseconds.
+const WATCH: u64 = 1_000_000_000;
+
+/// At how many looks one after the other a tracer is found waiting in the same stop that is ended.
+const PATIENCE: u32 = 2;
+
+/// Whether the tracer gets on. While it deals with a stop all threads that stop have to wait for it, and what it reads may be
+/// long in coming: a mapped file of a disk or a server that does not answer, or what userfaultfd(2) ought to provide.
+#[derive(Default)]
+struct Watch {
+    stop: u64,
+    found: u32,
+}
+
+impl Watch {
+    fn finds_it_stuck(&mut self, channel: &Channel, pid: i32) -> bool {
+        let stop = channel.stops.load(Ordering::Relaxed);
+        let is_same = stop % 2 == 1 && stop == self.stop;
+        // One that would run if there were a processor for it only needs time.
+        let waits = is_same && proc::look(pid, pid).is_some_and(|seen| !seen.runs);
+        self.found = if waits {
+            self.found.saturating_add(1)
+        } else {
+            0
+        };
+        self.stop = stop;
+        self.found >= PATIENCE
     }
 }
 

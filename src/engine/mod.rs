@@ -58,6 +58,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use book::{Book, Patcher};
 use channel::{Command, Progress};
+use quiet::Leaving;
 use service::Service;
 use shared::{OwnThread, Shared};
 use trap::TrapHandler;
@@ -251,11 +252,19 @@ impl Engine {
         if resumes {
             orders.push(Command::Resume);
         }
-        orders.extend(self.shared.untraced.take().map(Command::Seize));
+        let untraced: Vec<i32> = self.shared.untraced.take().collect();
+        orders.extend(untraced.iter().copied().map(Command::Seize));
         if due {
             self.service.look(&mut orders);
+            self.shared.untraced.forget_refused();
         }
-        if !orders.is_empty() && !self.service.order_if_ready(&orders) {
+        let answered = orders.is_empty() || self.service.order_if_ready(&orders);
+        for tid in untraced {
+            if !self.service.traces(tid) {
+                self.shared.untraced.refuse(tid);
+            }
+        }
+        if !answered {
             self.bury(&mut events);
         } else if resumes && self.book.has_silent() {
             events.push(Event::Silenced);
@@ -271,7 +280,7 @@ impl Engine {
         if channel.progress() == Progress::Left && self.book.is_empty() {
             return;
         }
-        let reason = error::describe_end(channel.end.load(Ordering::Acquire));
+        let reason = error::describe_end(&channel);
         self.lose(format!("the tracer {reason}"), events);
     }
 
@@ -302,9 +311,10 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.service.dismiss();
-        let quiet = quiet::wait_until_quiet(&self.shared);
+        let mut leaving = Leaving::new(self.shared.clone());
+        let quiet = leaving.is_quiet();
         let handler = self.trap.take().map(TrapHandler::remove);
-        quiet::retire(self.shared.clone(), handler, quiet);
+        quiet::retire(leaving, handler, quiet);
     }
 }
 

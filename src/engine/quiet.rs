@@ -16,7 +16,8 @@ use super::shared::Shared;
 use super::trap::Retired;
 use crate::per_process::PerProcess;
 
-/// How long sleep waits for threads; what is not quiet by then is kept, and tried again at the next sleep.
+/// How long sleep waits for threads; what is not quiet by then is kept, and tried again at the next sleep, for as long, all of
+/// it together.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A thread that has run for so long since is past any slot.
@@ -25,28 +26,45 @@ const OWN_TIME: u64 = 20_000_000;
 /// What threads might still be inside of, from earlier times awake.
 static KEPT: PerProcess<Mutex<Vec<Kept>>> = PerProcess::new(|| Mutex::new(Vec::new()));
 
-type Kept = (Arc<Shared>, Option<Retired>);
+type Kept = (Leaving, Option<Retired>);
 
-/// Waits until no thread can be in a slot or about to run the SIGTRAP handler; false when that takes too long.
-pub fn wait_until_quiet(shared: &Shared) -> bool {
-    let end = Instant::now() + PATIENCE;
-    let mut seen = HashMap::new();
-    loop {
-        let quiet =
-            shared.in_handler.load(Ordering::SeqCst) == 0 && threads_are_out(shared, &mut seen);
-        if quiet || Instant::now() >= end {
-            return quiet;
+/// What threads may still be inside of, with what is known of each: how long it has run since adds up.
+pub struct Leaving {
+    shared: Arc<Shared>,
+    seen: HashMap<i32, Seen>,
+}
+
+impl Leaving {
+    /// Of which nothing is known yet; the text is restored.
+    pub fn new(shared: Arc<Shared>) -> Self {
+        let seen = HashMap::new();
+        Self { shared, seen }
+    }
+
+    /// Waits until no thread can be in a slot or about to run the SIGTRAP handler; false when that takes too long.
+    pub fn is_quiet(&mut self) -> bool {
+        self.is_quiet_by(Instant::now() + PATIENCE)
+    }
+
+    fn is_quiet_by(&mut self, end: Instant) -> bool {
+        loop {
+            let quiet = self.shared.in_handler.load(Ordering::SeqCst) == 0
+                && threads_are_out(&self.shared, &mut self.seen);
+            if quiet || Instant::now() >= end {
+                return quiet;
+            }
+            thread::sleep(Duration::from_millis(1));
         }
-        thread::sleep(Duration::from_millis(1));
     }
 }
 
 /// Frees what was shared, unless a thread may be inside; then it is kept until one sleep finds it quiet.
-pub fn retire(shared: Arc<Shared>, handler: Option<Retired>, quiet: bool) {
+pub fn retire(leaving: Leaving, handler: Option<Retired>, quiet: bool) {
     let mut kept = KEPT.get().lock().unwrap_or_else(PoisonError::into_inner);
-    kept.retain(|(shared, _)| !wait_until_quiet(shared));
+    let end = Instant::now() + PATIENCE;
+    kept.retain_mut(|(leaving, _)| !leaving.is_quiet_by(end));
     if !quiet {
-        kept.push((shared, handler));
+        kept.push((leaving, handler));
     }
 }
 
@@ -145,6 +163,6 @@ mod tests {
     #[test]
     fn an_idle_process_is_quiet() {
         let shared = Shared::new(super::super::budget::Total::default()).unwrap();
-        assert!(wait_until_quiet(&shared));
+        assert!(Leaving::new(Arc::new(shared)).is_quiet());
     }
 }

@@ -75,6 +75,12 @@ impl Service {
         self.privileges = Privileges::current();
     }
 
+    /// Whether the present tracer has a thread.
+    pub fn traces(&self, tid: i32) -> bool {
+        let tracer = self.tracer.as_ref();
+        tracer.is_some_and(|tracer| tracer.channel.threads.find(tid).is_some())
+    }
+
     /// Waits for the end of the tracer and forgets it; what it shared tells how it ended.
     pub fn take(&mut self) -> Option<Arc<Channel>> {
         self.tracer.take().map(Tracer::join)

@@ -154,23 +154,37 @@ impl ActionCell {
 #[derive(Default)]
 pub struct TidQueue {
     entries: [AtomicI32; 16],
+    /// Threads that cannot be traced, until the next look at all threads: nobody has to be told of their hits.
+    refused: [AtomicI32; 16],
     /// Hits that passed through without a record.
     pub passed: AtomicU64,
 }
 
 impl TidQueue {
-    /// Adds the thread that asks.
-    pub fn push(&self, tid: i32) {
+    /// Adds the thread that asks; false where nothing can be done for it now.
+    pub fn push(&self, tid: i32) -> bool {
         self.passed.fetch_add(1, Ordering::Relaxed);
-        let full = |entry: &AtomicI32| {
-            entry
-                .compare_exchange(0, tid, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-        };
+        let has = |entry: &AtomicI32| entry.load(Ordering::Relaxed) == tid;
+        if self.refused.iter().any(has) {
+            return false;
+        }
         let _ = self
             .entries
             .iter()
-            .any(|entry| entry.load(Ordering::Relaxed) == tid || full(entry));
+            .any(|entry| has(entry) || fill(entry, tid));
+        true
+    }
+
+    /// Remembers a thread that could not be traced.
+    pub fn refuse(&self, tid: i32) {
+        let _ = self.refused.iter().any(|entry| fill(entry, tid));
+    }
+
+    /// All may be asked again.
+    pub fn forget_refused(&self) {
+        for entry in &self.refused {
+            entry.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Takes all out.
@@ -180,4 +194,10 @@ impl TidQueue {
             .map(|entry| entry.swap(0, Ordering::AcqRel))
             .filter(|tid| *tid != 0)
     }
+}
+
+fn fill(entry: &AtomicI32, tid: i32) -> bool {
+    entry
+        .compare_exchange(0, tid, Ordering::AcqRel, Ordering::Relaxed)
+        .is_ok()
 }

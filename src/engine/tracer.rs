@@ -173,7 +173,9 @@ impl<'a> Tracer<'a> {
             match self.next_stop(last, streak) {
                 Some((tid, change)) => {
                     streak = if tid == last { streak + 1 } else { 0 };
+                    self.channel.stops.fetch_add(1, Ordering::Relaxed);
                     last = if self.changed(tid, change) { tid } else { 0 };
+                    self.channel.stops.fetch_add(1, Ordering::Relaxed);
                 }
                 None => return self.leaving.is_some(),
             }

@@ -226,8 +226,7 @@ fn pass(shared: &Shared, info: &libc::siginfo_t, context: &mut libc::ucontext_t)
     if let Some(site) = site.filter(|site| site.state() != State::Gone) {
         *pc = site.displaced.slot() as i64;
         // A process of its own that inherited patched text has nobody to tell.
-        if sys::process_id() == shared.app {
-            shared.untraced.push(sys::thread_id());
+        if sys::process_id() == shared.app && shared.untraced.push(sys::thread_id()) {
             shared.call_attention();
         }
         return true;

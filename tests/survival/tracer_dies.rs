@@ -1,8 +1,8 @@
-//! Row 1: the tracer is killed.
+//! Row 1: the tracer is killed, or waits for what does not come.
 
-use detrix_test_support::{Profile, Random, Running, Session, mark};
+use detrix_test_support::{Profile, Random, Running, Session, mark, source};
 
-use crate::world::{armed, figure, hits, times, tracer, until};
+use crate::world::{armed, figure, hits, skip, times, tracer, until};
 
 /// Seeded by `DETRIX_SEED`, or the time; printed.
 fn seeded() -> Random {
@@ -116,5 +116,35 @@ fn row_01_the_tracer_is_killed_while_nothing_hits() {
             .ask("status", "error")
             .contains("logpoints are gone")
     });
+    program.quit();
+}
+
+#[test]
+fn row_01_a_tracer_that_waits_for_memory_is_ended() {
+    let (mut program, mut session, hot) = armed("absent_memory", "hit");
+    if program.ask("absent", "absent") != "true" {
+        return skip("row_01_a_tracer_that_waits_for_memory_is_ended");
+    }
+    let file = source("bin/absent_memory.rs");
+    session.logpoint(&file, mark(&file, "pass"), "{*page}");
+    program.run("fire 2");
+    session.outputs(10);
+    program.run("pass");
+    let changed = session.expect_event("breakpoint");
+    assert_eq!(changed["breakpoint"]["verified"], false, "{changed}");
+    let error = program.ask("status", "error");
+    assert!(
+        error.contains("logpoints are gone") && error.contains("userfaultfd"),
+        "{error}"
+    );
+    let fired = program.number("fired", "fired");
+    until("the threads go on", || {
+        program.number("fired", "fired") > fired
+    });
+    session.logpoints(&file, &[]);
+    session.logpoint(&hot, mark(&hot, "hot"), "again");
+    until("it logs again", || session.output().text == "again");
+    session.disconnect();
+    program.run("cease");
     program.quit();
 }

@@ -72,6 +72,26 @@ pub fn futex_wait(word: &AtomicU32, expected: u32) {
     };
 }
 
+/// Like [`futex_wait`], for so many nanoseconds at the most.
+pub fn futex_wait_for(word: &AtomicU32, expected: u32, nanoseconds: u64) {
+    let time = libc::timespec {
+        tv_sec: (nanoseconds / 1_000_000_000) as i64,
+        tv_nsec: (nanoseconds % 1_000_000_000) as i64,
+    };
+    // SAFETY: word and time live through the call. Not private: the kernel's wake at the end of a task is not either.
+    let _ = unsafe {
+        syscall(
+            libc::SYS_futex,
+            word.as_ptr() as usize,
+            libc::FUTEX_WAIT as usize,
+            expected as usize,
+            &time as *const _ as usize,
+            0,
+            0,
+        )
+    };
+}
+
 pub fn futex_wake(word: &AtomicU32) {
     let operation = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as usize;
     // SAFETY: the kernel only looks the word's address up.

@@ -7,6 +7,10 @@ const SKIPPED: &[(&str, &str)] = &[
         "only root can become another user",
     ),
     (
+        "row_01_a_tracer_that_waits_for_memory_is_ended",
+        "this machine refuses userfaultfd (vm.unprivileged_userfaultfd, or a seccomp filter)",
+    ),
+    (
         "row_05_a_program_with_more_privileges",
         "only root can make a set-user-ID program, and not where file systems are mounted nosuid",
     ),
