@@ -36,6 +36,11 @@ fn types_of_crates_are_what_the_program_prints() {
 }
 
 #[test]
+fn the_programs_own_types_are_shown_by_its_views() {
+    check("values_views");
+}
+
+#[test]
 fn random_values_of_nested_types_are_what_the_program_prints() {
     check("values_random");
 }
@@ -50,7 +55,7 @@ type Expected = BTreeMap<String, Vec<Vec<(String, String)>>>;
 
 /// How many values of a fixture are right, by build. What the optimizer leaves of them depends on the compiler's version, not on
 /// chance: fewer are a loss. Without optimization all of them are there.
-const FLOORS: [(&str, [(&str, usize); 4]); 6] = [
+const FLOORS: [(&str, [(&str, usize); 4]); 7] = [
     (
         "values",
         [
@@ -85,6 +90,10 @@ const FLOORS: [(&str, [(&str, usize); 4]); 6] = [
             ("thin", 240),
             ("dwarf5", 240),
         ],
+    ),
+    (
+        "values_views",
+        [("o1", 7), ("release", 7), ("thin", 7), ("dwarf5", 7)],
     ),
     (
         "scope_sunk",

@@ -10,7 +10,9 @@ use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::world::{figure, skip, until};
+use serde_json::json;
+
+use crate::world::{figure, skip, tracer, until};
 
 /// What a wake answers that must not work.
 fn refusal(program: &mut Running) -> String {
@@ -252,6 +254,35 @@ fn row_19_limits_on_files() {
     works_again(&mut program, &before);
     program.quit();
     figure(19, "wakes refused for want of descriptors", refused);
+}
+
+/// The end of a logpoint has detrix's thread look at the program's privileges, which it cannot then.
+#[test]
+fn row_19_a_program_that_has_run_out_of_files_keeps_its_logpoints() {
+    let (mut program, _) = limited();
+    let file = source("hot.rs");
+    let line = mark(&file, "hot");
+    let mut session = Session::attach(program.wake());
+    let wanted = json!([
+        { "line": line, "logMessage": "lasting" },
+        { "line": line, "logMessage": "short", "hitLimit": 2 },
+    ]);
+    session.breakpoints(&file, &wanted);
+    program.run("hot 1");
+    session.outputs(2);
+    let tracer = tracer(&program);
+    program.run("files 3");
+    program.run("hot 2");
+    let ended = session.expect_event("breakpoint");
+    let message = ended["breakpoint"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("expired"), "{ended}");
+    session.drain();
+    program.run("hot 1");
+    assert_eq!(session.output().text, "lasting");
+    assert!(tracer.lives());
+    session.disconnect();
+    program.run("unlimited");
+    program.quit();
 }
 
 #[test]
