@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 /// The properties of `attach`: for all logpoints of the client.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
     /// The share of one CPU's time that each logpoint may stop threads for.
@@ -34,7 +34,7 @@ impl Limits {
 }
 
 /// A share, 0 to 1, in millionths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "f64")]
 pub struct Share(u32);
 
@@ -57,7 +57,7 @@ impl TryFrom<f64> for Share {
 }
 
 /// A time in seconds, more than 0; whole or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(try_from = "f64")]
 pub struct Seconds(pub Duration);
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -9,16 +10,24 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 /// debug information to what the client can open.
 ///
 /// Read from an object, `{"/build": "/home/me/project"}`, or from an array of pairs, `[["/build", "/home/me/project"]]`.
+/// Clones share their pairs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceMap {
     /// The program's directory and the client's.
-    pairs: Vec<(String, String)>,
+    pairs: Arc<[(String, String)]>,
 }
 
 impl SourceMap {
     /// Whether there is nothing to map.
     pub fn is_empty(&self) -> bool {
         self.pairs.is_empty()
+    }
+
+    /// How many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        let texts = self.pairs.iter();
+        let texts = texts.map(|(program, client)| program.len() + client.len());
+        size_of_val(&*self.pairs) + texts.sum::<usize>()
     }
 
     /// The client's path as the program's debug information has it, by the longest directory of the client that it is
@@ -39,7 +48,7 @@ impl SourceMap {
         self,
         mut change: impl FnMut(String) -> Result<String, E>,
     ) -> Result<Self, E> {
-        let pairs = self.pairs.into_iter();
+        let pairs = self.pairs.iter().cloned();
         Ok(Self {
             pairs: pairs
                 .map(|(program, client)| Ok((program, change(client)?)))
@@ -148,7 +157,7 @@ mod tests {
     #[test]
     fn shapes() {
         let expected = SourceMap {
-            pairs: vec![("/a".to_owned(), "/b".to_owned())],
+            pairs: vec![("/a".to_owned(), "/b".to_owned())].into(),
         };
         assert_eq!(map(json!({"/a": "/b"})), expected);
         assert_eq!(map(json!([["/a", "/b"]])), expected);

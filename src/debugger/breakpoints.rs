@@ -158,30 +158,33 @@ pub fn merge(
     same_map: bool,
     last_id: &mut i64,
 ) -> (Vec<Breakpoint>, Vec<u32>) {
+    // Those that say the same first, so that none of them is taken for another one's successor. By hash: a client may have
+    // a thousand on one line.
+    let mut places: HashMap<&Wanted, VecDeque<usize>> = HashMap::new();
+    for (place, wanted) in wanted.iter().enumerate() {
+        places.entry(wanted).or_default().push_back(place);
+    }
+    let mut kept: Vec<Option<Breakpoint>> = wanted.iter().map(|_| None).collect();
     let mut by_line: HashMap<(u64, Option<u64>), VecDeque<Breakpoint>> = HashMap::new();
     for breakpoint in old {
-        by_line
-            .entry((breakpoint.wanted.line, breakpoint.wanted.column))
-            .or_default()
-            .push_back(breakpoint);
+        let same = places.get_mut(&breakpoint.wanted);
+        let place = same.and_then(VecDeque::pop_front);
+        match place.and_then(|place| kept.get_mut(place)) {
+            Some(place) => *place = Some(breakpoint),
+            None => by_line
+                .entry((breakpoint.wanted.line, breakpoint.wanted.column))
+                .or_default()
+                .push_back(breakpoint),
+        }
     }
     let mut remove = Vec::new();
-    let mut take = |wanted: &Wanted, exact: bool| {
-        let candidates = by_line.get_mut(&(wanted.line, wanted.column))?;
-        let same = candidates
-            .iter()
-            .position(|breakpoint| breakpoint.wanted == *wanted);
-        candidates.remove(if exact { same? } else { 0 })
-    };
-    // Those that say the same first, so that none of them is taken for another one's successor.
-    let mut kept: Vec<Option<Breakpoint>> =
-        wanted.iter().map(|wanted| take(wanted, true)).collect();
     for (place, wanted) in kept
         .iter_mut()
         .zip(wanted)
         .filter(|(place, _)| place.is_none())
     {
-        *place = take(wanted, false);
+        let others = by_line.get_mut(&(wanted.line, wanted.column));
+        *place = others.and_then(VecDeque::pop_front);
     }
     let merged = kept
         .into_iter()
@@ -367,6 +370,19 @@ mod tests {
         assert_eq!(ids(&second), [2, 1]);
         assert_eq!(remove, [1]);
         assert!(!second[0].is_pending() && second[1].is_pending());
+    }
+
+    #[test]
+    fn many_on_one_line_are_not_compared_each_with_each() {
+        // Ten times what a request may have: 50 GB of texts would be compared.
+        let number = |number: usize| wanted(1, &format!("{}{number}", "x".repeat(1 << 10)));
+        let all: Vec<Wanted> = (0..10_000).map(number).collect();
+        let mut last = 0;
+        let (first, _) = merge(Vec::new(), &all, true, &mut last);
+        let again: Vec<Wanted> = all.into_iter().rev().collect();
+        let (second, remove) = merge(placed(first), &again, true, &mut last);
+        assert!(ids(&second).into_iter().eq((1..=10_000).rev()));
+        assert!(remove.is_empty());
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct NamedFile {
 }
 
 /// A breakpoint or logpoint that a client asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Wanted {
     /// From 1.
     pub line: u64,

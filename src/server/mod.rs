@@ -17,6 +17,7 @@ mod fake;
 pub mod fuzz;
 pub mod outlet;
 mod pace;
+mod quota;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ use super::backend::{Backend, NamedFile, Notice, Placed, SessionId, Wanted, Wron
 use super::clients::{Clients, Kind, Seat};
 use super::detrix;
 use super::outlet::Outlet;
+use super::quota::{self, Quota};
 
 /// What this adapter can do.
 const CAPABILITIES: Capabilities = Capabilities {
@@ -38,6 +39,7 @@ pub struct Session<B: Backend> {
     source_map: SourceMap,
     /// What logpoints may cost, and how long they live, where they do not say so themselves.
     limits: Limits,
+    quota: Quota,
     /// While it is open at the backend.
     presence: Option<Presence>,
 }
@@ -101,6 +103,7 @@ impl<B: Backend> Session<B> {
             stage,
             source_map: SourceMap::default(),
             limits: Limits::default(),
+            quota: Quota::default(),
             presence: None,
         }
     }
@@ -211,9 +214,12 @@ impl<B: Backend> Session<B> {
 
     fn attach(&mut self, arguments: AttachArguments) -> Answer {
         let conventions = self.outlet.conventions();
-        self.source_map = conventions
+        let source_map = conventions
             .source_map_from_client(arguments.source_map)
             .map_err(bad_path)?;
+        let admitted = self.quota.admit_map(&source_map);
+        admitted.map_err(|why| Failure::new(FailureId::BadArguments, why))?;
+        self.source_map = source_map;
         self.limits = arguments.limits;
         if let Stage::Initialized(early) = std::mem::replace(&mut self.stage, Stage::Attached)
             && !(self.source_map.is_empty() && self.limits == Limits::default())
@@ -261,27 +267,36 @@ impl<B: Backend> Session<B> {
             true => detrix::file(&arguments.source, path),
             false => NamedFile { path, name: None },
         };
-        // `None` where the client counts to a line that cannot exist.
-        let asked: Vec<Option<Wanted>> = arguments
-            .into_breakpoints()
+        check_path(&file)?;
+        let asked = arguments.into_breakpoints();
+        if asked.len() > quota::IN_SESSION {
+            return Err(too_many(asked.len()));
+        }
+        let asked = asked
             .into_iter()
-            .map(|breakpoint| wanted(breakpoint, conventions, &self.limits))
-            .collect();
+            .map(|breakpoint| wanted(breakpoint, conventions, &self.limits));
+        let asked = self.quota.admit(&file, asked);
         let wanted: Vec<Wanted> = asked.iter().flatten().cloned().collect();
         let mut placed = self.place(&file, &wanted).into_iter();
         let breakpoints = asked
-            .iter()
-            .map(|asked| match asked.as_ref().and_then(|_| placed.next()) {
-                Some(placed) => self.outlet.breakpoint(placed, Some(&file.path)),
-                None => Breakpoint {
-                    message: Some("there is no such line".to_owned()),
-                    source: Some(conventions.source_to_client(&file.path)),
-                    ..Breakpoint::default()
-                },
+            .into_iter()
+            .map(|asked| {
+                let over = || "the session is over".to_owned();
+                match asked.and_then(|_| placed.next().ok_or_else(over)) {
+                    Ok(placed) => self.outlet.breakpoint(placed, Some(&file.path)),
+                    Err(why) => Breakpoint {
+                        message: Some(why),
+                        source: Some(conventions.source_to_client(&file.path)),
+                        ..Breakpoint::default()
+                    },
+                }
             })
             .collect();
         if let Stage::Initialized(early) = &mut self.stage {
-            early.insert(file, wanted);
+            match wanted.is_empty() {
+                true => early.remove(&file),
+                false => early.insert(file, wanted),
+            };
         }
         Ok(ResponseBody::SetBreakpoints { breakpoints })
     }
@@ -307,7 +322,8 @@ fn wanted(
     breakpoint: SourceBreakpoint,
     conventions: Conventions,
     limits: &Limits,
-) -> Option<Wanted> {
+) -> Result<Wanted, String> {
+    let line = conventions.line_from_client(breakpoint.line);
     let own = Limits {
         hit_limit: breakpoint.hit_limit,
         ttl: breakpoint.ttl,
@@ -315,8 +331,8 @@ fn wanted(
     };
     // Clients leave an empty text in a field that their user cleared.
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-    Some(Wanted {
-        line: conventions.line_from_client(breakpoint.line)?,
+    Ok(Wanted {
+        line: line.ok_or("there is no such line")?,
         column: breakpoint
             .column
             .and_then(|column| conventions.column_from_client(column)),
@@ -325,6 +341,33 @@ fn wanted(
         log_message: filled(breakpoint.log_message),
         limits: own.or(limits),
     })
+}
+
+/// Long paths are refused, since each breakpoint of the answer has one.
+fn check_path(file: &NamedFile) -> Result<(), Failure> {
+    let longest = file
+        .path
+        .len()
+        .max(file.name.as_ref().map_or(0, String::len));
+    match longest <= quota::PATH_BYTES {
+        true => Ok(()),
+        false => Err(Failure::new(
+            FailureId::BadPath,
+            format!(
+                "the source's path or name has {longest} bytes, and may have {}: give the file's own path",
+                quota::PATH_BYTES
+            ),
+        )),
+    }
+}
+
+fn too_many(asked: usize) -> Failure {
+    let text = format!(
+        "the request has {asked} breakpoints, of which a file can have {}, and a client {}: send fewer",
+        quota::IN_REQUEST,
+        quota::IN_SESSION
+    );
+    Failure::new(FailureId::BadArguments, text)
 }
 
 fn logpoint(wanted: &Wanted) -> Logpoint {

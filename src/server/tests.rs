@@ -276,6 +276,64 @@ fn a_source_map_reaches_the_backend_however_late_it_comes() {
 }
 
 #[test]
+fn what_there_is_no_room_for_is_answered_and_not_kept() {
+    let server = FakeServer::start();
+    let mut client = server.target.connect();
+    client.initialize().unwrap();
+    let lines = |count| json!({"source": {"path": "/a.rs"}, "lines": vec![9; count]});
+    let answer = client.call("setBreakpoints", lines(1_200)).unwrap();
+    let answered = answer["breakpoints"].as_array().unwrap();
+    assert_eq!(answered.len(), 1_200);
+    let message = |index: usize| answered[index]["message"].as_str().unwrap();
+    assert_eq!(message(999), "not here");
+    assert!(message(1_000).starts_with("not set: a request sets 1000 breakpoints"));
+    let bare = Wanted {
+        log_message: None,
+        ..wanted(9, "")
+    };
+    let kept = set(1, "/a.rs", vec![bare; 1_000]);
+    assert_eq!(server.calls(), [Call::Open(1, Refuse), kept]);
+    for (arguments, why) in [
+        (lines(10_001), "the request has 10001 breakpoints"),
+        (
+            json!({"source": {"path": "x".repeat(4_097)}}),
+            "the source's path or name has 4097 bytes",
+        ),
+    ] {
+        let refused = client.request("setBreakpoints", arguments).unwrap();
+        let message = refused.message.unwrap_or_default();
+        assert!(!refused.success && message.starts_with(why), "{message}");
+    }
+    let directory = "x".repeat(3 << 20);
+    let map = json!({"sourceMap": [[directory, "/home"]]});
+    // Each file keeps the map that it was set with.
+    client.attach(map.clone()).unwrap();
+    client.attach(map.clone()).unwrap();
+    match client.attach(map) {
+        Err(ClientError::Refused { message, .. }) => {
+            assert!(message.starts_with("the source map is too long"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn files_without_breakpoints_are_forgotten_before_attach() {
+    let server = FakeServer::start();
+    let mut client = server.target.connect();
+    client.initialize().unwrap();
+    client.set_logpoints("/a.rs", &[(7, "x")]).unwrap();
+    client.set_logpoints("/a.rs", &[]).unwrap();
+    client.attach(json!({"hitLimit": 5})).unwrap();
+    let expected = [
+        Call::Open(1, Refuse),
+        set(1, "/a.rs", vec![wanted(7, "x")]),
+        set(1, "/a.rs", vec![]),
+    ];
+    assert_eq!(server.calls(), expected);
+}
+
+#[test]
 fn a_client_that_does_not_read_loses_events_and_is_told() {
     const EVENTS: u64 = 30_000;
     let server = FakeServer::start();
