@@ -3,6 +3,7 @@
 //! Reading and writing do not wait for each other: a client that never reads is served and can leave, and a client that
 //! sends half a request gets its events. One thing is held back: no more requests are taken while many responses wait.
 
+use std::future::pending;
 use std::io;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::backend::Backend;
 use super::ending::{Busy, Phase};
@@ -37,18 +38,25 @@ const LAST_WORD: Duration = Duration::from_millis(100);
 const KEEPALIVE: Duration = Duration::from_secs(10);
 const KEEPALIVE_TRIES: u32 = 3;
 
+/// How long a client may take until it has initialized its session.
+const INITIALIZE_TIMEOUT: Duration = Duration::from_secs(30);
+
 const CHUNK_BYTES: usize = 16 << 10;
 
 /// Serves one client until it is gone, its session ends, or the server does, as `phase` says. The session is closed at
 /// the backend before anything else is done at the end. Gives the number of hits that this client should have been told
-/// of and was not. `busy` is dropped when nothing is left to be told but that it is the end.
+/// of and was not. `busy` is dropped when nothing is left to be told but that it is the end. `leave` ends a connection
+/// whose client has not initialized its session; it is dropped as soon as that is done.
 pub async fn run<B: Backend>(
     mut stream: TcpStream,
     mut session: Session<B>,
     mut phase: watch::Receiver<Phase>,
     busy: Busy,
+    leave: oneshot::Receiver<()>,
 ) -> u64 {
     set_options(&stream);
+    let mut newcomer = Some(leave);
+    let patience = Instant::now() + INITIALIZE_TIMEOUT;
     let outlet = session.outlet().clone();
     let (reader, writer) = stream.split();
     let mut reader = Reader::new(reader);
@@ -65,7 +73,11 @@ pub async fn run<B: Backend>(
                 if let Some(end) = end {
                     break end;
                 }
+                if !session.is_new() {
+                    newcomer = None;
+                }
             }
+            () = may_stay(newcomer.as_mut(), patience) => break End::Silent,
             written = writer.write(&outlet) => {
                 if let Err(error) = written {
                     break broken(&error);
@@ -77,7 +89,7 @@ pub async fn run<B: Backend>(
     session.close();
     tracing::debug!(?end, "a debug client's session ends");
     match end {
-        End::Broken => outlet.unsent() + writer.unfinished(),
+        End::Broken | End::Silent => outlet.unsent() + writer.unfinished(),
         End::Stopped(deadline) => {
             // Whatever the outcome, there is no more time.
             let _ = timeout_at(deadline, writer.drain(&outlet)).await;
@@ -106,6 +118,18 @@ fn set_options(stream: &TcpStream) {
     }
 }
 
+/// Waits until a client that has not initialized its session has to go; without end for others.
+async fn may_stay(newcomer: Option<&mut oneshot::Receiver<()>>, patience: Instant) {
+    let Some(leave) = newcomer else {
+        return pending().await;
+    };
+    tokio::select! {
+        // An error is the same word: the server is gone.
+        _ = leave => {}
+        () = sleep_until(patience) => {}
+    }
+}
+
 /// Waits for the order to end, and gives the time until when.
 async fn deadline(phase: &mut watch::Receiver<Phase>) -> Instant {
     let phase = phase.wait_for(|phase| *phase != Phase::Serving).await;
@@ -123,6 +147,8 @@ enum End {
     Eof,
     /// The session is over.
     Session,
+    /// The client has not initialized its session in time, or before somebody else needed its seat.
+    Silent,
     /// The server ends; all must be written by then.
     Stopped(Instant),
     /// The client does not speak the protocol; it may be a browser, which gets no byte.

@@ -23,13 +23,14 @@ mod session;
 mod tests;
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -78,6 +79,7 @@ pub async fn serve<B: Backend + 'static>(
     let mut sessions = JoinSet::new();
     // Each session that is served holds a clone, so that the count is right however a session ends.
     let seats = Rc::new(());
+    let mut newcomers = Newcomers::default();
     let mut last_id: SessionId = 0;
     let (phase, phases) = watch::channel(Phase::Serving);
     let (busy, mut idle) = mpsc::channel(1);
@@ -92,11 +94,12 @@ pub async fn serve<B: Backend + 'static>(
         // Clients that are gone already leave their seats before the next one is counted.
         tokio::task::yield_now().await;
         let seats_taken = Rc::strong_count(&seats) - 1;
-        if seats_taken < MAX_CLIENTS {
+        if seats_taken < MAX_CLIENTS || newcomers.make_room() {
             last_id += 1;
             let session = Session::new(last_id, peer, clients.clone(), Rc::clone(&backend));
             let seat = Rc::clone(&seats);
-            let served = connection::run(stream, session, phases.clone(), busy.clone());
+            let leave = newcomers.add();
+            let served = connection::run(stream, session, phases.clone(), busy.clone(), leave);
             sessions.spawn_local(async move {
                 let undelivered = served.await;
                 drop(seat);
@@ -104,10 +107,12 @@ pub async fn serve<B: Backend + 'static>(
             });
         } else if sessions.len() < MAX_CLIENTS + MAX_REFUSALS {
             let session = Session::refused(peer, clients.clone(), Rc::clone(&backend));
-            let refusal = connection::run(stream, session, phases.clone(), busy.clone());
+            let (stay, leave) = oneshot::channel();
+            let refusal = connection::run(stream, session, phases.clone(), busy.clone(), leave);
             sessions.spawn_local(async move {
                 // Time out or not, the client is gone then.
                 let _ = tokio::time::timeout(REFUSAL_TIMEOUT, refusal).await;
+                drop(stay);
                 0
             });
         }
@@ -119,6 +124,25 @@ pub async fn serve<B: Backend + 'static>(
     // The end: nobody is busy any more.
     let _ = idle.recv().await;
     Leaving { sessions, phase }
+}
+
+/// The clients that have not initialized their sessions, the oldest first. When there is room for no more, the oldest has to
+/// go: so connections that are opened and not used cannot keep others out.
+#[derive(Default)]
+struct Newcomers(VecDeque<oneshot::Sender<()>>);
+
+impl Newcomers {
+    fn add(&mut self) -> oneshot::Receiver<()> {
+        self.0.retain(|leave| !leave.is_closed());
+        let (leave, left) = oneshot::channel();
+        self.0.push_back(leave);
+        left
+    }
+
+    /// Whether somebody leaves.
+    fn make_room(&mut self) -> bool {
+        std::iter::from_fn(|| self.0.pop_front()).any(|leave| leave.send(()).is_ok())
+    }
 }
 
 /// The port, and who may come in by it.

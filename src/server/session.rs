@@ -108,6 +108,11 @@ impl<B: Backend> Session<B> {
         }
     }
 
+    /// Whether the client has yet to initialize it.
+    pub fn is_new(&self) -> bool {
+        matches!(self.stage, Stage::New)
+    }
+
     /// What waits to be sent to this client.
     pub fn outlet(&self) -> &Outlet {
         &self.outlet

@@ -408,6 +408,41 @@ fn too_many_clients_are_told_so() {
 }
 
 #[test]
+fn connections_that_are_not_used_make_room() {
+    let server = FakeServer::start();
+    let mut attached = server.target.attach();
+    let silent: Vec<Client> = (0..MAX_CLIENTS).map(|_| server.target.connect()).collect();
+    let mut others: Vec<Client> = (1..MAX_CLIENTS).map(|_| server.target.attach()).collect();
+    for mut client in silent {
+        let left = client.next_message(WAIT);
+        assert!(matches!(left, Err(ClientError::Closed)), "{left:?}");
+    }
+    for client in others.iter_mut().chain([&mut attached]) {
+        client.call("threads", Value::Null).unwrap();
+    }
+    assert!(server.target.connect().initialize().is_err());
+}
+
+#[test]
+fn a_client_that_does_not_initialize_its_session_is_not_waited_for() {
+    let server = FakeServer::start();
+    let mut attached = server.target.attach();
+    let mut silent = server.target.connect();
+    let early = silent.request("threads", Value::Null).unwrap();
+    assert!(!early.success);
+    server.act(|_| {
+        tokio::time::pause();
+        tokio::task::spawn_local(async {
+            tokio::time::advance(Duration::from_secs(30)).await;
+            tokio::time::resume();
+        });
+    });
+    let left = silent.next_message(WAIT);
+    assert!(matches!(left, Err(ClientError::Closed)), "{left:?}");
+    attached.call("threads", Value::Null).unwrap();
+}
+
+#[test]
 fn requests_of_a_client_that_does_not_read_are_left_in_the_socket() {
     let server = FakeServer::start();
     let (mut stream, requests) = clogged(&server);
