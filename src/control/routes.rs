@@ -160,6 +160,10 @@ async fn to_the_end<T: Send + 'static>(
 fn answer<T: Serialize>(result: Result<T, Error>) -> Response<Body> {
     match result {
         Ok(done) => json(StatusCode::OK, &done),
+        Err(why @ Error::WakeInProgress) => {
+            let text = format!("{why}: others wait for their turn already; try again later");
+            error(StatusCode::SERVICE_UNAVAILABLE, &text)
+        }
         Err(why) => {
             let status = match why.kind() {
                 ErrorKind::Daemon => StatusCode::SERVICE_UNAVAILABLE,

@@ -23,7 +23,7 @@ pub struct Client {
     state: Arc<State>,
     /// Becomes true, or is dropped, when the thread is to end.
     ending: watch::Receiver<bool>,
-    /// Orders that came while another one was carried out, and were looked at already.
+    /// Orders that have come, and wait for their turn.
     deferred: VecDeque<Order>,
     /// What is kept ready while asleep.
     warm: Option<Warm>,
@@ -67,7 +67,7 @@ impl Client {
     pub async fn run(mut self, orders: &mut mpsc::UnboundedReceiver<Order>) {
         let mut ending = self.ending.clone();
         loop {
-            if let Some(order) = self.deferred.pop_front() {
+            if let Some(order) = self.next(orders) {
                 self.carry_out(order, orders).await;
                 continue;
             }
@@ -91,19 +91,32 @@ impl Client {
         orders.close();
         while let Some(order) = orders.recv().await {
             match order {
-                Order::Wake(_, _, answer) => answer.give(Err(Error::NotInitialized)),
+                Order::Wake(_, answer) => answer.give(Err(Error::NotInitialized)),
                 Order::Sleep(answer) => answer.give(self.sleep().await),
             }
         }
         self.sleep().await;
     }
 
+    /// The next of the orders that are there.
+    fn next(&mut self, orders: &mut mpsc::UnboundedReceiver<Order>) -> Option<Order> {
+        self.defer(orders);
+        let mut deferred = self.deferred.iter();
+        let next = deferred.position(|order| !order.may_wait()).unwrap_or(0);
+        self.deferred.remove(next)
+    }
+
+    fn defer(&mut self, orders: &mut mpsc::UnboundedReceiver<Order>) {
+        let waiting = std::iter::from_fn(|| orders.try_recv().ok());
+        self.deferred.extend(waiting);
+    }
+
     async fn carry_out(&mut self, order: Order, orders: &mut mpsc::UnboundedReceiver<Order>) {
         match order {
-            Order::Wake(place, _waiting, answer) => {
-                let woken = self.wake(place.clone()).await;
+            Order::Wake(waiting, answer) => {
+                let woken = self.wake(waiting.place.clone()).await;
                 if let Err(error) = &woken {
-                    self.fail_alike(&place, error, orders);
+                    self.fail_alike(&waiting.place, error, orders);
                 }
                 answer.give(woken);
             }
@@ -119,11 +132,12 @@ impl Client {
         error: &Error,
         orders: &mut mpsc::UnboundedReceiver<Order>,
     ) {
-        let waiting: Vec<Order> = std::iter::from_fn(|| orders.try_recv().ok()).collect();
-        self.deferred.extend(waiting);
+        self.defer(orders);
         for order in std::mem::take(&mut self.deferred) {
             match order {
-                Order::Wake(other, _, answer) if other == *place => answer.give(Err(error.again())),
+                Order::Wake(other, answer) if other.place == *place => {
+                    answer.give(Err(error.again()));
+                }
                 other => self.deferred.push_back(other),
             }
         }
@@ -313,5 +327,45 @@ impl Awake {
             debug_port: self.debugging.port().into(),
             status,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::orders::Orders;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    #[test]
+    fn wakes_of_other_users_let_all_others_go_first() {
+        let (orders, mut received) = Orders::channel();
+        let (_end, ending) = watch::channel(false);
+        let config = Config::default();
+        let state = Arc::new(State::new(&config, 0, None));
+        let mut client = Client::new(config, 0, state, ending);
+        let wake = async |trusted| {
+            let place = Where {
+                daemon_url: None,
+                trusted,
+            };
+            let waiting = orders.waiting_wake(place).unwrap();
+            orders.request(|answer| Order::Wake(waiting, answer)).await
+        };
+        let mut asked = pin!(async {
+            let sleep = orders.request(Order::Sleep);
+            tokio::join!(wake(false), wake(true), sleep)
+        });
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(asked.as_mut().poll(&mut context).is_pending());
+        let mut next = || match client.next(&mut received)? {
+            Order::Wake(waiting, _) if waiting.place.trusted => Some("the own wake"),
+            Order::Wake(..) => Some("another user's wake"),
+            Order::Sleep(_) => Some("sleep"),
+        };
+        assert_eq!(next(), Some("the own wake"));
+        assert_eq!(next(), Some("sleep"));
+        assert_eq!(next(), Some("another user's wake"));
+        assert_eq!(next(), None);
     }
 }

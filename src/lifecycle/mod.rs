@@ -2,7 +2,7 @@
 //!
 //! [`init`] starts detrix's one thread, which serves the control plane and sleeps until it is told to wake, to sleep or
 //! to end. Whoever calls gives an [`orders::Order`] and waits for the answer; orders are carried out one after the
-//! other, by [`client`]. What needs no order is in [`state`].
+//! other, by [`client`], those of other users last. What needs no order is in [`state`].
 
 mod client;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
@@ -146,7 +146,7 @@ fn wake_at(daemon_url: Option<String>) -> Result<WakeResponse> {
         daemon_url,
         trusted: true,
     };
-    ask(|orders, answer| Ok(Order::Wake(place, orders.waiting_wake()?, answer)))?
+    ask(|orders, answer| Ok(Order::Wake(orders.waiting_wake(place)?, answer)))?
 }
 
 fn ask<T: Send + 'static>(order: impl FnOnce(&Orders, Answer<T>) -> Result<Order>) -> Result<T> {

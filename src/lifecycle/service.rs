@@ -138,8 +138,8 @@ impl control::Service for Service {
             trusted: self.trusts(&caller),
         };
         let orders = &self.0.orders;
-        let waiting = orders.waiting_wake()?;
-        let order = |answer| Order::Wake(place, waiting, answer);
+        let waiting = orders.waiting_wake(place)?;
+        let order = |answer| Order::Wake(waiting, answer);
         orders.request(order).await?
     }
 

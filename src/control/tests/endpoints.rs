@@ -100,6 +100,10 @@ fn errors_are_told_by_their_kind() {
             (status, json!({"error": text}))
         );
     }
+    plane.service.fail(Error::WakeInProgress);
+    let answer = plane.post("/detrix/wake", "");
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().contains("try again"), "{}", answer.text());
     plane.service.fail(Error::NotInitialized);
     let answer = plane.post("/detrix/sleep", "");
     assert_eq!(answer.status, 500);
