@@ -94,8 +94,9 @@ pub struct Config {
     /// Parts of names whose values are never shown as a part of others: members, captured variables and types that have
     /// one in their name, whatever its case and its underscores, show as `<redacted>`. An expression that names one on
     /// purpose, as `{config.password}`, shows it all the same, unless `redact_strict` is set. By default `password`,
-    /// `passwd`, `passphrase`, `secret`, `token`, `api_key`, `private_key` and `credential`. Variable: `DETRIX_REDACT`,
-    /// separated by commas; `strict` among them sets `redact_strict`, and alone leaves the patterns as they are.
+    /// `passwd`, `passphrase`, `secret`, `token`, `api_key`, `private_key` and `credential`; what is set replaces them, and
+    /// [`Config::redacted_and`] adds to them. Variable: `DETRIX_REDACT`, separated by commas, which replaces them as well;
+    /// `strict` among them sets `redact_strict`, and alone leaves the patterns as they are.
     pub redact: Vec<String>,
     /// Whether what is redacted is not shown either where an expression names it on purpose; not so by default.
     pub redact_strict: bool,
@@ -191,6 +192,22 @@ impl Config {
     /// The default configuration.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The patterns that [`redact`](Self::redact) has by default, and `more`.
+    ///
+    /// ```
+    /// use detrix::Config;
+    ///
+    /// let config = Config {
+    ///     redact: Config::redacted_and(["card_number", "iban"]),
+    ///     ..Config::default()
+    /// };
+    /// assert_eq!(config.redact[0], "password");
+    /// ```
+    pub fn redacted_and<P: Into<String>>(more: impl IntoIterator<Item = P>) -> Vec<String> {
+        let default = REDACTED.map(str::to_owned).into_iter();
+        default.chain(more.into_iter().map(P::into)).collect()
     }
 
     /// The configured name, or the one that is made of the process number.
