@@ -86,6 +86,17 @@ fn unset(session: &mut Session) -> String {
     }
 }
 
+/// Waits until the server says something with `part` in it on its own account.
+fn told(session: &mut Session, part: &str) -> String {
+    loop {
+        let event = session.expect_event("output");
+        let text = event["output"].as_str().expect("a text");
+        if event["source"].is_null() && text.contains(part) {
+            return text.to_owned();
+        }
+    }
+}
+
 fn with(line: u32, message: &str, more: Value) -> Value {
     let mut breakpoint = more;
     breakpoint["line"] = json!(line);
@@ -129,6 +140,24 @@ fn a_logpoint_over_its_budget_is_suspended_and_its_numbers_add_up() {
         )
     );
     assert_eq!(totals.stopped_ns, counts.stopped_ns);
+    world.program.quit();
+}
+
+#[test]
+fn a_client_is_told_that_a_logpoint_pauses_and_that_it_logs_again() {
+    let mut world = World::start(&[("DETRIX_LOGPOINT_BUDGET", "0.002")]);
+    let mut session = Session::attach(world.port);
+    let line = world.line("hot");
+    session.logpoint(&world.file, line, "{id}");
+    world.program.run(RUN);
+    let logpoint = format!("the logpoint at {}:{line}", world.file.display());
+    for news in [
+        "is over its budget and pauses",
+        "is within its budget again",
+    ] {
+        let text = told(&mut session, news);
+        assert!(text.contains(&logpoint), "{text}");
+    }
     world.program.quit();
 }
 
