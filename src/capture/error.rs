@@ -1,7 +1,9 @@
 //! What can be wrong with an expression.
 
 use super::check::CheckError;
+use super::template::MAX_EXPRESSION;
 use crate::symbols::types::TypeError;
+use std::collections::HashSet;
 use thiserror::Error;
 
 /// Why an expression has no value at an address. One line each, fit for the client.
@@ -78,6 +80,10 @@ pub enum CompileError {
     HitCondition { text: String },
     #[error("the expression is too complex")]
     TooComplex,
+    #[error(
+        "the expression is longer than {MAX_EXPRESSION} bytes, as far as one is understood; write a shorter one"
+    )]
+    TooLong,
     #[error("its type cannot be read: {0}")]
     Type(TypeError),
     #[error("it is redacted")]
@@ -88,12 +94,13 @@ pub enum CompileError {
 
 /// Up to three of `candidates` that `name` may be a misspelling of, or all of them where they are few.
 pub fn hint<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> String {
-    let mut nearest: Vec<(usize, &str)> = Vec::new();
-    for candidate in candidates {
-        if !candidate.is_empty() && !nearest.iter().any(|(_, seen)| *seen == candidate) {
-            nearest.push((distance(name, candidate), candidate));
-        }
-    }
+    let mut seen = HashSet::new();
+    let candidates =
+        candidates.filter(|candidate| !candidate.is_empty() && seen.insert(*candidate));
+    let mut nearest: Vec<(usize, &str)> = candidates
+        .take(MOST_COMPARED)
+        .map(|candidate| (distance(name, candidate), candidate))
+        .collect();
     let close = |distance: usize| distance <= 1 + name.chars().count() / 3;
     let near = nearest
         .iter()
@@ -121,8 +128,17 @@ pub fn hint<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> String
     format!("; {word} {}{more}{mark}", names.join(", "))
 }
 
-/// Levenshtein's distance, in characters.
+/// How many names are compared with the one that is not found.
+const MOST_COMPARED: usize = 512;
+
+/// Longest name that is compared, in bytes: comparing takes as many steps as both have characters, multiplied.
+const LONGEST_COMPARED: usize = 64;
+
+/// Levenshtein's distance, in characters; of long names, more than makes any two alike.
 fn distance(a: &str, b: &str) -> usize {
+    if a.len().max(b.len()) > LONGEST_COMPARED {
+        return usize::MAX;
+    }
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {
@@ -167,5 +183,16 @@ mod tests {
             "; there are `price`, `prices`"
         );
         assert_eq!(hint("x", [].into_iter()), "");
+    }
+
+    #[test]
+    fn long_and_many_names_take_no_time() {
+        let long = "x".repeat(100 << 10);
+        assert_eq!(distance(&long, &long), usize::MAX);
+        let names: Vec<String> = (0..100_000).map(|n| format!("variant_{n}")).collect();
+        assert_eq!(
+            hint("variant_1", names.iter().map(String::as_str).rev()),
+            "; did you mean `variant_99991`, `variant_99981`, `variant_99971`?"
+        );
     }
 }

@@ -8,6 +8,9 @@ pub const MAX_EXPRESSION: usize = 512;
 /// Most expressions in one message.
 pub const MAX_EXPRESSIONS: usize = 64;
 
+/// Most bytes of text between the expressions of one message: each hit says them again.
+pub const MAX_TEXT: usize = 16 << 10;
+
 /// A parsed log message.
 ///
 /// `{expr}` is an expression, `\{` and `\}` are braces; nothing else is interpreted, so `\n` stays `\n`. Brackets,
@@ -55,6 +58,10 @@ pub enum Problem {
     TooLong,
     #[error("more than {MAX_EXPRESSIONS} expressions in one message")]
     TooMany,
+    #[error(
+        "the text of this message is longer than {MAX_TEXT} bytes, and each hit would say it; write a shorter one"
+    )]
+    TooMuchText,
 }
 
 impl Template {
@@ -62,17 +69,20 @@ impl Template {
     ///
     /// # Errors
     ///
-    /// Braces, brackets or quotes that do not match, an empty or overlong expression, too many expressions.
+    /// Braces, brackets or quotes that do not match, an empty or overlong expression, too many expressions, too
+    /// much text.
     pub fn parse(message: &str) -> Result<Self, TemplateError> {
         let chars: Vec<char> = message.chars().collect();
         let mut segments = Vec::new();
         let mut text = String::new();
         let mut expressions = 0;
+        let mut length = 0;
         let mut at = 0;
         while let Some(&c) = chars.get(at) {
             match (c, chars.get(at + 1)) {
                 ('\\', Some(&brace @ ('{' | '}'))) => {
                     text.push(brace);
+                    length += 1;
                     at += 2;
                 }
                 ('{', _) => {
@@ -97,8 +107,12 @@ impl Template {
                 ('}', _) => return Err(error(at, Problem::Unopened('}'))),
                 _ => {
                     text.push(c);
+                    length += c.len_utf8();
                     at += 1;
                 }
+            }
+            if length > MAX_TEXT {
+                return Err(error(at - 1, Problem::TooMuchText));
             }
         }
         if !text.is_empty() {
@@ -326,6 +340,12 @@ mod tests {
         assert_eq!(
             problem(&"{a}".repeat(MAX_EXPRESSIONS + 1)).1,
             Problem::TooMany
+        );
+        let most = "{a}".to_owned() + &"x".repeat(MAX_TEXT);
+        assert_eq!(parse(&most).len(), 2);
+        assert_eq!(
+            problem(&format!("{most}y{{a}}")),
+            (MAX_TEXT + 4, Problem::TooMuchText)
         );
         let shown = Template::parse("ab }").unwrap_err().to_string();
         assert_eq!(

@@ -4,11 +4,15 @@ use super::pattern::pattern;
 use super::{Bounds, Expr, FormatPart, Literal, Special, quoted};
 use crate::capture::error::CompileError;
 use crate::capture::number::{Binary, Kind, Unary};
+use crate::capture::template::MAX_EXPRESSION;
 use syn::parse::Parser as _;
 use syn::punctuated::Punctuated;
 
 /// See [`Expr::parse`].
 pub(super) fn parse(source: &str) -> Result<Expr, CompileError> {
+    if source.len() > MAX_EXPRESSION {
+        return Err(CompileError::TooLong);
+    }
     if source.matches(NESTING).count() > MAX_NESTING {
         return Err(CompileError::TooComplex);
     }
@@ -20,7 +24,7 @@ pub(super) fn parse(source: &str) -> Result<Expr, CompileError> {
     convert(&parsed, MAX_DEPTH)
 }
 
-/// What can make the parser recurse, but for keywords, of which no harmful number fits.
+/// What can make the parser recurse, but for keywords, of which no harmful number fits into [`MAX_EXPRESSION`].
 const NESTING: [char; 10] = ['(', '[', '{', '<', '=', '|', '*', '&', '!', '-'];
 
 /// How often that may be there. A level takes the parser up to 35 KB of stack without optimization, and a stack

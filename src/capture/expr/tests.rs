@@ -211,6 +211,18 @@ fn refusals_say_what_and_why() {
     }
 }
 
+/// A condition comes here as the client sent it.
+#[test]
+fn a_long_expression_is_refused_before_it_is_parsed() {
+    for part in ["a+", "return ", "a.b().", "!", "x"] {
+        assert_eq!(
+            Expr::parse(&part.repeat(100 << 10)),
+            Err(CompileError::TooLong)
+        );
+    }
+    assert!(Expr::parse(&"x".repeat(MAX_EXPRESSION)).is_ok());
+}
+
 /// A client may send anything; no nesting must overflow the stack of a small thread.
 #[test]
 fn deep_nesting_fits_a_thread_of_two_megabytes() {
