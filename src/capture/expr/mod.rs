@@ -95,11 +95,13 @@ pub enum Literal {
 pub enum Pattern {
     /// `_`, `..`.
     Any,
+    /// A name that can be nothing but a variable's: `{ id }`.
+    Binding(String),
     /// A constant.
     Literal(Literal),
     /// `first..=last`, `first..last`, with open ends.
     Range(Option<Literal>, Option<Literal>, bool),
-    /// `None`, `Side::Buy`: a path without data.
+    /// `None`, `Side::Buy`: a path without data; a lone name may be a variable's.
     Path(Vec<String>),
     /// `Some(a, ..)`: the path, the patterns of the first fields, how many fields there are at least.
     Tuple(Vec<String>, TuplePattern),

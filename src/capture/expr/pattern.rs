@@ -36,9 +36,8 @@ pub(super) fn pattern(found: &syn::Pat) -> Result<Pattern, CompileError> {
                     syn::Member::Named(name) => plain(name),
                     syn::Member::Unnamed(at) => at.index.to_string(),
                 };
-                // A shorthand `{ id }` binds whatever is there.
                 let inner = match (&field.colon_token, &*field.pat) {
-                    (None, _) => Pattern::Any,
+                    (None, _) => Pattern::Binding(name.clone()),
                     (Some(_), inner) => pattern(inner)?,
                 };
                 Ok((name, inner))

@@ -241,6 +241,50 @@ fn formats() {
 }
 
 #[test]
+fn a_guard_knows_what_its_pattern_binds() {
+    all(&[
+        ("matches!(some, Some(n) if n == 5)", "true"),
+        ("matches!(some, Some(n) if *n > 5)", "false"),
+        ("matches!(none, Some(n) if n == 5)", "false"),
+        ("matches!(ok, Ok(n) if n == 9 && i == -7)", "true"),
+        ("matches!(v.get(1), Some(n) if n == 1)", "true"),
+        ("matches!(v.get(9), Some(n) if n == 1)", "false"),
+        ("matches!(small.checked_add(1), Some(n) if n > 250)", "true"),
+        (
+            "matches!(small.checked_add(9), Some(n) if n > 250)",
+            "false",
+        ),
+        (
+            "matches!(event, Event::Move { x: n, y } if n == 8 && y == 6)",
+            "true",
+        ),
+        (
+            "matches!(order, Order { name, .. } if name == \"first\")",
+            "true",
+        ),
+        (
+            "matches!(some, Some(at) if v[at] == 1)",
+            "<index 5 out of bounds, len 4>",
+        ),
+        (
+            "matches!(some, Some(n) if matches!(none, Some(n) if n == 5) || n == 5)",
+            "true",
+        ),
+        ("matches!(side, it if it == Side::Sell)", "true"),
+        ("matches!(some, Some(n) if n == 5) && n == 41", "true"),
+    ]);
+    let mut world = world();
+    assert_eq!(world.decide("matches!(some, Some(n) if n == 5)"), Ok(true));
+    assert_eq!(world.decide("matches!(none, Some(n) if n == 5)"), Ok(false));
+    let shown =
+        world.show("{matches!(event, Event::Move { x: n, .. } | Event::Pair(_, n) if n > 1)}");
+    assert!(
+        shown.starts_with("<error: `n` of a pattern here is not supported: `|` may bind it to"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn what_is_wrong_is_told() {
     let mut world = world();
     for (expression, error) in [
@@ -304,6 +348,26 @@ fn what_is_wrong_is_told() {
         (
             "Side::X",
             "the path `Side::X` is not supported: there is no such static",
+        ),
+        (
+            "matches!(n, LIMIT)",
+            "`LIMIT` in a pattern is not supported: a constant leaves nothing in the program",
+        ),
+        (
+            "matches!(some, Some(_LIMIT_2))",
+            "`_LIMIT_2` in a pattern is not supported: a constant leaves nothing",
+        ),
+        (
+            "matches!(symbol, SYMBOL)",
+            "`SYMBOL` in a pattern is not supported: a constant leaves nothing",
+        ),
+        (
+            "matches!(side, LIMIT)",
+            "no variant `LIMIT` in `orders::Side`",
+        ),
+        (
+            "matches!(v.get(1), Some(LIMIT))",
+            "`LIMIT` in a pattern is not supported: a constant leaves nothing",
         ),
         (
             "matches!(some, Some(1, 2))",

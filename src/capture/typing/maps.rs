@@ -153,7 +153,7 @@ impl Typing<'_, '_> {
             }
         };
         let strict = self.redaction.is_strict();
-        let mut typing = Typing::new(self.scope, &mut *self.loader, self.redaction);
+        let mut typing = self.nested();
         let item = typing.item(key)?;
         let given = typing.name_of(&item);
         let mismatch = |given: String| CompileError::Mismatched {

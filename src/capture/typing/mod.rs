@@ -67,6 +67,8 @@ struct Typing<'a, 's> {
     redaction: &'a Redaction,
     operands: Vec<Operand>,
     held: Vec<Node>,
+    /// What the patterns around have bound, the innermost last; `None` for what may be one thing or another.
+    bound: Vec<(String, Option<Item>)>,
 }
 
 /// What an expression is.
@@ -104,6 +106,22 @@ impl<'a, 's> Typing<'a, 's> {
             redaction,
             operands: Vec::new(),
             held: Vec::new(),
+            bound: Vec::new(),
+        }
+    }
+
+    /// For an expression of its own within this one, as an index is.
+    fn nested(&mut self) -> Typing<'_, 's> {
+        // What was computed here has its operands here.
+        let places = self.bound.iter().map(|(name, item)| {
+            let item = item.clone();
+            let place = item.filter(|item| matches!(item, Item::Place(_) | Item::Guarded(_)));
+            (name.clone(), place)
+        });
+        let bound = places.collect();
+        Typing {
+            bound,
+            ..Typing::new(self.scope, &mut *self.loader, self.redaction)
         }
     }
 
@@ -115,7 +133,7 @@ impl<'a, 's> Typing<'a, 's> {
         match expr {
             Expr::Literal(literal) => literal_item(literal),
             Expr::Reference(inner) => self.item(inner),
-            Expr::Name(name) => self.variable(name).map(Item::Place),
+            Expr::Name(name) => self.named(name),
             Expr::Path(segments) => self.path(segments),
             Expr::Special(Special::Time) => Ok(Item::Time),
             Expr::Special(special) => Ok(Item::Number(Node::Special(*special), Kind::unsigned(64))),
@@ -123,8 +141,10 @@ impl<'a, 's> Typing<'a, 's> {
                 // `*&x` is `x`.
                 (Expr::Reference(_), item) => Ok(item),
                 (inner, Item::Place(path)) => match self.deref(path.clone()) {
-                    // What a method refers to is the place itself here, so there may be one `*` too many.
-                    Err(CompileError::NotAPointer { .. }) if is_of_method(inner) => {
+                    // What a method or a pattern refers to is the place itself here: there may be one `*` too many.
+                    Err(CompileError::NotAPointer { .. })
+                        if is_of_method(inner) || self.is_bound(inner) =>
+                    {
                         Ok(Item::Place(path))
                     }
                     target => target.map(Item::Place),
@@ -182,11 +202,13 @@ impl<'a, 's> Typing<'a, 's> {
             Expr::Method(receiver, name, arguments) => self.method(receiver, name, arguments),
             Expr::Matches(value, pattern, guard) => {
                 let item = self.item(value)?;
+                let around = self.bound.len();
                 let mut node = self.pattern(&item, pattern)?;
                 if let Some(guard) = guard {
                     let guard = self.item(guard)?;
                     node = Node::And(Box::new(node), Box::new(self.boolean(guard)?));
                 }
+                self.bound.truncate(around);
                 Ok(Item::Number(node, Kind::Bool))
             }
             Expr::Format(parts) => self.format(parts).map(Item::Text),
@@ -199,6 +221,23 @@ impl<'a, 's> Typing<'a, 's> {
                 why: "only a field of it can be read, as in `Foo { a: 1 }.a`",
             }),
         }
+    }
+
+    /// What a pattern around has bound, or else a variable.
+    fn named(&mut self, name: &str) -> Result<Item, CompileError> {
+        let mut bound = self.bound.iter().rev();
+        match bound.find(|(known, _)| known == name) {
+            Some((_, Some(item))) => Ok(item.clone()),
+            Some((_, None)) => Err(CompileError::Unsupported {
+                what: format!("`{name}` of a pattern here"),
+                why: "`|` may bind it to one thing or another, and an index cannot be what is computed; write the cases as `matches!` of their own",
+            }),
+            None => self.variable(name).map(Item::Place),
+        }
+    }
+
+    fn is_bound(&self, expr: &Expr) -> bool {
+        matches!(expr, Expr::Name(name) if self.bound.iter().any(|(known, _)| known == name))
     }
 
     /// A path with `::`: an associated constant of a number, or a static, which the scope has by that name.

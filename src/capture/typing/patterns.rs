@@ -118,7 +118,9 @@ impl Typing<'_, '_> {
     pub(super) fn pattern(&mut self, item: &Item, pattern: &Pattern) -> Result<Node, CompileError> {
         match (pattern, item) {
             (Pattern::Any, _) => Ok(always()),
+            (Pattern::Binding(name), _) => Ok(self.bind(name, item)),
             (Pattern::Or(cases), _) => {
+                let around = self.bound.len();
                 let mut cases = cases.iter();
                 let mut node = match cases.next() {
                     Some(first) => self.pattern(item, first)?,
@@ -127,6 +129,9 @@ impl Typing<'_, '_> {
                 for case in cases {
                     let next = self.pattern(item, case)?;
                     node = Node::Or(Box::new(node), Box::new(next));
+                }
+                for (_, bound) in self.bound.iter_mut().skip(around) {
+                    *bound = None;
                 }
                 Ok(node)
             }
@@ -143,6 +148,11 @@ impl Typing<'_, '_> {
                     (None, None) => always(),
                 })
             }
+            (_, Item::Place(path) | Item::Guarded(path)) => {
+                let path = self.auto_deref(path.clone())?;
+                self.place_pattern(path, pattern)
+            }
+            (Pattern::Path(name), _) if is_variable(name) => Ok(self.bind(&name.concat(), item)),
             (_, Item::Optional(path)) => match pattern {
                 Pattern::Path(path_) if is(path_, "None") => {
                     let operand = self.operand(path.clone(), Want::Value);
@@ -167,10 +177,6 @@ impl Typing<'_, '_> {
                 }
                 _ => Err(no_option_pattern()),
             },
-            (_, Item::Place(path) | Item::Guarded(path)) => {
-                let path = self.auto_deref(path.clone())?;
-                self.place_pattern(path, pattern)
-            }
             (_, other) => Err(CompileError::Unsupported {
                 what: format!("this pattern for `{}`", self.name_of(other)),
                 why: "write a literal or a range",
@@ -178,10 +184,17 @@ impl Typing<'_, '_> {
         }
     }
 
+    /// Has a guard know what a name of the pattern stands for. It binds whatever is there.
+    fn bind(&mut self, name: &str, item: &Item) -> Node {
+        self.bound.push((name.to_owned(), Some(item.clone())));
+        always()
+    }
+
     fn only_field(&mut self, inner: &Item, fields: &TuplePattern) -> Result<Node, CompileError> {
-        match (fields.first.as_slice(), &fields.last) {
-            ([only], None) => self.pattern(inner, only),
-            ([], Some(_)) => Ok(always()),
+        let last = fields.last.as_deref();
+        match (fields.first.as_slice(), last.unwrap_or_default()) {
+            ([only], []) | ([], [only]) => self.pattern(inner, only),
+            ([], []) if last.is_some() => Ok(always()),
             _ => Err(no_option_pattern()),
         }
     }
@@ -189,6 +202,9 @@ impl Typing<'_, '_> {
     fn place_pattern(&mut self, path: Path, pattern: &Pattern) -> Result<Node, CompileError> {
         let found = self.load(path.ty)?;
         match (&found.kind, pattern) {
+            (kind, Pattern::Path(name)) if is_variable(name) && !has_variant(kind, name) => {
+                Ok(self.bind(&name.concat(), &Item::Place(path)))
+            }
             (TypeKind::Enum { .. }, Pattern::Path(name)) => {
                 let name = self.variant_name(&found, name)?;
                 Ok(match self.variant(&path, &name, Refusal::None)? {
@@ -220,8 +236,15 @@ impl Typing<'_, '_> {
                 self.tuple(&path, members, fields, &found)
             }
             (TypeKind::Struct { .. }, Pattern::Struct(_, fields)) => self.fields(&path, fields),
-            // A lone name would bind whatever is there.
-            (_, Pattern::Path(name)) if name.len() == 1 => Ok(always()),
+            (TypeKind::Struct { members, .. }, Pattern::Path(name))
+                if members.is_empty() && is(name, short_name(&found.name)) =>
+            {
+                Ok(always())
+            }
+            (_, Pattern::Path(name)) => Err(CompileError::Unsupported {
+                what: format!("`{}` in a pattern", name.join("::")),
+                why: "a constant leaves nothing in the program that could be compared with; write its value",
+            }),
             _ => Err(CompileError::Unsupported {
                 what: format!("this pattern for `{}`", found.name),
                 why: "a value of this type does not look like that",
@@ -336,7 +359,24 @@ impl Typing<'_, '_> {
     }
 }
 
-/// Whether a path names that variant of the prelude.
+/// Whether a path is a name as variables have it. What is written otherwise is a variant or a constant.
+fn is_variable(path: &[String]) -> bool {
+    let [name] = path else { return false };
+    let first = name.trim_start_matches('_').chars().next();
+    first.is_some_and(|first| !first.is_uppercase())
+}
+
+fn has_variant(kind: &TypeKind, path: &[String]) -> bool {
+    match kind {
+        TypeKind::Enum { variants, .. } => variants.iter().any(|known| is(path, &known.name)),
+        TypeKind::Enumeration { enumerators, .. } => {
+            enumerators.iter().any(|(known, _)| is(path, known))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a path ends in that name.
 fn is(path: &[String], variant: &str) -> bool {
     path.last().is_some_and(|last| last == variant)
 }

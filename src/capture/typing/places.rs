@@ -237,7 +237,7 @@ impl Typing<'_, '_> {
         last: bool,
     ) -> Path {
         let index = if last {
-            let mut typing = Typing::new(self.scope, &mut *self.loader, self.redaction);
+            let mut typing = self.nested();
             let length = typing.length(&path, layout);
             let one = Number::new(Kind::USIZE, 1);
             // Of an empty sequence it is an index that none has.
@@ -305,7 +305,7 @@ impl Typing<'_, '_> {
 
     /// An index, which is computed at the hit: an integer, negative ones only to be told that they are none.
     fn index(&mut self, index: &Expr) -> Result<Typed, CompileError> {
-        let mut typing = Typing::new(self.scope, &mut *self.loader, self.redaction);
+        let mut typing = self.nested();
         let item = match index {
             Expr::Literal(literal) => literal_item(literal)?,
             other => typing.item(other)?,
