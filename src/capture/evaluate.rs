@@ -147,12 +147,9 @@ impl Evaluation<'_> {
                 true => self.value(inner, whole)?,
                 false => self.value(default, whole)?,
             },
-            Node::Checked(inner) => match self.number(inner) {
-                Ok(number) => Value::Some(Box::new(Value::Number(number))),
-                Err(Trouble::Fault(Fault::Overflow | Fault::DivisionByZero) | Trouble::Nothing) => {
-                    Value::None
-                }
-                Err(trouble) => return Err(trouble),
+            Node::Checked(inner) => match self.checked(inner)? {
+                Some(number) => Value::Some(Box::new(Value::Number(number))),
+                None => Value::None,
             },
             Node::Special(Special::Time) => Value::Rendered(time(self.number(node)?.bits())),
             _ => Value::Number(self.number(node)?),
@@ -190,13 +187,7 @@ impl Evaluation<'_> {
                 true => self.number(inner)?,
                 false => self.number(default)?,
             },
-            Node::Fits(inner) => match self.number(inner) {
-                Ok(_) => Number::boolean(true),
-                Err(Trouble::Fault(Fault::Overflow | Fault::DivisionByZero) | Trouble::Nothing) => {
-                    Number::boolean(false)
-                }
-                Err(trouble) => return Err(trouble),
-            },
+            Node::Fits(inner) => Number::boolean(self.checked(inner)?.is_some()),
             Node::Function(function, inner) => function.of(self.number(inner)?),
             Node::Fold(fold, operand, kind, wanted) => {
                 let wanted = wanted.as_deref().map(|wanted| self.number(wanted));
@@ -209,6 +200,29 @@ impl Evaluation<'_> {
             | Node::Optional(..)
             | Node::Format(_) => return Err(Fault::Type.into()),
         })
+    }
+
+    /// What the outermost operation gives, if it gives anything. What fails within its operands fails as ever.
+    fn checked(&self, node: &Node) -> Result<Option<Number>, Trouble> {
+        let result = match node {
+            Node::Unary(op, mode, inner) => unary(*op, *mode, self.number(inner)?),
+            Node::Binary(op, mode, left, right) => {
+                binary(*op, *mode, self.number(left)?, self.number(right)?)
+            }
+            other => {
+                return match self.number(other) {
+                    Ok(number) => Ok(Some(number)),
+                    // The least of no elements.
+                    Err(Trouble::Nothing) => Ok(None),
+                    Err(trouble) => Err(trouble),
+                };
+            }
+        };
+        match result {
+            Ok(number) => Ok(Some(number)),
+            Err(Fault::Overflow | Fault::DivisionByZero) => Ok(None),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     fn reading(&self, operand: usize) -> Result<&Reading, Trouble> {

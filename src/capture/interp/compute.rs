@@ -33,24 +33,25 @@ impl<M: Machine> Run<'_, M> {
                 self.put(to, Some(number.bits() as u64));
                 Then::Next
             }
-            Ok(Err(fault)) => self.faulted(fault),
+            Ok(Err((fault, _))) => self.faulted(fault),
             Err(then) => then,
         }
     }
 
-    /// Whether a number can be computed.
+    /// Whether the last step of a computation gives a number. A fault of what it is given is one here as well.
     pub(super) fn fits(&mut self, to: Slot, steps: Part) -> Then {
         let fits = match self.calculated(steps) {
             Ok(Ok(_)) => true,
-            Ok(Err(Fault::Overflow | Fault::DivisionByZero)) => false,
-            Ok(Err(fault)) => return self.faulted(fault),
+            Ok(Err((Fault::Overflow | Fault::DivisionByZero, true))) => false,
+            Ok(Err((fault, _))) => return self.faulted(fault),
             Err(then) => return then,
         };
         self.put(to, Some(u64::from(fits)));
         Then::Next
     }
 
-    fn calculated(&mut self, steps: Part) -> Result<Result<Number, Fault>, Then> {
+    /// A fault comes with whether it is that of the last step.
+    fn calculated(&mut self, steps: Part) -> Result<Result<Number, (Fault, bool)>, Then> {
         let steps = self.program.steps(steps);
         if !self.spend(u32::try_from(steps.len()).unwrap_or(u32::MAX)) {
             return Err(Then::Cut);
@@ -59,7 +60,8 @@ impl<M: Machine> Run<'_, M> {
             numbers: [Number::new(Kind::Bool, 0); NUMBERS],
             depth: 0,
         };
-        for step in steps {
+        for (at, step) in (1..).zip(steps) {
+            let is_last = at == steps.len();
             let result = match *step {
                 Calc::Slot(slot, kind) => Ok(Number::new(kind, u128::from(self.needed(slot)?))),
                 Calc::Wide(low, high, kind) => {
@@ -87,13 +89,13 @@ impl<M: Machine> Run<'_, M> {
             };
             let pushed = match result {
                 Ok(number) => numbers.push(number),
-                Err(fault) => return Ok(Err(fault)),
+                Err(fault) => return Ok(Err((fault, is_last))),
             };
             if pushed.is_none() {
-                return Ok(Err(Fault::Type));
+                return Ok(Err((Fault::Type, is_last)));
             }
         }
-        Ok(numbers.pop().ok_or(Fault::Type))
+        Ok(numbers.pop().ok_or((Fault::Type, true)))
     }
 
     pub(super) fn faulted(&mut self, fault: Fault) -> Then {

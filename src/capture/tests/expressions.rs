@@ -241,6 +241,49 @@ fn formats() {
 }
 
 #[test]
+fn a_fault_within_what_is_checked_is_a_fault() {
+    for (expression, expected) in [
+        ("(small + 9).checked_add(1)", "arithmetic overflow"),
+        ("(small / (small - 250)).checked_add(1)", "division by zero"),
+        (
+            "small.checked_add(9).unwrap().checked_sub(9)",
+            "arithmetic overflow",
+        ),
+        ("none.unwrap().checked_add(1)", "unwrap of None"),
+        ("(i32::MIN + i).checked_abs()", "arithmetic overflow"),
+        (
+            "none.unwrap_or(v[9]).checked_add(1)",
+            "index 9 out of bounds, len 4",
+        ),
+    ] {
+        let mut world = world();
+        assert_eq!(
+            world.show(&format!("{{{expression}}}")),
+            format!("<{expected}>")
+        );
+        for condition in [
+            format!("{expression}.is_none()"),
+            format!("matches!({expression}, None)"),
+        ] {
+            let told = world.decide(&condition).unwrap_err();
+            assert!(
+                told.ends_with(&format!("<{expected}>")),
+                "{condition}: {told}"
+            );
+        }
+    }
+    all(&[
+        ("(small - 50).checked_add(60)", "None"),
+        ("small.checked_div(small - 250)", "None"),
+        ("empty.iter().max().is_none()", "true"),
+    ]);
+    assert_eq!(
+        world().decide("(small - 50).checked_add(60).is_none()"),
+        Ok(true)
+    );
+}
+
+#[test]
 fn a_guard_knows_what_its_pattern_binds() {
     all(&[
         ("matches!(some, Some(n) if n == 5)", "true"),
