@@ -26,13 +26,17 @@ impl Compiled {
             names,
         };
         let whole = !shown.format.is_debug();
-        let text = match evaluation.value(&shown.node, whole) {
+        let mut text = match evaluation.value(&shown.node, whole) {
             Ok(value) => evaluation.show(&value, &shown.format),
             Err(trouble) => trouble.text(),
         };
-        let mut held = shown.held.iter();
-        if held.any(|held| evaluation.number(held).is_ok_and(Number::is_true)) {
-            return format!("{text} <locked>");
+        let mut said: Vec<&str> = Vec::new();
+        for (condition, mark) in &shown.marks {
+            if !said.contains(mark) && evaluation.number(condition).is_ok_and(Number::is_true) {
+                text.push(' ');
+                text.push_str(mark);
+                said.push(mark);
+            }
         }
         text
     }

@@ -18,15 +18,16 @@ pub struct Typed {
     pub node: Node,
     /// What it is computed from.
     pub operands: Vec<Operand>,
-    /// Each is true where the value may be changing at that moment: a lock on the way is held.
-    pub held: Vec<Node>,
+    /// Each is true where that is to be said behind the value: of a lock on the way, that it is held.
+    pub marks: Vec<(Node, &'static str)>,
 }
 
 impl Typed {
     /// An expression that reads no operands but those that it uses.
-    pub fn new(node: Node, mut operands: Vec<Operand>, held: Vec<Node>) -> Self {
+    pub fn new(node: Node, mut operands: Vec<Operand>, marks: Vec<(Node, &'static str)>) -> Self {
         let mut used = vec![false; operands.len()];
-        for node in held.iter().chain([&node]) {
+        let conditions = marks.iter().map(|(node, _)| node);
+        for node in conditions.chain([&node]) {
             node.walk(&mut |node| {
                 if let Some(used) = node.operand().and_then(|operand| used.get_mut(operand)) {
                     *used = true;
@@ -41,7 +42,7 @@ impl Typed {
         Self {
             node,
             operands,
-            held,
+            marks,
         }
     }
 }

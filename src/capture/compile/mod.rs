@@ -192,8 +192,8 @@ pub(super) enum Outcome {
 pub(super) struct Shown {
     /// What is computed.
     pub(super) node: Node,
-    /// What tells that the value may be changing.
-    pub(super) held: Vec<Node>,
+    /// See [`Typed::marks`](super::typed::Typed::marks).
+    pub(super) marks: Vec<(Node, &'static str)>,
     /// Its operands.
     pub(super) readings: Vec<Reading>,
     /// The entries of what belongs to the hit.
@@ -393,7 +393,7 @@ impl<'s> Compiler<'s> {
             .collect();
         Ok(Shown {
             node: typed.node,
-            held: typed.held,
+            marks: typed.marks,
             readings: readings?,
             specials: specials?,
             format,

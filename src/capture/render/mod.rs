@@ -15,6 +15,7 @@
 //! | `<unwrap of None>` | |
 //! | `<arithmetic overflow>`, `<division by zero>` | the program would panic |
 //! | `<locked>` after a value | somebody held the lock, and may have been changing it |
+//! | `<poisoned>` after a value | a thread panicked while it held the lock |
 //! | `<invalid bool 3>` | no value of the type has these bytes |
 //! | `<error: …>` | the expression makes no sense here |
 //! | `<redacted>` | hidden by its name or its type's, see [`redact`](super::redact) |

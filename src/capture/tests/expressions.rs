@@ -241,6 +241,119 @@ fn formats() {
 }
 
 #[test]
+fn what_looks_at_a_value_is_a_method_of_a_library() {
+    let mut world = world();
+    for method in [
+        "as_str", "as_ref", "as_slice", "as_path", "as_deref", "deref", "iter", "to_vec", "copied",
+        "into",
+    ] {
+        for of in ["order", "r", "event", "chain"] {
+            let shown = world.show(&format!("{{{of}.{method}()}}"));
+            let error = format!("<error: no method `{method}` can be read of `");
+            assert!(shown.starts_with(&error), "{of}.{method}: {shown}");
+        }
+    }
+    all(&[
+        ("order.name.as_str()", "\"first\""),
+        ("order.clone().id", "12"),
+        ("r.clone().id", "12"),
+        ("v.iter().as_slice().to_vec()", "[3, 1, 2, 9]"),
+        ("array.as_slice()", "[7, 8, 9]"),
+        ("some.as_ref().cloned()", "Some(5)"),
+        ("n.into()", "41"),
+    ]);
+}
+
+#[test]
+fn what_a_lock_gives_is_a_result() {
+    let mut world = World::new();
+    let byte = world.types.base("u8");
+    let word = world.types.base("u32");
+    let wrap = |world: &mut World, ty, name: &str| {
+        let size = world.types.get(ty).size;
+        world.types.structure(name, size, &[("value", 0, ty)])
+    };
+    let atomic = |world: &mut World, ty, member| {
+        let cell = wrap(world, ty, "core::cell::UnsafeCell<T>");
+        let size = world.types.get(ty).size;
+        let number =
+            world
+                .types
+                .structure("core::sync::atomic::Atomic<T>", size, &[("v", 0, cell)]);
+        world
+            .types
+            .structure("std::sys::Inner", size, &[(member, 0, number)])
+    };
+    let inner = atomic(&mut world, word, "futex");
+    let poison = atomic(&mut world, byte, "failed");
+    let guarded = world.types.enumeration(
+        "core::result::Result<u32, u32>",
+        8,
+        Some((0, word)),
+        &[
+            ("Ok", &[(0, 0)], &[("__0", 4, word)]),
+            ("Err", &[(1, 1)], &[("__0", 4, word)]),
+        ],
+    );
+    let data = wrap(&mut world, guarded, "core::cell::UnsafeCell<T>");
+    let mutex = world.types.structure(
+        "std::sync::poison::mutex::Mutex<core::result::Result<u32, u32>>",
+        16,
+        &[
+            ("inner", 0, inner),
+            ("poison", 4, poison),
+            ("data", 8, data),
+        ],
+    );
+    for (name, held, poisoned) in [
+        ("free", 0, 0),
+        ("held", 1, 0),
+        ("poisoned", 0, 1),
+        ("both", 2, 1),
+    ] {
+        world.variable(
+            name,
+            mutex,
+            &[held, 0, 0, 0, poisoned, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0],
+        );
+    }
+    for (expression, expected) in [
+        ("free.lock().unwrap().is_err()", "true"),
+        ("held.lock().unwrap()", "Err(9) <locked>"),
+        ("poisoned.lock().unwrap()", "Err(9) <poisoned>"),
+        (
+            "poisoned.lock().unwrap().is_err() && poisoned.lock().unwrap().is_err()",
+            "true <poisoned>",
+        ),
+        (
+            "both.lock().expect(\"x\").unwrap_err()",
+            "9 <locked> <poisoned>",
+        ),
+        (
+            "free.lock().is_ok()",
+            "<error: `is_ok` of what a lock gives is not supported: it is a `Result`, of which the guarded value is all that can be had; write `.unwrap()` before>",
+        ),
+    ] {
+        assert_eq!(
+            world.show(&format!("{{{expression}}}")),
+            expected,
+            "{expression}"
+        );
+    }
+    for expression in [
+        "free.lock().clone()",
+        "matches!(free.lock(), Err(_))",
+        "free.lock() == Err(9)",
+    ] {
+        let shown = world.show(&format!("{{{expression}}}"));
+        assert!(
+            shown.contains("of what a lock gives is not supported"),
+            "{expression}: {shown}"
+        );
+    }
+}
+
+#[test]
 fn a_fault_within_what_is_checked_is_a_fault() {
     for (expression, expected) in [
         ("(small + 9).checked_add(1)", "arithmetic overflow"),

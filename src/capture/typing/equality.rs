@@ -1,5 +1,6 @@
 //! Equality of what is no number: variants, enums without data, texts within variants.
 
+use super::methods::of_a_lock;
 use super::operators::bits;
 use super::patterns::both;
 use super::{CHECKED, Item, Typing};
@@ -82,7 +83,8 @@ impl Typing<'_, '_> {
             return Ok(None);
         }
         let path = match self.item(value)? {
-            Item::Place(path) | Item::Guarded(path) => self.auto_deref(path)?,
+            Item::Place(path) => self.auto_deref(path)?,
+            Item::Guarded(_) => return Err(of_a_lock("`==`")),
             item @ (Item::Optional(_) | Item::Checked(..)) if arguments.is_empty() => {
                 return self.pattern(&item, &Pattern::Path(name)).map(Some);
             }

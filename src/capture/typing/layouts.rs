@@ -145,6 +145,15 @@ pub(super) const HELD: &[Held] = &[
     ),
 ];
 
+/// Whether a thread panicked while it held a lock.
+pub(super) const POISONED: &[Way] = &[
+    way("std::sync::poison::mutex::Mutex<*", POISON),
+    way("std::sync::mutex::Mutex<*", POISON),
+    way("std::sync::poison::rwlock::RwLock<*", POISON),
+    way("std::sync::rwlock::RwLock<*", POISON),
+];
+const POISON: &[&str] = &["poison.failed.v.value", "poison.failed.v.value.__0"];
+
 /// What wraps one number.
 pub(super) const NUMBERS: &[Way] = &[
     way("core::sync::atomic::Atomic*", &["v.value", "v.value.__0"]),

@@ -10,6 +10,7 @@ use crate::capture::format::Format;
 use crate::capture::number::{Binary, Kind, Number};
 use crate::capture::typed::{Comparison, Node, Part, Path, Refusal, Step, Want};
 use crate::capture::views::View;
+use crate::symbols::types::{Type, TypeKind};
 
 impl Typing<'_, '_> {
     pub(super) fn method(
@@ -19,13 +20,14 @@ impl Typing<'_, '_> {
         arguments: &[Expr],
     ) -> Result<Item, CompileError> {
         let item = self.item(receiver)?;
+        if let Item::Guarded(path) = &item {
+            return self.of_guarded(path, name, arguments);
+        }
         if let Some(found) = self.same(&item, name, arguments)? {
             return Ok(found);
         }
         let found = match &item {
-            Item::Place(path) | Item::Guarded(path) => {
-                self.of_place(path.clone(), name, arguments)?
-            }
+            Item::Place(path) => self.of_place(path.clone(), name, arguments)?,
             Item::Optional(path) => self.of_optional(path.clone(), name, arguments)?,
             Item::Checked(node, kind) => self.of_checked(node.clone(), *kind, name, arguments)?,
             Item::Run(path, run) => self.of_run(path.clone(), run.clone(), name, arguments)?,
@@ -49,7 +51,7 @@ impl Typing<'_, '_> {
         }
         let is_number = match &item {
             Item::Number(..) | Item::Integer(_) | Item::Float(_) => true,
-            Item::Place(path) | Item::Guarded(path) => {
+            Item::Place(path) => {
                 let path = self.auto_deref(path.clone())?;
                 self.kind_at(&path)?.is_some()
             }
@@ -71,24 +73,21 @@ impl Typing<'_, '_> {
         name: &str,
         arguments: &[Expr],
     ) -> Result<Option<Item>, CompileError> {
-        if !arguments.is_empty() && name != "expect" {
+        if !arguments.is_empty() {
             return Ok(None);
         }
         let known = match name {
-            "as_ref" | "as_mut" | "as_deref" | "as_deref_mut" | "as_str" | "as_slice"
-            | "as_mut_slice" | "as_path" | "as_os_str" | "clone" | "cloned" | "copied"
-            | "to_owned" | "to_vec" | "into" | "iter" | "by_ref" | "deref" => true,
-            // What is guarded is reached without the guard.
-            "unwrap" | "expect" => matches!(item, Item::Guarded(_)),
+            // A copy, as a derived `Clone` makes it.
+            "clone" | "to_owned" => true,
+            "as_ref" | "as_mut" | "deref" => self.is_of_library(item, true)?,
+            "as_deref" | "as_deref_mut" | "as_str" | "as_slice" | "as_mut_slice" | "as_path"
+            | "as_os_str" | "cloned" | "copied" | "to_vec" | "into" | "iter" | "by_ref" => {
+                self.is_of_library(item, false)?
+            }
             _ => false,
         };
         if known {
-            return Ok(Some(match item {
-                Item::Guarded(path) if matches!(name, "unwrap" | "expect") => {
-                    Item::Place(path.clone())
-                }
-                other => other.clone(),
-            }));
+            return Ok(Some(item.clone()));
         }
         if name == "to_string" {
             if let Some(text) = self.text(item)? {
@@ -100,6 +99,41 @@ impl Typing<'_, '_> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether a method that looks at a value in another way is a library's, and not code of the program: that of the
+    /// type behind all references, and, of a method that owners have, of the owner.
+    fn is_of_library(&mut self, item: &Item, of_owners: bool) -> Result<bool, CompileError> {
+        let Item::Place(path) = item else {
+            return Ok(true);
+        };
+        let mut path = path.clone();
+        for _ in 0..crate::capture::compile::MAX_HOPS {
+            let found = self.load(path.ty)?;
+            let is_reference = found.name.starts_with('&');
+            match self.followed(&path, &found)? {
+                Some(target) if is_reference || !of_owners => path = target,
+                Some(_) => return Ok(true),
+                None => {
+                    let is_known = !matches!(*self.view(path.ty)?, View::Plain);
+                    return Ok(is_known || is_built_in(&found));
+                }
+            }
+        }
+        Err(CompileError::TooComplex)
+    }
+
+    /// What `lock` and the like give, of which the value is had by `unwrap`.
+    fn of_guarded(
+        &mut self,
+        path: &Path,
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Item, CompileError> {
+        match (name, arguments) {
+            ("unwrap", []) | ("expect", [_]) => Ok(Item::Place(path.clone())),
+            _ => Err(of_a_lock(&format!("`{name}`"))),
+        }
     }
 
     fn of_place(
@@ -208,13 +242,14 @@ impl Typing<'_, '_> {
             None => self.way(path, &found, layouts::GUARDED).map(Item::Guarded),
         };
         if item.is_some() {
-            self.note_held(path)?;
+            self.mark_held(path)?;
+            self.mark_poisoned(path)?;
         }
         Ok(item)
     }
 
     /// Has what is shown say whether the lock was held.
-    fn note_held(&mut self, path: &Path) -> Result<(), CompileError> {
+    fn mark_held(&mut self, path: &Path) -> Result<(), CompileError> {
         let found = self.load(path.ty)?;
         let fitting = layouts::HELD
             .iter()
@@ -227,13 +262,21 @@ impl Typing<'_, '_> {
             let constant = |bits: u64| Box::new(Node::Number(Number::new(kind, u128::from(bits))));
             let masked = Node::Binary(Binary::And, CHECKED, Box::new(node), constant(held.mask));
             let op = if held.negated { Binary::Ne } else { Binary::Eq };
-            self.held.push(Node::Binary(
-                op,
-                CHECKED,
-                Box::new(masked),
-                constant(held.bits),
-            ));
+            let is_held = Node::Binary(op, CHECKED, Box::new(masked), constant(held.bits));
+            self.marks.push((is_held, "<locked>"));
             return Ok(());
+        }
+        Ok(())
+    }
+
+    /// Has what is shown say whether a thread panicked with the lock in its hands: `unwrap` would panic here.
+    fn mark_poisoned(&mut self, path: &Path) -> Result<(), CompileError> {
+        let found = self.load(path.ty)?;
+        if let Some(flag) = self.way(path, &found, layouts::POISONED) {
+            let (node, kind) = self.number(Item::Place(flag))?;
+            let zero = Box::new(Node::Number(Number::new(kind, 0)));
+            let is_poisoned = Node::Binary(Binary::Ne, CHECKED, Box::new(node), zero);
+            self.marks.push((is_poisoned, "<poisoned>"));
         }
         Ok(())
     }
@@ -410,6 +453,28 @@ impl Typing<'_, '_> {
         let length = path.then(Step::At(length), ty);
         let operand = self.operand(length, Want::Number(Kind::USIZE));
         Ok(Some(Node::Load(operand, Kind::USIZE)))
+    }
+}
+
+/// Whether a type is the language's own or the standard library's.
+fn is_built_in(ty: &Type) -> bool {
+    let is_of_std = ["core::", "alloc::", "std::", "hashbrown::"]
+        .iter()
+        .any(|krate| ty.name.starts_with(krate));
+    let is_defined = matches!(
+        ty.kind,
+        TypeKind::Struct { .. }
+            | TypeKind::Union { .. }
+            | TypeKind::Enum { .. }
+            | TypeKind::Enumeration { .. }
+    );
+    is_of_std || !is_defined
+}
+
+pub(super) fn of_a_lock(what: &str) -> CompileError {
+    CompileError::Unsupported {
+        what: format!("{what} of what a lock gives"),
+        why: "it is a `Result`, of which the guarded value is all that can be had; write `.unwrap()` before",
     }
 }
 

@@ -66,7 +66,7 @@ struct Typing<'a, 's> {
     loader: &'a mut Loader<'s>,
     redaction: &'a Redaction,
     operands: Vec<Operand>,
-    held: Vec<Node>,
+    marks: Vec<(Node, &'static str)>,
     /// What the patterns around have bound, the innermost last; `None` for what may be one thing or another.
     bound: Vec<(String, Option<Item>)>,
 }
@@ -105,7 +105,7 @@ impl<'a, 's> Typing<'a, 's> {
             loader,
             redaction,
             operands: Vec::new(),
-            held: Vec::new(),
+            marks: Vec::new(),
             bound: Vec::new(),
         }
     }
@@ -126,7 +126,7 @@ impl<'a, 's> Typing<'a, 's> {
     }
 
     fn finish(self, node: Node) -> Typed {
-        Typed::new(node, self.operands, self.held)
+        Typed::new(node, self.operands, self.marks)
     }
 
     fn item(&mut self, expr: &Expr) -> Result<Item, CompileError> {

@@ -1,5 +1,6 @@
 //! Variants: which one a value is, what is in it, and whether it matches a pattern.
 
+use super::methods::of_a_lock;
 use super::operators::{bits, no_operator};
 use super::{CHECKED, Item, Typing, kind_of, literal_item};
 use crate::capture::error::{CompileError, hint};
@@ -148,7 +149,8 @@ impl Typing<'_, '_> {
                     (None, None) => always(),
                 })
             }
-            (_, Item::Place(path) | Item::Guarded(path)) => {
+            (_, Item::Guarded(_)) => Err(of_a_lock("a pattern")),
+            (_, Item::Place(path)) => {
                 let path = self.auto_deref(path.clone())?;
                 self.place_pattern(path, pattern)
             }
