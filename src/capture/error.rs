@@ -20,6 +20,10 @@ pub enum CompileError {
         "no static `{name}` is found here; a `const` leaves nothing in the program that could be read: make it a `static`, or write its value"
     )]
     NoStatic { name: String },
+    #[error("which static `{name}` is cannot be told: {why}")]
+    UnclearStatic { name: String, why: String },
+    #[error("the closure has captured only parts of `{name}`: {parts}")]
+    Captured { name: String, parts: String },
     #[error("no field `{field}` in `{ty}`{hint}")]
     NoField {
         field: String,

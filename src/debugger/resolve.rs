@@ -210,7 +210,8 @@ fn visible(
     scope
         .variables
         .retain(|variable| variable.depth >= at.depth);
-    statics.add(address, &text, &mut scope);
+    scope.depth = at.depth;
+    statics.add(at, &text, &mut scope);
     Ok((text, scope))
 }
 

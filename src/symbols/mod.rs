@@ -49,6 +49,7 @@ use self::loaded::Loaded;
 use self::lookup::SourceFile;
 use self::module::Module;
 use self::scope::{Scope, Variable};
+pub use self::statics::IMPL;
 use self::types::{Implementor, Type, TypeError, TypeRef, TypeSource};
 
 /// The debug information of the running process.
@@ -202,11 +203,24 @@ impl Symbols {
         })
     }
 
-    /// The static or thread-local that a path means, crate first, in the module that has the code at an address. `None` also
+    /// The statics or thread-locals that have a path, crate first, in the module with the code at an address. None also
     /// for constants, of which the compiler tells nothing.
-    pub fn static_at(&self, address: u64, path: &[String]) -> Option<Variable> {
-        let (index, module) = self.module_at(address)?;
-        statics::find(index, module, path)
+    ///
+    /// `krate` is the [crate](Self::crate_at) to look in; others may have the same name.
+    pub fn statics_at(&self, address: u64, path: &[String], krate: Option<&str>) -> Vec<Variable> {
+        match self.module_at(address) {
+            Some((index, module)) => statics::find(index, module, path, krate),
+            None => Vec::new(),
+        }
+    }
+
+    /// What tells the crate with the code at an address from others, if that can be the crate of that name: code of another
+    /// crate may have been compiled with it.
+    pub fn crate_at(&self, address: u64, name: &str) -> Option<String> {
+        let (_, module) = self.module_at(address)?;
+        let dwarf = module.dwarf();
+        let unit = module.unit_of_address(&dwarf, module.to_file(address))?;
+        statics::crate_of(&module.unit(&dwarf, unit).ok()?, name)
     }
 
     /// All executable memory that belongs to modules, debug information or not.

@@ -153,8 +153,8 @@ impl<'a> Survey<'_, 'a> {
                 file: path.to_owned(),
                 line,
                 address,
-                function: scope.function.clone(),
-                in_drop: scope.function.starts_with(DROP_GLUE),
+                function: scope.function().to_owned(),
+                in_drop: scope.function().starts_with(DROP_GLUE),
                 state: same
                     .map(|v| State::of(v))
                     .min()

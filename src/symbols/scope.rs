@@ -8,10 +8,23 @@ use super::types::TypeRef;
 /// Everything that has a name at one address.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
-    /// The function as a user knows it (the innermost inlined one): `orders::engine::Book::insert`.
-    pub function: String,
+    /// The functions as a user knows them, by their [`Variable::depth`]: `orders::engine::Book::insert`.
+    pub functions: Vec<String>,
+    /// The depth of the function that a line belongs to; 0 where it is about none.
+    pub depth: u32,
     /// Innermost first, so the first one with a given name is the one that Rust would mean at that line.
     pub variables: Vec<Variable>,
+    /// Statics that may be meant by a name, but not surely.
+    pub unclear: Vec<Unclear>,
+}
+
+/// Why a name that statics have is none of a variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unclear {
+    /// As it is written.
+    pub name: String,
+    /// In words.
+    pub why: String,
 }
 
 /// A variable or argument.
@@ -37,6 +50,11 @@ pub struct Variable {
 }
 
 impl Scope {
+    /// The innermost function.
+    pub fn function(&self) -> &str {
+        self.functions.first().map_or("", String::as_str)
+    }
+
     /// The variable that Rust means by a name at the address.
     pub fn named(&self, name: &str) -> Option<&Variable> {
         self.variables

@@ -16,19 +16,28 @@ use super::types::TypeRef;
 /// How deep `thread_local!` hides what it declares.
 const MADE_WITHIN: usize = 2;
 
-/// The static or thread-local of a path, crate first, in a module; `None` where there is none, or the linker left it out.
-pub fn find(index: u32, module: &Module, path: &[String]) -> Option<Variable> {
-    let (krate, rest) = path.split_first()?;
+/// What stands in a path for any block of methods.
+pub const IMPL: &str = "{impl}";
+
+/// The statics or thread-locals of a path, crate first, in a module, each once; none where the linker left it out.
+///
+/// `krate` is the [crate](crate_of) to look in.
+pub fn find(index: u32, module: &Module, path: &[String], krate: Option<&str>) -> Vec<Variable> {
     // What is named by one word only is no static.
-    rest.first()?;
+    let [name, _, ..] = path else {
+        return Vec::new();
+    };
     let dwarf = module.dwarf();
-    let mut placeless = None;
+    let mut found = Vec::new();
     for offset in module.units() {
         let Ok(unit) = module.unit(&dwarf, *offset) else {
             continue;
         };
-        let name = unit.name.map(|name| name.to_string_lossy().into_owned());
-        if !name.is_some_and(|name| may_be_of(&name, krate)) {
+        let is_meant = match krate {
+            Some(krate) => crate_of(&unit, name).is_some_and(|known| known == krate),
+            None => unit_name(&unit).is_some_and(|unit| may_be_of(&unit, name)),
+        };
+        if !is_meant {
             continue;
         }
         let reader = Reader {
@@ -37,16 +46,48 @@ pub fn find(index: u32, module: &Module, path: &[String]) -> Option<Variable> {
             dwarf: &dwarf,
             unit: &unit,
         };
-        match reader.find(path) {
-            // Another unit may have more of a thread-local.
-            Ok(Some(found)) if thread_locals::is_placeless(&found) => {
-                placeless.get_or_insert(found);
-            }
-            Ok(Some(found)) => return Some(found),
-            _ => {}
+        // What is damaged has none.
+        let mut tree = unit.entries_tree(None);
+        let root = tree.as_mut().ok().and_then(|tree| tree.root().ok());
+        if let Some(root) = root {
+            let _ = reader.within(root, path, &mut found);
         }
     }
-    placeless
+    // One unit may have more of a thread-local than another.
+    if found
+        .iter()
+        .any(|found| !thread_locals::is_placeless(found))
+    {
+        found.retain(|found| !thread_locals::is_placeless(found));
+    }
+    let mut each: Vec<Variable> = Vec::new();
+    for variable in found {
+        if each.iter().all(|known| known.location != variable.location) {
+            each.push(variable);
+        }
+    }
+    each
+}
+
+/// What tells the crate of a unit from others of its name; `None` where it has another name.
+///
+/// It is where it was compiled, its root, and the hash of its name and version, which units of an incremental build lack.
+pub fn crate_of(unit: &Unit<Slice<'_>>, name: &str) -> Option<String> {
+    let directory = unit.comp_dir.map(|it| it.to_string_lossy().into_owned());
+    distinct(&unit_name(unit)?, &directory.unwrap_or_default(), name)
+}
+
+fn distinct(unit: &str, directory: &str, krate: &str) -> Option<String> {
+    if !may_be_of(unit, krate) {
+        return None;
+    }
+    let (root, part) = unit.split_once("/@/")?;
+    let hashed = part.split_once("-cgu.").map_or("", |(hashed, _)| hashed);
+    Some(format!("{directory}\0{root}\0{hashed}"))
+}
+
+fn unit_name(unit: &Unit<Slice<'_>>) -> Option<String> {
+    unit.name.map(|name| name.to_string_lossy().into_owned())
 }
 
 /// Whether a unit of this name can be one of the crate.
@@ -65,19 +106,15 @@ struct Reader<'u, 'a> {
 }
 
 impl<'a> Reader<'_, 'a> {
-    fn find(&self, path: &[String]) -> gimli::Result<Option<Variable>> {
-        let mut tree = self.unit.entries_tree(None)?;
-        self.within(tree.root()?, path)
-    }
-
-    /// A static within a namespace. Recurses once for each segment of the path.
+    /// Collects the statics within a namespace. Recurses once for each segment of the path.
     fn within(
         &self,
         space: EntriesTreeNode<'_, '_, Slice<'a>>,
         path: &[String],
-    ) -> gimli::Result<Option<Variable>> {
+        to: &mut Vec<Variable>,
+    ) -> gimli::Result<()> {
         let Some((first, rest)) = path.split_first() else {
-            return Ok(None);
+            return Ok(());
         };
         let mut children = space.children();
         while let Some(child) = children.next()? {
@@ -88,21 +125,19 @@ impl<'a> Reader<'_, 'a> {
             {
                 continue;
             }
-            let found = match (rest, tag) {
-                ([], dw::DW_TAG_variable) => self.variable(entry, first)?,
+            match (rest, tag) {
+                ([], dw::DW_TAG_variable) => to.extend(self.variable(entry, first)?),
                 ([], _) => {
                     let mut variables = Vec::new();
                     self.made_within(child, &mut variables, MADE_WITHIN)?;
-                    thread_locals::one_of(self.index, self.module, first, &variables)
+                    let found = thread_locals::one_of(self.index, self.module, first, &variables);
+                    to.extend(found);
                 }
-                (rest, dw::DW_TAG_namespace) => self.within(child, rest)?,
-                _ => None,
-            };
-            if found.is_some() {
-                return Ok(found);
+                (rest, dw::DW_TAG_namespace) => self.within(child, rest, to)?,
+                _ => {}
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Collects the thread-locals in namespaces that the compiler made, as `{constant#0}` and `{closure#0}` are.
@@ -167,7 +202,8 @@ impl<'a> Reader<'_, 'a> {
             return Ok(false);
         };
         let found = self.dwarf.attr_string(self.unit, value)?;
-        Ok(found.slice() == name.as_bytes())
+        let found = found.slice();
+        Ok(found == name.as_bytes() || (name == IMPL && found.starts_with(b"{impl#")))
     }
 
     /// A variable at a fixed address of the module.
@@ -225,5 +261,23 @@ mod tests {
         assert!(!may_be_of("src/lib.rs/@/orders_core.8f3a-cgu.0", "orders"));
         assert!(may_be_of("src/main.rs/@/1y0uqzyk1vggg6f5", "orders"));
         assert!(may_be_of("startup.c", "orders"));
+    }
+
+    #[test]
+    fn crates_of_one_name_are_told_apart() {
+        let of = |unit: &str| distinct(unit, "/work", "orders");
+        let binary = of("src/main.rs/@/orders.8f3a-cgu.0");
+        assert!(binary.is_some());
+        assert_eq!(binary, of("src/main.rs/@/orders.8f3a-cgu.12"));
+        assert_ne!(binary, of("src/lib.rs/@/orders.11b0-cgu.0"));
+        assert_ne!(binary, of("src/main.rs/@/orders.11b0-cgu.0"));
+        assert_eq!(of("src/lib.rs/@/core.8f3a-cgu.0"), None);
+        let incremental = of("src/main.rs/@/1y0uqzyk1vggg6f5");
+        assert_eq!(incremental, of("src/main.rs/@/0abc"));
+        assert_ne!(incremental, of("src/lib.rs/@/1y0uqzyk1vggg6f5"));
+        assert_ne!(
+            incremental,
+            distinct("src/main.rs/@/1y0uqzyk1vggg6f5", "/other", "orders")
+        );
     }
 }

@@ -78,8 +78,9 @@ pub fn scope_at(
     let states = state::of_calls(&reader, &blocks)?;
     let calls = blocks.iter().filter(|block| block.call).count();
     let mut scope = Scope::default();
-    if let Some(innermost) = blocks.iter().rfind(|block| block.call) {
-        scope.function = functions::declaration(module, &dwarf, &unit, innermost.entry)?.path;
+    for block in blocks.iter().rev().filter(|block| block.call) {
+        let declared = functions::declaration(module, &dwarf, &unit, block.entry)?;
+        scope.functions.push(declared.path);
     }
     let mut level = calls;
     let mut lost = Vec::new();

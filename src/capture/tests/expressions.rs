@@ -1,6 +1,7 @@
 //! Expressions over values in memory and registers: shown, and as conditions.
 
-use super::world::World;
+use super::world::{World, words};
+use crate::symbols::scope::Unclear;
 
 fn world() -> World {
     World::of_many_types()
@@ -351,6 +352,76 @@ fn what_a_lock_gives_is_a_result() {
             "{expression}: {shown}"
         );
     }
+}
+
+#[test]
+fn a_closure_has_parts_of_what_is_around_it() {
+    let mut world = World::new();
+    let word = world.types.base("u32");
+    let point = world
+        .types
+        .structure("Point", 8, &[("x", 0, word), ("y", 4, word)]);
+    let here = "orders::Book::sum::{closure#0}<u8>";
+    let outer = "orders::Book::run";
+    world.scope.functions = [here, "core::iter::Iterator::map", outer]
+        .map(str::to_owned)
+        .into();
+    for (name, ty, value, depth) in [
+        ("point__x", word, 1_u64, 0),
+        ("self__at__x", word, 2, 0),
+        ("self__legs", point, 3 | 4 << 32, 0),
+        ("accumulator", word, 5, 1),
+        ("self", point, 6 | 7 << 32, 2),
+        ("point", point, 8 | 9 << 32, 2),
+        ("other__x", word, 10, 2),
+        ("total", word, 11, 2),
+    ] {
+        world.variable(name, ty, &words(&[value]));
+        world.scope.variables.last_mut().unwrap().depth = depth;
+    }
+    let parts = "the closure has captured only parts of";
+    for (expression, expected) in [
+        ("point.x", "1".into()),
+        ("point.x + 1", "2".into()),
+        ("self.at.x", "2".into()),
+        ("self.legs.y", "4".into()),
+        ("total", "11".into()),
+        (
+            "self",
+            format!("<error: {parts} `self`: `self.at.x`, `self.legs`>"),
+        ),
+        (
+            "self.x",
+            format!("<error: {parts} `self`: `self.at.x`, `self.legs`>"),
+        ),
+        ("point.y", format!("<error: {parts} `point`: `point.x`>")),
+        (
+            "accumulator",
+            "<error: no variable `accumulator` is visible here".into(),
+        ),
+        (
+            "other.x",
+            "<error: no variable `other` is visible here".into(),
+        ),
+    ] {
+        let shown = world.show(&format!("{{{expression}}}"));
+        assert!(shown.starts_with(&expected), "{expression}: {shown}");
+    }
+    world.scope.depth = 2;
+    assert_eq!(world.show("{point.x} {self.y}"), "8 7");
+}
+
+#[test]
+fn a_static_that_may_be_meant_is_not_shown() {
+    let mut world = world();
+    world.scope.unclear.push(Unclear {
+        name: "LIMIT".into(),
+        why: "write `crate::LIMIT`".into(),
+    });
+    assert_eq!(
+        world.show("{LIMIT}"),
+        "<error: which static `LIMIT` is cannot be told: write `crate::LIMIT`>"
+    );
 }
 
 #[test]

@@ -458,9 +458,6 @@ impl Typing<'_, '_> {
 
 /// Whether a type is the language's own or the standard library's.
 fn is_built_in(ty: &Type) -> bool {
-    let is_of_std = ["core::", "alloc::", "std::", "hashbrown::"]
-        .iter()
-        .any(|krate| ty.name.starts_with(krate));
     let is_defined = matches!(
         ty.kind,
         TypeKind::Struct { .. }
@@ -468,7 +465,14 @@ fn is_built_in(ty: &Type) -> bool {
             | TypeKind::Enum { .. }
             | TypeKind::Enumeration { .. }
     );
-    is_of_std || !is_defined
+    is_of_std(&ty.name) || !is_defined
+}
+
+/// Whether a path begins in the standard library.
+pub(super) fn is_of_std(path: &str) -> bool {
+    ["core::", "alloc::", "std::", "hashbrown::"]
+        .iter()
+        .any(|krate| path.starts_with(krate))
 }
 
 pub(super) fn of_a_lock(what: &str) -> CompileError {

@@ -143,7 +143,8 @@ impl<'a, 's> Typing<'a, 's> {
                 (inner, Item::Place(path)) => match self.deref(path.clone()) {
                     // What a method or a pattern refers to is the place itself here: there may be one `*` too many.
                     Err(CompileError::NotAPointer { .. })
-                        if is_of_method(inner) || self.is_bound(inner) =>
+                        if is_of_method(inner)
+                            || matches!(inner, Expr::Name(name) if self.is_bound(name)) =>
                     {
                         Ok(Item::Place(path))
                     }
@@ -167,6 +168,9 @@ impl<'a, 's> Typing<'a, 's> {
                     self.item(value)
                 }
                 _ => {
+                    if let Some(captured) = self.captured(expr)? {
+                        return Ok(Item::Place(captured));
+                    }
                     let base = self.place(inner, ".")?;
                     self.field(base, field).map(Item::Place)
                 }
@@ -236,8 +240,8 @@ impl<'a, 's> Typing<'a, 's> {
         }
     }
 
-    fn is_bound(&self, expr: &Expr) -> bool {
-        matches!(expr, Expr::Name(name) if self.bound.iter().any(|(known, _)| known == name))
+    fn is_bound(&self, name: &str) -> bool {
+        self.bound.iter().any(|(known, _)| known == name)
     }
 
     /// A path with `::`: an associated constant of a number, or a static, which the scope has by that name.

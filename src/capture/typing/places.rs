@@ -1,6 +1,7 @@
 //! Variables, fields, elements, and what pointers lead to.
 
 use super::layouts::{self, Way};
+use super::methods::is_of_std;
 use super::{Item, Typing, literal_item};
 use crate::capture::compile::MAX_HOPS;
 use crate::capture::error::{CompileError, hint};
@@ -8,29 +9,89 @@ use crate::capture::expr::{Bounds, Expr, Literal};
 use crate::capture::number::{Binary, Kind, Number};
 use crate::capture::typed::{Layout, Node, Path, Refusal, Run, Step, Typed, Want};
 use crate::capture::views::View;
+use crate::symbols::scope::{Scope, Unclear, Variable};
 use crate::symbols::types::{Member, Type, TypeKind, TypeRef};
 
 impl Typing<'_, '_> {
     pub(super) fn variable(&mut self, name: &str) -> Result<Path, CompileError> {
         let last = name.rsplit("::").next().unwrap_or(name);
         self.refuse_hidden(last)?;
-        let variables = &self.scope.variables;
-        let found = variables
-            .iter()
-            .enumerate()
-            .find(|(_, variable)| *variable.name == *name);
-        match found {
-            Some((index, variable)) => self.of_thread(Path {
+        let scope = self.scope;
+        let visible = || {
+            scope
+                .variables
+                .iter()
+                .enumerate()
+                .filter(|(_, it)| self.is_named(it))
+        };
+        let found = visible().find(|(_, variable)| *variable.name == *name);
+        if found.is_none_or(|(_, variable)| variable.depth > scope.depth) {
+            self.refuse_captured(name)?;
+        }
+        let unclear = scope.unclear.iter().find(|unclear| unclear.name == name);
+        match (found, unclear) {
+            (Some((index, variable)), _) => self.of_thread(Path {
                 variable: index,
                 steps: Vec::new(),
                 ty: variable.ty,
             }),
-            None if is_constant(last) => Err(CompileError::NoStatic { name: name.into() }),
-            None => Err(CompileError::UnknownName {
+            (None, Some(Unclear { name, why })) => Err(CompileError::UnclearStatic {
+                name: name.clone(),
+                why: why.clone(),
+            }),
+            (None, None) if is_constant(last) => Err(CompileError::NoStatic { name: name.into() }),
+            (None, None) => Err(CompileError::UnknownName {
                 name: name.into(),
-                hint: hint(name, variables.iter().map(|variable| &*variable.name)),
+                hint: hint(name, visible().map(|(_, variable)| &*variable.name)),
             }),
         }
+    }
+
+    /// Whether a variable can be meant by its name: not one of a library's function that this one is inlined into.
+    fn is_named(&self, variable: &Variable) -> bool {
+        let function = usize::try_from(variable.depth).ok();
+        let function = function.and_then(|depth| self.scope.functions.get(depth));
+        variable.depth <= self.scope.depth || !function.is_some_and(|it| is_of_std(it))
+    }
+
+    /// `point.x` where that is all of `point` that the closure has captured: it is a variable `point__x` there.
+    pub(super) fn captured(&mut self, expr: &Expr) -> Result<Option<Path>, CompileError> {
+        let Some(names) =
+            chain(expr).filter(|names| !names.iter().take(1).any(|first| self.is_bound(first)))
+        else {
+            return Ok(None);
+        };
+        let scope = self.scope;
+        let named = |name: &str| captures(scope).find(|known| *known.name == *name);
+        let whole = names.first().and_then(|first| named(first));
+        let (None, Some(found)) = (whole, named(&names.join("__"))) else {
+            return Ok(None);
+        };
+        for name in &names {
+            self.refuse_hidden(name)?;
+        }
+        let mut all = scope.variables.iter();
+        let index = all.position(|known| std::ptr::eq(known, found));
+        Ok(index.map(|variable| Path {
+            variable,
+            steps: Vec::new(),
+            ty: found.ty,
+        }))
+    }
+
+    /// What an outer function calls by this name is not what the closure does.
+    fn refuse_captured(&self, name: &str) -> Result<(), CompileError> {
+        let parts: Vec<String> = captures(self.scope)
+            .filter_map(|known| known.name.strip_prefix(name)?.strip_prefix("__"))
+            .map(|fields| format!("`{name}.{}`", fields.replace("__", ".")))
+            .collect();
+        if parts.is_empty() {
+            return Ok(());
+        }
+        Err(CompileError::Captured {
+            name: name.into(),
+            parts: parts.join(", "),
+        })
     }
 
     /// An expression that has to be something in the program.
@@ -332,6 +393,31 @@ impl Typing<'_, '_> {
             },
         };
         Ok(typing.finish(node))
+    }
+}
+
+/// The variables of the line's own function, if that is a closure.
+fn captures(scope: &Scope) -> impl Iterator<Item = &Variable> {
+    let function = usize::try_from(scope.depth).ok();
+    let function = function.and_then(|depth| scope.functions.get(depth));
+    let is_closure = function.is_some_and(|function| {
+        let last = function.rfind("::{").and_then(|at| function.get(at + 2..));
+        last.is_some_and(|last| last.starts_with("{closure") || last.starts_with("{async"))
+    });
+    let own = scope.variables.iter();
+    own.filter(move |variable| is_closure && variable.depth == scope.depth)
+}
+
+/// `a.b.c` as its names.
+fn chain(expr: &Expr) -> Option<Vec<&str>> {
+    match expr {
+        Expr::Name(name) => Some(vec![name]),
+        Expr::Field(base, field) => {
+            let mut names = chain(base)?;
+            names.push(field);
+            Some(names)
+        }
+        _ => None,
     }
 }
 
