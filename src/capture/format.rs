@@ -130,6 +130,11 @@ impl Format {
         self.precision.is_some()
     }
 
+    /// Whether it is `{:?}` with what Rust hands down to each part of a value.
+    pub fn goes_to_parts(&self) -> bool {
+        self.is_debug() && (self.width > 0 || self.precision.is_some())
+    }
+
     /// Whether a number of that type can be shown so.
     pub fn fits(&self, kind: Kind) -> bool {
         let style = match self.style {
@@ -163,13 +168,18 @@ impl Format {
             let (prefix, rest) = digits.split_at(prefix);
             return format!("{prefix}{}{rest}", "0".repeat(missing));
         }
+        // The `Debug` of `char` takes no width.
+        if number.kind == Kind::Char && self.is_debug() {
+            return digits;
+        }
         self.padded(&digits, if numeric { Align::Right } else { Align::Left })
     }
 
     /// Text in this format.
     pub fn text(&self, text: &str) -> String {
         let shown = match self.style {
-            Style::Debug => format!("{text:?}"),
+            // Which takes no width.
+            Style::Debug => return format!("{text:?}"),
             Style::Plain if !self.is_bare() => serde_json::Value::from(text).to_string(),
             _ => match self.precision {
                 Some(precision) => text.chars().take(precision).collect(),

@@ -38,17 +38,18 @@ fn numbers_as_rust_formats_them() {
         same!(value, "f64", bits, "" "?" ".3" ".0" "e" ".2e" "E" ">12.3" "08.2" "+" "+.1" "^20");
     }
     same!(1.1f32, "f32", u128::from(1.1f32.to_bits()), "" "?" ".9" "e");
-    same!(true, "bool", 1, "" "?" ">6");
-    same!('é', "char", 233, "" "?" ">3" "^5");
+    same!(true, "bool", 1, "" "?" ">6" ">6?");
+    same!('é', "char", 233, "" "?" ">3" "^5" ">5?");
 }
 
 #[test]
 fn text_as_rust_formats_it() {
-    for format in ["", "?", ">8", "^8", "-<8", ".2", ">8.2"] {
+    for format in ["", "?", ">12?", ">8", "^8", "-<8", ".2", ">8.2"] {
         let own = Format::parse_display(format).unwrap().text("aé\"b");
         let rust = match format {
             "" => "aé\"b".to_owned(),
             "?" => format!("{:?}", "aé\"b"),
+            ">12?" => format!("{:>12?}", "aé\"b"),
             ">8" => format!("{:>8}", "aé\"b"),
             "^8" => format!("{:^8}", "aé\"b"),
             "-<8" => format!("{:-<8}", "aé\"b"),

@@ -237,6 +237,17 @@ fn formats() {
         ("some:>9", "  Some(5)"),
         ("n + 1:x", "2a"),
         ("order.id:x", "c"),
+        ("n:5?", "   41"),
+        ("n:<5?", "41   "),
+        ("n:05?", "00041"),
+        ("f:.1?", "2.8"),
+        ("f:7.1?", "    2.8"),
+        ("yes:6?", "true  "),
+        ("letter:6?", "'x'"),
+        ("letter:6", "x     "),
+        ("symbol:>12?", "\"BTC-USD\""),
+        ("symbol:.2?", "\"BTC-USD\""),
+        ("format!(\"{:>5?}\", n)", "\"   41\""),
         ("yes:>5", " true"),
     ]);
 }
@@ -562,6 +573,18 @@ fn what_is_wrong_is_told() {
         (
             "n:.3",
             "the format `.3` is not possible: `u32` has none such",
+        ),
+        (
+            "v:5?",
+            "the format `5?` is not possible: with `?`, a width or precision is one of each part of `alloc::vec::Vec<u16",
+        ),
+        (
+            "some:.1?",
+            "the format `.1?` is not possible: with `?`, a width or precision",
+        ),
+        (
+            "format!(\"{:5?}\", order)",
+            "the format `5?` is not possible: with `?`, a width or precision",
         ),
         (
             "format!(\"{}\", order)",

@@ -305,7 +305,7 @@ impl<'a, 's> Typing<'a, 's> {
             format: format.source().into(),
             why: format!("`{ty}` has none such"),
         };
-        if !format.wants_number() && !format.is_bare() {
+        if !format.wants_number() && !format.is_bare() && !format.goes_to_parts() {
             return self.node(item);
         }
         if !format.wants_number()
@@ -315,6 +315,15 @@ impl<'a, 's> Typing<'a, 's> {
         }
         match self.number(item.clone()) {
             Ok((node, kind)) if format.fits(kind) => Ok(node),
+            Err(CompileError::NotANumber { .. }) if format.goes_to_parts() => {
+                Err(CompileError::Format {
+                    format: format.source().into(),
+                    why: format!(
+                        "with `?`, a width or precision is one of each part of `{}`; write it for a part, or without `?`",
+                        self.name_of(&item)
+                    ),
+                })
+            }
             Err(CompileError::NotANumber { .. })
                 if !format.wants_number() && !format.has_precision() =>
             {
