@@ -18,6 +18,11 @@ pub fn pretty(line: &str) -> String {
             rest = tail;
             continue;
         }
+        if let Some(digits) = address(rest).filter(|_| !ends_in_word(&out)) {
+            out.push_str(&format!("0x{digits:0>16}"));
+            rest = rest.get(2 + digits.len()..).unwrap_or_default();
+            continue;
+        }
         let (token, tail) = rest.split_at(c.len_utf8());
         rest = tail;
         match c {
@@ -62,6 +67,17 @@ pub fn pretty(line: &str) -> String {
 fn line_break(out: &mut String, depth: usize) {
     out.push('\n');
     out.extend(std::iter::repeat_n("    ", depth));
+}
+
+/// The digits of the address at the start, which `{:#?}` shows with all of them.
+fn address(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix("0x")?;
+    let end = digits.find(|c: char| !c.is_ascii_hexdigit());
+    digits.get(..end.unwrap_or(digits.len()))
+}
+
+fn ends_in_word(text: &str) -> bool {
+    text.ends_with(|c: char| c.is_alphanumeric() || c == '_')
 }
 
 /// How long the quoted text at the start is.

@@ -109,7 +109,7 @@ impl<'s> Compiler<'s> {
             View::Dynamic { data, vtable } => {
                 self.object(name, ty, *data, *vtable, place, depth, hops)?;
             }
-            View::Address { .. } | View::Code | View::Known { .. } | View::Name => {}
+            View::Address | View::Wide { .. } | View::Code | View::Known { .. } | View::Name => {}
             View::Plain | View::Closure | View::Future => self.plain(ty, place, depth, hops)?,
         }
         Some(())

@@ -216,9 +216,28 @@ impl<'a> Renderer<'a> {
         match &*self.compiled.types.view(name, &ty) {
             View::Plain => self.plain(&ty, address, level),
             View::Inner { offset, ty } => self.value(*ty, address.wrapping_add(*offset), level),
-            View::Address { data } => {
-                if let Some(pointer) = self.number(address.wrapping_add(*data)) {
+            View::Address => {
+                if let Some(pointer) = self.number(address) {
                     self.put(format_args!("{pointer:#x}"));
+                }
+            }
+            View::Wide {
+                data,
+                metadata,
+                object,
+            } => {
+                let mut word = |offset: u64| self.number(address.wrapping_add(offset));
+                let (Some(pointer), Some(metadata)) = (word(*data), word(*metadata)) else {
+                    return;
+                };
+                // As std does it since Rust 1.87.
+                match object {
+                    true => self.put(format_args!(
+                        "Pointer {{ addr: {pointer:#x}, metadata: DynMetadata({metadata:#x}) }}"
+                    )),
+                    false => self.put(format_args!(
+                        "Pointer {{ addr: {pointer:#x}, metadata: {metadata} }}"
+                    )),
                 }
             }
             View::Code => self.function(address),

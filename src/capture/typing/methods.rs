@@ -185,6 +185,10 @@ impl Typing<'_, '_> {
                 }
             }
             ("capacity", []) => {
+                if self.is_of_nothing(&found)? {
+                    let most = Number::new(Kind::USIZE, u128::from(u64::MAX));
+                    return Ok(Some(Item::Number(Node::Number(most), Kind::USIZE)));
+                }
                 if let Some(found) = self.way(path, &found, layouts::CAPACITIES) {
                     return self
                         .number(Item::Place(found))
@@ -203,6 +207,19 @@ impl Typing<'_, '_> {
             _ => {}
         }
         self.of_sequence(path, name, arguments)
+    }
+
+    /// Whether it is a vector or a queue of what has no size, of which as many fit as can be counted.
+    fn is_of_nothing(&mut self, ty: &Type) -> Result<bool, CompileError> {
+        let TypeKind::Struct { parameters, .. } = &ty.kind else {
+            return Ok(false);
+        };
+        let has_capacity = layouts::CAPACITIES.iter().any(|way| way.fits(&ty.name));
+        let element = parameters.iter().find(|(name, _)| **name == *"T");
+        match element.filter(|_| has_capacity) {
+            Some((_, element)) => Ok(self.load(*element)?.size == 0),
+            None => Ok(false),
+        }
     }
 
     /// What a lock, a cell or an atomic holds, read without taking it.

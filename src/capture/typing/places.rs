@@ -118,12 +118,10 @@ impl Typing<'_, '_> {
         match (&*self.view(path.ty)?, &found.kind) {
             // The target of text or a sequence is shown as the pointer to it is.
             (View::Text { .. } | View::Sequence { .. }, _) => Ok(path),
-            (View::Address { .. }, TypeKind::Pointer { target }) => {
-                match self.load(*target)?.kind {
-                    TypeKind::Function => Err(not_a_pointer(&found)),
-                    _ => Ok(path.then(Step::Follow, *target)),
-                }
-            }
+            (View::Address, TypeKind::Pointer { target }) => match self.load(*target)?.kind {
+                TypeKind::Function => Err(not_a_pointer(&found)),
+                _ => Ok(path.then(Step::Follow, *target)),
+            },
             _ => match self.followed(&path, &found)? {
                 Some(target) => Ok(target),
                 None => Err(not_a_pointer(&found)),

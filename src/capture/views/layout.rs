@@ -30,8 +30,8 @@ pub enum Layout<'a> {
         length: &'a str,
         element: &'a str,
     },
-    /// A fat pointer that is not followed.
-    Address { data: &'a str },
+    /// A pointer of two words that is not followed: a length, or a table of methods, is the second one.
+    Wide { data: &'a str, metadata: &'a str },
     /// A trait object.
     Dynamic { data: &'a str, vtable: &'a str },
     /// One of its members.
@@ -173,9 +173,18 @@ pub fn fit(layout: &Layout<'_>, ty: &Type, lookup: Lookup<'_>) -> Option<View> {
             length: path::count(ty, length, lookup)?,
             element: parameter(ty, element)?,
         },
-        Layout::Address { data } => View::Address {
-            data: path::pointer(ty, data, lookup)?.0,
-        },
+        Layout::Wide { data, metadata } => {
+            let data = path::pointer(ty, data, lookup)?.0;
+            let table = path::pointer(ty, metadata, lookup);
+            View::Wide {
+                data,
+                metadata: match table {
+                    Some((table, _)) => table,
+                    None => path::count(ty, metadata, lookup)?,
+                },
+                object: table.is_some(),
+            }
+        }
         Layout::Dynamic { data, vtable } => View::Dynamic {
             data: behind(ty, data, lookup)?.0,
             vtable: path::pointer(ty, vtable, lookup)?.0,
@@ -290,9 +299,14 @@ pub fn fit(layout: &Layout<'_>, ty: &Type, lookup: Lookup<'_>) -> Option<View> {
             let TypeKind::Array { element, count } = array.kind else {
                 return None;
             };
+            // Elements without a size never need more.
+            let room = match lookup(element)?.size {
+                0 => u64::MAX,
+                _ => count,
+            };
             View::Small(Small {
                 capacity: path::count(ty, capacity, lookup)?,
-                room: count,
+                room,
                 inside: path::direct(path::follow(ty, inside, lookup)?.at)?,
                 data: path::pointer(ty, data, lookup)?.0,
                 length: path::count(ty, length, lookup)?,

@@ -31,7 +31,13 @@ pub enum View {
     /// Through a pointer to its target.
     Reference { target: TypeRef },
     /// A pointer, as the number that it is.
-    Address { data: u64 },
+    Address,
+    /// A pointer of two words, as the numbers that they are: the second one is a length, or an object's table of methods.
+    Wide {
+        data: u64,
+        metadata: u64,
+        object: bool,
+    },
     /// A pointer to a function.
     Code,
     /// A reference to a trait object: where the object is, and its table of methods.
@@ -306,6 +312,15 @@ pub fn view(ty: &Type, own: &[TypeView], lookup: Lookup<'_>) -> View {
     }
     match &ty.kind {
         TypeKind::Pointer { target } => pointer(ty, *target, lookup),
+        TypeKind::Struct { .. }
+            if ["*const ", "*mut "]
+                .iter()
+                .any(|it| ty.name.starts_with(it)) =>
+        {
+            let mut layouts = table::WIDE.iter();
+            let found = layouts.find_map(|layout| layout::fit(layout, ty, lookup));
+            found.unwrap_or(View::Plain)
+        }
         TypeKind::Struct { .. } if names::is_closure(&ty.name) => View::Closure,
         TypeKind::Enum { .. } if names::is_coroutine(&ty.name) => View::Future,
         TypeKind::Struct { .. } | TypeKind::Union { .. } | TypeKind::Enum { .. } => {
@@ -355,7 +370,7 @@ fn pointer(ty: &Type, target: TypeRef, lookup: Lookup<'_>) -> View {
     match lookup(target) {
         Some(found) if found.kind == TypeKind::Function => View::Code,
         Some(_) if owns => View::Reference { target },
-        _ => View::Address { data: 0 },
+        _ => View::Address,
     }
 }
 

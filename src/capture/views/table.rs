@@ -6,8 +6,8 @@
 use super::Known::{Bool, Duration, Ipv4, Ipv6};
 use super::Quoting;
 use super::layout::Layout::{
-    Address, Bytes, Dynamic, Form, Inner, Known, List, Name, Once, Payload, Ring, Run, Shared,
-    Slice, Text, Tree, Vector, Weak,
+    Bytes, Dynamic, Form, Inner, Known, List, Name, Once, Payload, Ring, Run, Shared, Slice, Text,
+    Tree, Vector, Weak, Wide,
 };
 use super::layout::{Layout, Piece, Style, What, When};
 
@@ -45,10 +45,6 @@ pub const TABLE: Entries = &[
             length: "ptr.pointer.length",
         }],
     ),
-    ("*const [*", ADDRESS),
-    ("*mut [*", ADDRESS),
-    ("*const str", ADDRESS),
-    ("*mut str", ADDRESS),
     ("&dyn *", DYNAMIC),
     ("&mut dyn *", DYNAMIC),
     ("alloc::boxed::Box<dyn *", DYNAMIC),
@@ -71,10 +67,6 @@ pub const TABLE: Entries = &[
         "alloc::sync::Arc<(dyn *",
         &[shared_object("ptr.pointer.pointer*data")],
     ),
-    ("*const dyn *", &[Address { data: "pointer" }]),
-    ("*mut dyn *", &[Address { data: "pointer" }]),
-    ("*const (dyn *", &[Address { data: "pointer" }]),
-    ("*mut (dyn *", &[Address { data: "pointer" }]),
     // Text.
     (
         "alloc::string::String",
@@ -480,7 +472,17 @@ const SLICE: &[Layout<'static>] = &[Slice {
     data: "data_ptr",
     length: "length",
 }];
-const ADDRESS: &[Layout<'static>] = &[Address { data: "data_ptr" }];
+/// A raw pointer to a slice or text, and to an object.
+pub const WIDE: &[Layout<'static>] = &[
+    Wide {
+        data: "data_ptr",
+        metadata: "length",
+    },
+    Wide {
+        data: "pointer",
+        metadata: "vtable",
+    },
+];
 const DYNAMIC: &[Layout<'static>] = &[Dynamic {
     data: "pointer",
     vtable: "vtable",
