@@ -6,7 +6,8 @@ use super::super::redact::REDACTED;
 use super::super::typed::Side;
 use super::super::views::{Entry, NODE_CAPACITY, Table, Tree, View};
 use super::{Level, Renderer, Showing};
-use crate::symbols::types::{TypeKind, TypeRef};
+use crate::symbols::types::{Type, TypeKind, TypeRef};
+use std::collections::HashSet;
 
 /// Levels of a tree above which its nodes are not believed: it would have more entries than memory has bytes.
 const MAX_HEIGHT: u64 = 24;
@@ -148,8 +149,13 @@ impl Renderer<'_> {
         // Nodes from the root down, each with the number of its next entry.
         let mut path: Vec<(u64, u64)> = Vec::new();
         let mut down = Some(root);
+        // A node that comes again is damage, and might come without end.
+        let mut seen = HashSet::new();
         self.collect(&mut entries, |renderer| {
             while let Some(node) = down.take() {
+                if !seen.insert(node) {
+                    return None;
+                }
                 path.push((node, 0));
                 if path.len() as u64 <= height {
                     down = Some(renderer.quiet_pointer(node.wrapping_add(tree.node.edges.into()))?);
@@ -262,24 +268,25 @@ impl Renderer<'_> {
         self.put(']');
     }
 
-    /// Whether a key, as a text or a variant, names a secret, or may: what cannot be read may be any name.
+    /// Whether a key, as a text, a variant or what wraps one, names a secret, or may: a text that cannot be read may be any
+    /// name.
     pub(super) fn hides_under(&mut self, key: TypeRef, address: u64) -> bool {
         let types = &self.compiled.types;
         let hides_anything = self.compiled.redaction.hides_anything();
         let Some(ty) = types.get(key).filter(|_| hides_anything) else {
             return false;
         };
-        let is_variant = matches!(ty.kind, TypeKind::Enumeration { .. });
+        let wraps_name = may_wrap_a_name(&ty);
         let is_text = match *types.view(key, &ty) {
             View::Text { .. } | View::Bytes { .. } => true,
-            View::Plain if !is_variant => return false,
+            View::Plain if !wraps_name => return false,
             _ => false,
         };
         let start = self.out.len();
         self.value(key, address, self.compiled.outermost(false));
         let name = self.out.split_off(start);
         let is_quoted = name.starts_with('"') || name.starts_with("b\"");
-        if is_quoted || is_variant {
+        if is_quoted || wraps_name {
             self.compiled.redaction.hides_name(&name)
         } else {
             is_text
@@ -290,5 +297,14 @@ impl Renderer<'_> {
         let mut bytes = [0; 2];
         self.record.read(address, &mut bytes).ok()?;
         Some(u16::from_le_bytes(bytes).into())
+    }
+}
+
+/// Whether values of a type are variants, or nothing but one value of another.
+fn may_wrap_a_name(ty: &Type) -> bool {
+    match &ty.kind {
+        TypeKind::Enumeration { .. } | TypeKind::Enum { .. } => true,
+        TypeKind::Struct { members, .. } => members.len() == 1,
+        _ => false,
     }
 }

@@ -230,6 +230,106 @@ fn what_is_paired_with_the_name_of_a_secret_is_redacted() {
     assert_eq!(world.show("{shut.1}"), "4711");
 }
 
+#[test]
+fn what_is_paired_with_a_wrapped_name_of_a_secret_is_redacted() {
+    let mut world = World::new();
+    redacting(&mut world, false);
+    let (word, text) = (world.types.base("usize"), world.types.text());
+    let name = world
+        .types
+        .structure("shop::Header", 16, &[("__0", 0, text)]);
+    let variant = world.types.enumeration(
+        "shop::Key",
+        24,
+        Some((16, word)),
+        &[
+            ("Named", &[(0, 0)], &[("__0", 0, text)]),
+            ("None", &[(1, 1)], &[]),
+        ],
+    );
+    for (key, size, shown) in [(name, 16, "Header"), (variant, 24, "Named")] {
+        let pair = world.types.structure(
+            "(K, usize)",
+            size + 8,
+            &[("__0", 0, key), ("__1", size, word)],
+        );
+        for (name, value) in [("accept", "4711"), ("X-Pass-Word", "<redacted>")] {
+            let mut bytes = world.fat(name.as_bytes(), name.len() as u64);
+            bytes.resize(size as usize, 0);
+            bytes.extend(words(&[4711]));
+            world.scope.variables.clear();
+            world.variable("pair", pair, &bytes);
+            assert_eq!(
+                world.show("{pair}"),
+                format!("({shown}(\"{name}\"), {value})")
+            );
+        }
+    }
+}
+
+/// `BTreeMap<u32, u32>`, as rustc 1.95 lays it out.
+fn tree_type(world: &mut World) -> TypeRef {
+    let types = &mut world.types;
+    let (short, number, word) = (types.base("u16"), types.base("u32"), types.base("usize"));
+    let numbers = types.array(number, 11);
+    let index = types.structure("MaybeUninit<u16>", 2, &[("value", 0, short)]);
+    let internal = types.declare();
+    let parent = types.pointer("*const InternalNode", internal);
+    let parent = types.niche_option(parent);
+    let leaf = types.structure(
+        "LeafNode",
+        112,
+        &[
+            ("parent", 0, parent),
+            ("keys", 8, numbers),
+            ("vals", 52, numbers),
+            ("parent_idx", 96, index),
+            ("len", 98, short),
+        ],
+    );
+    let leaf_pointer = types.pointer("*const LeafNode", leaf);
+    let edges = types.array(leaf_pointer, 12);
+    let whole = types.structure(
+        "InternalNode",
+        208,
+        &[("data", 0, leaf), ("edges", 112, edges)],
+    );
+    types.define(internal, whole);
+    let node = types.structure(
+        "NodeRef",
+        16,
+        &[("node", 0, leaf_pointer), ("height", 8, word)],
+    );
+    let root = types.niche_option(node);
+    let kind = TypeKind::Struct {
+        members: members(&[("root", 0, root), ("length", 16, word)]),
+        parameters: vec![("K".into(), number), ("V".into(), number)],
+    };
+    types.add(
+        "alloc::collections::btree::map::BTreeMap<u32, u32, A>",
+        24,
+        kind,
+    )
+}
+
+#[test]
+fn a_damaged_tree_ends() {
+    let mut world = World::new();
+    let ty = tree_type(&mut world);
+    let at = 0x6000_0000_0000_u64;
+    let mut node = vec![0; 208];
+    node[8..96].copy_from_slice(&[1, 0, 0, 0].repeat(22));
+    node[98] = 11;
+    // All that it leads to is itself.
+    node[112..].copy_from_slice(&words(&[at; 12]));
+    world.memory.put(at, &node);
+    world.variable("x", ty, &words(&[at, 20, u64::MAX >> 1]));
+    world.variable("leaf", ty, &words(&[at, 0, 11]));
+    assert_eq!(world.show("{leaf.values().sum()}"), "11");
+    let shown = world.show("{x.values().sum()}");
+    assert!(shown.starts_with("<not captured: "), "{shown}");
+}
+
 /// An enum with a discriminant of 16 bytes, and a text in one of its variants.
 fn wide(discriminant: u128) -> String {
     let mut world = World::new();
@@ -247,6 +347,75 @@ fn wide(discriminant: u128) -> String {
     bytes.extend(world.fat(b"wide", 4));
     world.variable("x", ty, &bytes);
     world.show("{x}")
+}
+
+#[test]
+fn wide_pointers_are_shown_with_what_stands_beside_them() {
+    let mut world = World::new();
+    let (byte, word) = (world.types.base("u8"), world.types.base("usize"));
+    let data = world.types.pointer("*const u8", byte);
+    let table = world.types.array(word, 3);
+    let table = world.types.reference(table);
+    let slice = |world: &mut World, name| {
+        let members = [("data_ptr", 0, data), ("length", 8, word)];
+        world.types.structure(name, 16, &members)
+    };
+    let bytes = slice(&mut world, "*const [u8]");
+    let path = slice(&mut world, "*mut std::path::Path");
+    let members = [("pointer", 0, data), ("vtable", 8, table)];
+    let object = world.types.structure("*const dyn app::Job", 16, &members);
+    let name = "core::ptr::non_null::NonNull<[u8]>";
+    let non_null = world.types.structure(name, 16, &[("pointer", 0, bytes)]);
+    for (name, ty) in [
+        ("bytes", bytes),
+        ("path", path),
+        ("object", object),
+        ("inner", non_null),
+    ] {
+        world.variable(name, ty, &words(&[0x7ffe_5519_fb90, 0x2a]));
+    }
+    let slice = "Pointer { addr: 0x7ffe5519fb90, metadata: 42 }";
+    assert_eq!(world.show("{bytes}"), slice);
+    assert_eq!(world.show("{path}"), slice);
+    assert_eq!(world.show("{inner}"), slice);
+    assert_eq!(
+        world.show("{object}"),
+        "Pointer { addr: 0x7ffe5519fb90, metadata: DynMetadata(0x2a) }"
+    );
+    assert_eq!(
+        world.show("{object:#?}"),
+        "Pointer {\n    addr: 0x00007ffe5519fb90,\n    metadata: DynMetadata(\n        0x000000000000002a,\n    ),\n}"
+    );
+}
+
+#[test]
+fn elements_without_a_size_need_no_room() {
+    let mut world = World::new();
+    let (unit, word) = (world.types.base("()"), world.types.base("usize"));
+    let array = world.types.array(unit, 4);
+    let pointer = world.types.pointer("*const ()", unit);
+    let heap = world.types.structure(
+        "(NonNull<()>, usize)",
+        16,
+        &[("__0", 0, pointer), ("__1", 8, word)],
+    );
+    let kind = TypeKind::Union {
+        members: members(&[("inline", 0, array), ("heap", 0, heap)]),
+    };
+    let data = world.types.add("smallvec::SmallVecData<[(); 4]>", 16, kind);
+    let kind = TypeKind::Struct {
+        members: members(&[("capacity", 16, word), ("data", 0, data)]),
+        parameters: vec![("A".into(), array)],
+    };
+    let ty = world.types.add("smallvec::SmallVec<[(); 4]>", 24, kind);
+    world.variable("small", ty, &words(&[8, 77, 5]));
+    assert_eq!(world.show("{small}"), "[(), (), (), (), ()]");
+    let vector = world.types.vec(unit);
+    world.variable("v", vector, &words(&[0, 8, 3]));
+    assert_eq!(
+        world.show("{v.capacity()} {v.len()}"),
+        "18446744073709551615 3"
+    );
 }
 
 #[test]
