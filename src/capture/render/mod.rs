@@ -230,7 +230,6 @@ impl<'a> Renderer<'a> {
                 let (Some(pointer), Some(metadata)) = (word(*data), word(*metadata)) else {
                     return;
                 };
-                // As std does it since Rust 1.87.
                 match object {
                     true => self.put(format_args!(
                         "Pointer {{ addr: {pointer:#x}, metadata: DynMetadata({metadata:#x}) }}"

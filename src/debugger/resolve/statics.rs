@@ -74,18 +74,24 @@ impl<'s> Statics<'s> {
         let candidates = Candidates::new(path, &function);
         let here = candidates.here.into_iter().map(|path| (path, &krate));
         for (path, krate) in here.chain(candidates.anywhere.map(|path| (path, &None))) {
-            let mut found = find(path, krate);
+            let mut found = find(path.clone(), krate);
             match found.len() {
                 0 => {}
+                1 if candidates.body.as_ref() == Some(&path) => {
+                    return Err(written(
+                        "it may be of the function's body, or of a module of the function's name",
+                        &path,
+                    ));
+                }
                 1 => return Ok(found.pop()),
                 _ => return Err("several statics have that path; nothing tells which".to_owned()),
             }
         }
         for path in candidates.around {
             if !find(path.clone(), &krate).is_empty() {
-                let rest = path.get(1..).unwrap_or_default().join("::");
-                return Err(format!(
-                    "the function's own module has none, and debug information tells no `use`; write `crate::{rest}` if that is meant"
+                return Err(written(
+                    "the function's own module has none, and debug information tells no `use`",
+                    &path,
                 ));
             }
         }
@@ -93,11 +99,19 @@ impl<'s> Statics<'s> {
     }
 }
 
+/// Why a static is not taken, and how it is.
+fn written(why: &str, path: &[String]) -> String {
+    let rest = path.get(1..).unwrap_or_default().join("::");
+    format!("{why}; write `crate::{rest}` if that is meant")
+}
+
 /// The whole paths that a path may stand for in a function.
 struct Candidates {
     /// Where Rust looks, from the inside out.
     here: Vec<Vec<String>>,
-    /// Where it does as well, if the first word names another crate.
+    /// The one of them that is either in the body of a function or in a module that has its name.
+    body: Option<Vec<String>>,
+    /// Where Rust does as well, if the first word names another crate.
     anywhere: Option<Vec<String>>,
     /// Where it does not look.
     around: Vec<Vec<String>>,
@@ -115,6 +129,7 @@ impl Candidates {
         let only = |mut spaces: Vec<Vec<String>>| Self {
             around: spaces.split_off(spaces.len().min(1)),
             here: spaces,
+            body: None,
             anywhere: None,
         };
         let climbs = path.iter().take_while(|word| *word == "super").count();
@@ -132,14 +147,19 @@ impl Candidates {
                 let bodies = (module.len() + 1..=function.len()).rev();
                 let bodies = bodies.filter_map(|depth| function.get(..depth));
                 let bodies = bodies.map(|body| within(&declared(body), path));
+                let bodies: Vec<Vec<String>> = bodies.collect();
+                // No module is within a block of methods or a closure.
+                let is_module = |body: &Vec<String>| !body.iter().any(|it| it.starts_with('{'));
                 Self {
-                    here: bodies.chain(found.here).collect(),
+                    body: bodies.iter().find(|body| is_module(body)).cloned(),
+                    here: [bodies, found.here].concat(),
                     ..found
                 }
             }
             // A module that is named may have been imported, from wherever it is.
             _ => Self {
                 here: modules(module.len(), path),
+                body: None,
                 anywhere: Some(path.to_vec()),
                 around: Vec::new(),
             },
@@ -217,7 +237,12 @@ mod tests {
             paths.join(" ")
         };
         let here = found.here.into_iter().chain(found.anywhere).collect();
-        (joined(here), joined(found.around))
+        let here: String = joined(here);
+        let here = match found.body {
+            Some(body) => here.replace(&body.join("::"), &format!("{}?", body.join("::"))),
+            None => here,
+        };
+        (here, joined(found.around))
     }
 
     #[test]
@@ -226,7 +251,7 @@ mod tests {
             (
                 "LIMIT",
                 "orders::engine::run",
-                "orders::engine::run::LIMIT orders::engine::LIMIT",
+                "orders::engine::run::LIMIT? orders::engine::LIMIT",
                 "orders::LIMIT",
             ),
             (
@@ -244,7 +269,7 @@ mod tests {
             (
                 "LIMIT",
                 "orders::run::{closure#0}<fn(&u8) -> core::cell::Cell<u8>>",
-                "orders::run::{closure#0}::LIMIT orders::run::LIMIT orders::LIMIT",
+                "orders::run::{closure#0}::LIMIT orders::run::LIMIT? orders::LIMIT",
                 "",
             ),
             ("LIMIT", "main", "main::LIMIT", ""),
