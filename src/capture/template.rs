@@ -1,5 +1,7 @@
 //! The text of a log message: literal parts and expressions in braces.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 /// Longest expression, in bytes: bounds the recursion of the parser behind it.
@@ -18,7 +20,7 @@ pub const MAX_TEXT: usize = 16 << 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     /// In order; no two texts in a row.
-    pub segments: Vec<Segment>,
+    pub segments: Arc<[Segment]>,
 }
 
 /// A part of a [`Template`].
@@ -118,6 +120,7 @@ impl Template {
         if !text.is_empty() {
             segments.push(Segment::Text(text));
         }
+        let segments = segments.into();
         Ok(Self { segments })
     }
 
@@ -254,7 +257,7 @@ mod tests {
     }
 
     fn parse(message: &str) -> Vec<Segment> {
-        Template::parse(message).unwrap().segments
+        Template::parse(message).unwrap().segments.to_vec()
     }
 
     fn problem(message: &str) -> (usize, Problem) {

@@ -144,7 +144,7 @@ impl Compiler<'_, '_> {
             return error.to_string();
         };
         let silent = Template {
-            segments: Vec::new(),
+            segments: [].into(),
         };
         let condition = Logpoint {
             message: &silent,
@@ -171,7 +171,7 @@ impl Compiler<'_, '_> {
             .filter_map(|index| {
                 let source = self.logpoint.message.expressions().nth(*index)?;
                 Some(Template {
-                    segments: vec![Segment::Expression(source.to_owned())],
+                    segments: [Segment::Expression(source.to_owned())].into(),
                 })
             })
             .collect();

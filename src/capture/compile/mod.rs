@@ -167,7 +167,7 @@ pub struct Compiled {
     pub program: Program,
     /// The expressions that have no value here, by index, and why. Each renders as `<error: …>`.
     pub errors: Vec<(usize, CompileError)>,
-    pub(super) segments: Vec<Segment>,
+    pub(super) segments: Arc<[Segment]>,
     pub(super) outcomes: Vec<Outcome>,
     /// The source of the condition; its entry is the first one of a record.
     pub(super) condition: Option<String>,
@@ -292,7 +292,7 @@ pub fn compile(
     Ok(Compiled {
         program,
         errors,
-        segments: logpoint.message.segments.clone(),
+        segments: Arc::clone(&logpoint.message.segments),
         outcomes,
         condition: logpoint.condition.map(str::to_owned),
         types,

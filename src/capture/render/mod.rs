@@ -86,7 +86,7 @@ impl Compiled {
             return part(Part::Value(undecided));
         }
         let mut outcomes = self.outcomes.iter();
-        for segment in &self.segments {
+        for segment in self.segments.iter() {
             match segment {
                 Segment::Text(text) => part(Part::Text(text)),
                 Segment::Expression(_) => {
