@@ -108,6 +108,7 @@ fn ended(entry: Entry) -> Trouble {
             first if first == Refusal::ThreadLocal as u64 => {
                 "<no value in this thread: not made yet, or destroyed>"
             }
+            first if first == Refusal::Unmade as u64 => "<not made yet>",
             _ => "<unwrap of None>",
         }
         .into(),

@@ -143,7 +143,9 @@ impl Format {
             Style::Plain | Style::Display | Style::Debug => true,
         };
         let signed = !(self.plus || self.zero) || kind.is_integer() || kind.is_float();
-        style && signed && (self.precision.is_none() || kind.is_float())
+        // Of integers `?` ignores a precision.
+        let ignored = self.style == Style::Debug && kind.is_integer();
+        style && signed && (self.precision.is_none() || kind.is_float() || ignored)
     }
 
     /// A number in this format.

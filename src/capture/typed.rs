@@ -395,6 +395,7 @@ pub enum Refusal {
     Ok,
     Key,
     ThreadLocal,
+    Unmade,
 }
 
 impl Path {

@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn many_on_one_line_are_not_compared_each_with_each() {
-        // Ten times what a request may have: 50 GB of texts would be compared.
+        // What a request may have: 50 GB of texts would be compared.
         let number = |number: usize| wanted(1, &format!("{}{number}", "x".repeat(1 << 10)));
         let all: Vec<Wanted> = (0..10_000).map(number).collect();
         let mut last = 0;

@@ -128,10 +128,14 @@ fn timeout(number: i64, tid: i32, argument: impl Fn(usize) -> u64) -> Option<Tim
             }
         }
         libc::SYS_io_uring_enter => Timeout::None,
+        // Of memory as a file, which it does not give up in part.
+        libc::SYS_fallocate => Timeout::None,
         // Of a socket with SO_RCVTIMEO or SO_SNDTIMEO, or of an inotify descriptor.
         libc::SYS_accept
         | libc::SYS_accept4
         | libc::SYS_connect
+        | libc::SYS_preadv2
+        | libc::SYS_pwritev2
         | libc::SYS_read
         | libc::SYS_readv
         | libc::SYS_recvfrom
@@ -140,6 +144,8 @@ fn timeout(number: i64, tid: i32, argument: impl Fn(usize) -> u64) -> Option<Tim
         | libc::SYS_sendto
         | libc::SYS_sendmsg
         | libc::SYS_sendmmsg
+        | libc::SYS_sendfile
+        | libc::SYS_splice
         | libc::SYS_write
         | libc::SYS_writev => Timeout::Elsewhere,
         _ => return None,

@@ -142,11 +142,13 @@ impl Service {
     }
 }
 
-/// Gives orders, some at a time; false when they were not answered.
+/// Gives orders, some at a time; false when they were not answered. Without any it waits for what the tracer is doing.
 fn ring(tracer: &Tracer, orders: &[Command]) -> bool {
-    orders
-        .chunks(ORDERS)
-        .all(|orders| tracer.channel.bell.ring(orders))
+    let bell = &tracer.channel.bell;
+    match orders {
+        [] => bell.ring(orders),
+        _ => orders.chunks(ORDERS).all(|orders| bell.ring(orders)),
+    }
 }
 
 impl Patcher for Service {

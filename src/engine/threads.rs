@@ -268,6 +268,8 @@ impl ThreadTable {
                 for (to, from) in target.memory().into_iter().zip(mover.memory()) {
                     to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
                 }
+                let watched = mover.watched.load(Ordering::Relaxed);
+                target.watched.store(watched, Ordering::Relaxed);
                 target.tid.store(moved, Ordering::Release);
                 hole = index;
             }

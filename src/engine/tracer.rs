@@ -433,6 +433,8 @@ impl<'a> Tracer<'a> {
         self.text.look_again();
         // SAFETY: that thread is stopped at the bell.
         for command in unsafe { self.channel.bell.commands() } {
+            // Each may have to wait for the page of code that it writes.
+            self.channel.stops.fetch_add(2, Ordering::Relaxed);
             match *command {
                 Command::Settle(site) => {
                     // Only a site is a reason to stay; a thread that a look found just now is not.

@@ -66,7 +66,7 @@ impl Client {
     /// Carries out orders until the handle is gone or says so; then goes to sleep.
     pub async fn run(mut self, orders: &mut mpsc::UnboundedReceiver<Order>) {
         let mut ending = self.ending.clone();
-        loop {
+        while !*ending.borrow() {
             if let Some(order) = self.next(orders) {
                 self.carry_out(order, orders).await;
                 continue;
@@ -89,7 +89,7 @@ impl Client {
             }
         }
         orders.close();
-        while let Some(order) = orders.recv().await {
+        while let Some(order) = self.next(orders) {
             match order {
                 Order::Wake(_, answer) => answer.give(Err(Error::NotInitialized)),
                 Order::Sleep(answer) => answer.give(self.sleep().await),

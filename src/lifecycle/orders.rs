@@ -51,6 +51,9 @@ const WAITING_WAKES: usize = 1024;
 /// For how many daemons wakes of other users may wait. Each takes its own time; those for the same one end together.
 const UNTRUSTED_PLACES: usize = 4;
 
+/// How many they may be; the others are left to the application.
+const UNTRUSTED_WAKES: usize = 64;
+
 /// The wakes that wait for their turn, or are being carried out.
 type Waiting = Arc<Mutex<Vec<Where>>>;
 
@@ -137,6 +140,9 @@ impl Orders {
 
 /// Whether another user's wake may wait beside `all`.
 fn has_room(all: &[Where], place: &Where) -> bool {
+    if all.iter().filter(|other| !other.trusted).count() >= UNTRUSTED_WAKES {
+        return false;
+    }
     let mut places = Vec::new();
     for other in all {
         if !other.trusted && !places.contains(&other) {
@@ -172,6 +178,9 @@ mod tests {
         assert!(wait(5, false).is_err());
         drop(again);
         assert!(wait(5, false).is_ok());
+        let more = std::iter::from_fn(|| wait(1, false).ok());
+        let more: Vec<WaitingWake> = more.take(WAITING_WAKES).collect();
+        assert_eq!(waiting.len() + more.len(), UNTRUSTED_WAKES);
     }
 
     #[test]

@@ -8,10 +8,13 @@ use dap::SourceMap;
 use super::backend::{NamedFile, Wanted};
 
 /// How many breakpoints one request may set; those behind them are answered, and not kept.
-pub const IN_REQUEST: usize = 1_000;
+pub const IN_REQUEST: usize = 10_000;
+
+/// From how many on a request is not answered one by one.
+pub const IN_ANSWER: usize = 2 * IN_REQUEST;
 
 /// How many a client may have in all its files.
-pub const IN_SESSION: usize = 10_000;
+pub const IN_SESSION: usize = 50_000;
 
 /// How many bytes a client's paths, texts of breakpoints and source maps may have together.
 pub const TEXT_BYTES: usize = 8 << 20;
@@ -147,15 +150,15 @@ mod tests {
     }
 
     #[test]
-    fn a_request_sets_a_thousand() {
+    fn a_request_sets_ten_thousand() {
         let mut quota = Quota::default();
         let (count, why) = ask(&mut quota, "a", IN_REQUEST + 2, 1);
         assert_eq!(count, IN_REQUEST);
-        assert!(why.contains("1000 breakpoints in a file"), "{why}");
+        assert!(why.contains("10000 breakpoints in a file"), "{why}");
     }
 
     #[test]
-    fn a_client_has_ten_thousand_until_it_removes_some() {
+    fn a_client_has_fifty_thousand_until_it_removes_some() {
         let mut quota = Quota::default();
         for number in 0..IN_SESSION / IN_REQUEST {
             let path = number.to_string();
@@ -163,7 +166,7 @@ mod tests {
         }
         let (count, why) = ask(&mut quota, "more", 5, 1);
         assert_eq!(count, 0);
-        assert!(why.contains("10000 breakpoints at most"), "{why}");
+        assert!(why.contains("50000 breakpoints at most"), "{why}");
         // Those of the file itself make room.
         assert_eq!(ask(&mut quota, "0", IN_REQUEST, 1).0, IN_REQUEST);
         ask(&mut quota, "0", IN_REQUEST - 3, 1);

@@ -274,7 +274,7 @@ impl<B: Backend> Session<B> {
         };
         check_path(&file)?;
         let asked = arguments.into_breakpoints();
-        if asked.len() > quota::IN_SESSION {
+        if asked.len() > quota::IN_ANSWER {
             return Err(too_many(asked.len()));
         }
         let asked = asked

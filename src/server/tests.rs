@@ -281,20 +281,20 @@ fn what_there_is_no_room_for_is_answered_and_not_kept() {
     let mut client = server.target.connect();
     client.initialize().unwrap();
     let lines = |count| json!({"source": {"path": "/a.rs"}, "lines": vec![9; count]});
-    let answer = client.call("setBreakpoints", lines(1_200)).unwrap();
+    let answer = client.call("setBreakpoints", lines(10_200)).unwrap();
     let answered = answer["breakpoints"].as_array().unwrap();
-    assert_eq!(answered.len(), 1_200);
+    assert_eq!(answered.len(), 10_200);
     let message = |index: usize| answered[index]["message"].as_str().unwrap();
-    assert_eq!(message(999), "not here");
-    assert!(message(1_000).starts_with("not set: a request sets 1000 breakpoints"));
+    assert_eq!(message(9_999), "not here");
+    assert!(message(10_000).starts_with("not set: a request sets 10000 breakpoints"));
     let bare = Wanted {
         log_message: None,
         ..wanted(9, "")
     };
-    let kept = set(1, "/a.rs", vec![bare; 1_000]);
+    let kept = set(1, "/a.rs", vec![bare; 10_000]);
     assert_eq!(server.calls(), [Call::Open(1, Refuse), kept]);
     for (arguments, why) in [
-        (lines(10_001), "the request has 10001 breakpoints"),
+        (lines(20_001), "the request has 20001 breakpoints"),
         (
             json!({"source": {"path": "x".repeat(4_097)}}),
             "the source's path or name has 4097 bytes",

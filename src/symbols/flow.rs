@@ -16,6 +16,10 @@
 //! 5. Where the function cannot be decoded, or an indirect jump has no known target, all primary candidates stay:
 //!    a second event is better than a pass that is not seen.
 //!
+//! Which of them shows more variables is not asked. Over three crates at `opt-level = 3` a further row of the same line and
+//! instance, behind straight code, has a place for 14 of 15,832 variables more than the first one has, and what the line
+//! itself has changed by then would be shown as it was not.
+//!
 //! What is left logs exactly once in straight code and in branches, once for each time that a loop's head is evaluated,
 //! and never misses a pass. Dropping in step 4 keeps this true, because every way to a dropped candidate led through
 //! one that was there, and every way to that one, if it was dropped later, through the others.

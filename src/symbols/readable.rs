@@ -146,6 +146,7 @@ impl<'a> Survey<'_, 'a> {
         let runtime = self.module.to_runtime(address);
         let scope = self.symbols.scope_at(runtime);
         let scope = scope.expect("the row is in a function");
+        let function = scope.functions.first().map_or("", String::as_str);
         let own: Vec<&Variable> = scope.variables.iter().filter(|v| v.depth == 0).collect();
         for (at, name) in declared.into_iter().filter(|(at, _)| *at < line) {
             let same = own.iter().filter(|v| v.line == at && *v.name == *name);
@@ -153,8 +154,8 @@ impl<'a> Survey<'_, 'a> {
                 file: path.to_owned(),
                 line,
                 address,
-                function: scope.function().to_owned(),
-                in_drop: scope.function().starts_with(DROP_GLUE),
+                function: function.to_owned(),
+                in_drop: function.starts_with(DROP_GLUE),
                 state: same
                     .map(|v| State::of(v))
                     .min()

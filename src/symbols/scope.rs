@@ -50,11 +50,6 @@ pub struct Variable {
 }
 
 impl Scope {
-    /// The innermost function.
-    pub fn function(&self) -> &str {
-        self.functions.first().map_or("", String::as_str)
-    }
-
     /// The variable that Rust means by a name at the address.
     pub fn named(&self, name: &str) -> Option<&Variable> {
         self.variables

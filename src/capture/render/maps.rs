@@ -268,28 +268,31 @@ impl Renderer<'_> {
         self.put(']');
     }
 
-    /// Whether a key, as a text, a variant or what wraps one, names a secret, or may: a text that cannot be read may be any
-    /// name.
+    /// Whether a key, as a text, a variant or what wraps one, names a secret, or may: a text that cannot be read whole may be
+    /// any name.
     pub(super) fn hides_under(&mut self, key: TypeRef, address: u64) -> bool {
         let types = &self.compiled.types;
         let hides_anything = self.compiled.redaction.hides_anything();
         let Some(ty) = types.get(key).filter(|_| hides_anything) else {
             return false;
         };
-        let wraps_name = may_wrap_a_name(&ty);
-        let is_text = match *types.view(key, &ty) {
-            View::Text { .. } | View::Bytes { .. } => true,
-            View::Plain if !wraps_name => return false,
-            _ => false,
-        };
+        let view = types.view(key, &ty);
+        let is_text = matches!(*view, View::Text { .. } | View::Bytes { .. });
+        let wraps_name = !is_text && may_wrap_a_name(&ty);
+        if !wraps_name && matches!(*view, View::Plain) {
+            return false;
+        }
         let start = self.out.len();
         self.value(key, address, self.compiled.outermost(false));
         let name = self.out.split_off(start);
+        let hides = self.compiled.redaction.hides_name(&name);
         let is_quoted = name.starts_with('"') || name.starts_with("b\"");
-        if is_quoted || wraps_name {
-            self.compiled.redaction.hides_name(&name)
+        if wraps_name {
+            hides || name.contains('<') || name.contains(" more ")
+        } else if is_quoted {
+            hides || !name.ends_with('"')
         } else {
-            is_text
+            is_text || name.starts_with('<')
         }
     }
 

@@ -231,6 +231,46 @@ fn what_is_paired_with_the_name_of_a_secret_is_redacted() {
 }
 
 #[test]
+fn what_is_paired_with_a_name_that_cannot_be_read_whole_is_redacted() {
+    let mut world = World::new();
+    redacting(&mut world, false);
+    let (word, text) = (world.types.base("usize"), world.types.text());
+    let string = world.types.string();
+    let header = world
+        .types
+        .structure("shop::Header", 16, &[("__0", 0, text)]);
+    let nowhere = 0x10_0000_0000_u64;
+    for (key, mut bytes) in [
+        (string, words(&[8, nowhere, 8])),
+        (header, words(&[nowhere, 8])),
+    ] {
+        let size = bytes.len() as u64;
+        let members = [("__0", 0, key), ("__1", size, word)];
+        let pair = world.types.structure("(K, usize)", size + 8, &members);
+        bytes.extend(words(&[4711]));
+        world.scope.variables.clear();
+        world.variable("pair", pair, &bytes);
+        let shown = world.show("{pair}");
+        assert!(shown.ends_with(", <redacted>)"), "{shown}");
+        assert!(shown.contains("<unreadable"), "{shown}");
+    }
+    let long = "a name of which the end cannot be seen".repeat(200);
+    let pair = world
+        .types
+        .structure("(&str, usize)", 24, &[("__0", 0, text), ("__1", 16, word)]);
+    let mut bytes = world.fat(long.as_bytes(), long.len() as u64);
+    bytes.extend(words(&[4711]));
+    world.scope.variables.clear();
+    world.variable("pair", pair, &bytes);
+    let shown = world.show("{pair}");
+    assert!(
+        shown.ends_with(" more bytes, <redacted>)"),
+        "{}",
+        &shown[shown.len() - 60..]
+    );
+}
+
+#[test]
 fn what_is_paired_with_a_wrapped_name_of_a_secret_is_redacted() {
     let mut world = World::new();
     redacting(&mut world, false);

@@ -31,6 +31,15 @@ pub(super) const OWNERS: &[Way] = &[
         "core::mem::manually_drop::ManuallyDrop<*",
         &["value.value", "value.__0", "value"],
     ),
+    way("lock_api::mutex::MutexGuard<*", &["mutex.*.data.value"]),
+    way(
+        "lock_api::rwlock::RwLockReadGuard<*",
+        &["rwlock.*.data.value"],
+    ),
+    way(
+        "lock_api::rwlock::RwLockWriteGuard<*",
+        &["rwlock.*.data.value"],
+    ),
     way("core::cell::Ref<*", &["value.pointer.*"]),
     way("core::cell::RefMut<*", &["value.pointer.*"]),
     way(
@@ -52,6 +61,27 @@ pub(super) const OWNERS: &[Way] = &[
         &["lock.*.data.value"],
     ),
 ];
+
+/// The values of what is made when it is first used, beside a `Once`.
+pub(super) const LAZIES: &[Way] = &[way(
+    "std::sync::lazy_lock::LazyLock<*",
+    &["data.value.value"],
+)];
+/// Of what is made when somebody has a value.
+pub(super) const ONCES: &[Way] = &[way("std::sync::once_lock::OnceLock<*", &["value.value"])];
+/// The state of the `Once` of both.
+pub(super) const ONCE_STATES: &[Way] = &[
+    way("std::sync::lazy_lock::LazyLock<*", ONCE),
+    way("std::sync::once_lock::OnceLock<*", ONCE),
+];
+const ONCE: &[&str] = &[
+    "once.inner.state_and_queued.v.value",
+    "once.inner.state_and_queued.v.value.__0",
+];
+/// An enum that has the value, in a cell.
+pub(super) const LAZY_STATES: &[Way] = &[way("core::cell::lazy::LazyCell<*", &["state.value"])];
+/// An `Option` of the value, in a cell.
+pub(super) const OPTIONS: &[Way] = &[way("core::cell::once::OnceCell<*", &["inner.value"])];
 
 /// What a lock or a cell guards.
 pub(super) const GUARDED: &[Way] = &[

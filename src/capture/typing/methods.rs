@@ -174,6 +174,11 @@ impl Typing<'_, '_> {
                 if let Some(item) = self.guarded(path, name, arguments)? {
                     return Ok(Some(item));
                 }
+                if let ("get", []) = (name, arguments)
+                    && let Some(item) = self.once_made(path, &found)?
+                {
+                    return Ok(Some(item));
+                }
             }
             (
                 "is_some" | "is_none" | "is_ok" | "is_err" | "unwrap" | "expect" | "unwrap_err"

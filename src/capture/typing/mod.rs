@@ -4,6 +4,7 @@
 
 mod equality;
 mod layouts;
+mod made;
 mod maps;
 mod methods;
 mod numbers;

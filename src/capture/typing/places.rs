@@ -138,7 +138,10 @@ impl Typing<'_, '_> {
         if let View::Reference { target } = *self.view(path.ty)? {
             return Ok(Some(path.clone().then(Step::Follow, target)));
         }
-        Ok(self.way(path, ty, layouts::OWNERS))
+        match self.way(path, ty, layouts::OWNERS) {
+            None => self.lazy(path, ty),
+            owned => Ok(owned),
+        }
     }
 
     /// Goes through references and owners, as Rust does before a field, an index or a method.

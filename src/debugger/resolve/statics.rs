@@ -72,16 +72,20 @@ impl<'s> Statics<'s> {
             found.clone()
         };
         let candidates = Candidates::new(path, &function);
+        let all: Vec<Vec<String>> = [&candidates.here[..], &candidates.around].concat();
         let here = candidates.here.into_iter().map(|path| (path, &krate));
         for (path, krate) in here.chain(candidates.anywhere.map(|path| (path, &None))) {
             let mut found = find(path.clone(), krate);
             match found.len() {
                 0 => {}
-                1 if candidates.body.as_ref() == Some(&path) => {
-                    return Err(written(
-                        "it may be of the function's body, or of a module of the function's name",
-                        &path,
-                    ));
+                1 if candidates.doubtful.contains(&path) => {
+                    return Err(match path.iter().any(|segment| segment == IMPL) {
+                        true => "it may be of another type's method of that name".to_owned(),
+                        false => written(
+                            "it may be of the function's body, or of a module of the function's name",
+                            &path,
+                        ),
+                    });
                 }
                 1 => return Ok(found.pop()),
                 _ => return Err("several statics have that path; nothing tells which".to_owned()),
@@ -95,7 +99,16 @@ impl<'s> Statics<'s> {
                 ));
             }
         }
-        Ok(None)
+        match all
+            .into_iter()
+            .find(|path| !find(path.clone(), &None).is_empty())
+        {
+            Some(path) => Err(format!(
+                "another crate may have the static that this code means; write `{}` if that is meant",
+                path.join("::")
+            )),
+            None => Ok(None),
+        }
     }
 }
 
@@ -109,8 +122,9 @@ fn written(why: &str, path: &[String]) -> String {
 struct Candidates {
     /// Where Rust looks, from the inside out.
     here: Vec<Vec<String>>,
-    /// The one of them that is either in the body of a function or in a module that has its name.
-    body: Option<Vec<String>>,
+    /// Those of them that may be of something else with that path: a module that has a function's name, or another type that
+    /// has a method of that name.
+    doubtful: Vec<Vec<String>>,
     /// Where Rust does as well, if the first word names another crate.
     anywhere: Option<Vec<String>>,
     /// Where it does not look.
@@ -129,7 +143,7 @@ impl Candidates {
         let only = |mut spaces: Vec<Vec<String>>| Self {
             around: spaces.split_off(spaces.len().min(1)),
             here: spaces,
-            body: None,
+            doubtful: Vec::new(),
             anywhere: None,
         };
         let climbs = path.iter().take_while(|word| *word == "super").count();
@@ -149,19 +163,19 @@ impl Candidates {
                 let bodies = bodies.map(|body| within(&declared(body), path));
                 let bodies: Vec<Vec<String>> = bodies.collect();
                 // No module is within a block of methods or a closure.
-                let is_module = |body: &Vec<String>| !body.iter().any(|it| it.starts_with('{'));
+                let is_doubtful = |body: &&Vec<String>| {
+                    body.iter().any(|it| it == IMPL) || !body.iter().any(|it| it.starts_with('{'))
+                };
                 Self {
-                    body: bodies.iter().find(|body| is_module(body)).cloned(),
+                    doubtful: bodies.iter().filter(is_doubtful).cloned().collect(),
                     here: [bodies, found.here].concat(),
                     ..found
                 }
             }
-            // A module that is named may have been imported, from wherever it is.
+            // The first word may name another crate as well.
             _ => Self {
-                here: modules(module.len(), path),
-                body: None,
                 anywhere: Some(path.to_vec()),
-                around: Vec::new(),
+                ..only(modules(module.len(), path))
             },
         }
     }
@@ -236,13 +250,17 @@ mod tests {
             let paths: Vec<String> = paths.iter().map(|path| path.join("::")).collect();
             paths.join(" ")
         };
-        let here = found.here.into_iter().chain(found.anywhere).collect();
-        let here: String = joined(here);
-        let here = match found.body {
-            Some(body) => here.replace(&body.join("::"), &format!("{}?", body.join("::"))),
-            None => here,
-        };
-        (here, joined(found.around))
+        let here = found.here.into_iter().chain(found.anywhere);
+        let marked = here.map(|path| {
+            let mark = if found.doubtful.contains(&path) {
+                "?"
+            } else {
+                ""
+            };
+            format!("{}{mark}", path.join("::"))
+        });
+        let here: Vec<String> = marked.collect();
+        (here.join(" "), joined(found.around))
     }
 
     #[test]
@@ -257,7 +275,7 @@ mod tests {
             (
                 "LIMIT",
                 "orders::engine::Book<orders::Leg>::insert<u8>",
-                "orders::engine::{impl}::insert::LIMIT orders::engine::{impl}::LIMIT orders::engine::LIMIT",
+                "orders::engine::{impl}::insert::LIMIT? orders::engine::{impl}::LIMIT? orders::engine::LIMIT",
                 "orders::LIMIT",
             ),
             (
@@ -289,8 +307,8 @@ mod tests {
             (
                 "orders::LIMIT",
                 "orders::engine::run",
-                "orders::engine::orders::LIMIT orders::orders::LIMIT orders::LIMIT",
-                "",
+                "orders::engine::orders::LIMIT orders::LIMIT",
+                "orders::orders::LIMIT",
             ),
         ] {
             let expected = (here.to_owned(), around.to_owned());
