@@ -624,6 +624,23 @@ fn what_is_wrong_is_told_when_it_is_set() {
         assert!(!placed.verified, "{message}");
         assert!(placed.message.contains(why), "{message}: {placed:?}");
     }
+    for (name, message, why) in [
+        (
+            "statics of a module",
+            "{LIMIT}",
+            "debug information tells no `use`; write `crate::LIMIT`",
+        ),
+        (
+            "captured",
+            "{order.symbol}",
+            "the closure has captured only parts of `order`: `order.id`, `order.price`",
+        ),
+    ] {
+        let wanted = [(mark(&file, name), message)];
+        let placed = session.logpoints(&file, &wanted).remove(0);
+        assert!(!placed.verified, "{message}");
+        assert!(placed.message.contains(why), "{message}: {placed:?}");
+    }
     for (condition, why) in [
         ("n", "a condition has to be `bool`, and this is `u32`"),
         ("m > 1", "no variable `m` is visible here"),

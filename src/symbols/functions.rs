@@ -504,10 +504,16 @@ pub fn is_optimized<'a>(dwarf: &Dwarf<Slice<'a>>, unit: &Unit<Slice<'a>>) -> gim
     })
 }
 
-/// Whether a place is in the stack frame, where a register points to, or in static memory.
+/// Whether a place is in the stack frame, where a register points to, or in static memory, each thread's own included.
 fn stays(expression: &[u8]) -> bool {
     let first = expression.first().copied().map(gimli::DwOp);
-    matches!(first, Some(dw::DW_OP_fbreg | dw::DW_OP_addr)) || is_through_a_register(expression)
+    let last = expression.last().copied().map(gimli::DwOp);
+    matches!(first, Some(dw::DW_OP_fbreg | dw::DW_OP_addr))
+        || matches!(
+            last,
+            Some(dw::DW_OP_form_tls_address | dw::DW_OP_GNU_push_tls_address)
+        )
+        || is_through_a_register(expression)
 }
 
 /// Whether a place is none in memory: a register, pieces, or a number that was computed.

@@ -81,13 +81,14 @@ impl Typing<'_, '_> {
 
     /// What an outer function calls by this name is not what the closure does.
     fn refuse_captured(&self, name: &str) -> Result<(), CompileError> {
-        let parts: Vec<String> = captures(self.scope)
+        let mut parts: Vec<String> = captures(self.scope)
             .filter_map(|known| known.name.strip_prefix(name)?.strip_prefix("__"))
             .map(|fields| format!("`{name}.{}`", fields.replace("__", ".")))
             .collect();
         if parts.is_empty() {
             return Ok(());
         }
+        parts.sort_unstable();
         Err(CompileError::Captured {
             name: name.into(),
             parts: parts.join(", "),
