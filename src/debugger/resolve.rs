@@ -203,7 +203,7 @@ fn visible(
             function.name
         ));
     }
-    let mut scope = symbols
+    let mut scope = statics
         .scope_at(address)
         .map_err(|error| error.to_string())?;
     // The line's function, not those that are inlined into it just there.

@@ -423,8 +423,10 @@ pub fn declaration<'a>(
         match reference.and_then(|value| section_offset(unit, value)) {
             Some(reference) => next = reference,
             None => {
-                let prefix = module.functions(dwarf, unit)?.prefix(dwarf, unit, offset);
-                found.path = prefix + &found.name;
+                found.path = module.path(next, || {
+                    let prefix = module.functions(dwarf, unit)?.prefix(dwarf, unit, offset);
+                    Ok(prefix + &found.name)
+                })?;
                 break;
             }
         }

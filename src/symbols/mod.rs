@@ -172,10 +172,19 @@ impl Symbols {
     ///
     /// [`SymbolError`] where the address has no function, or its module no debug information.
     pub fn scope_at(&self, address: u64) -> Result<Scope, SymbolError> {
+        self.scope(address, false)
+    }
+
+    /// As [`scope_at`](Self::scope_at), with the names of the functions that the address is in.
+    pub fn named_scope_at(&self, address: u64) -> Result<Scope, SymbolError> {
+        self.scope(address, true)
+    }
+
+    fn scope(&self, address: u64, named: bool) -> Result<Scope, SymbolError> {
         let (index, module) = self
             .module_at(address)
             .ok_or(SymbolError::NoModule(address))?;
-        let scope = variables::scope_at(&self.modules, index, module, address);
+        let scope = variables::scope_at(&self.modules, index, module, address, named);
         match scope {
             Err(SymbolError::NoFunction(_)) => match module.missing_in_units() {
                 Some(reason) => Err(module.missing_error(reason)),

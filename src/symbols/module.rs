@@ -29,6 +29,9 @@ const KEPT_UNITS: usize = 64;
 /// Line tables whose rows are kept; they are larger.
 const KEPT_TABLES: usize = 8;
 
+/// And how many paths of functions.
+const KEPT_PATHS: usize = 256;
+
 /// How many units are asked whether their contents are elsewhere. Linkers put the program's own before those of std, and
 /// to ask thousands takes longer than waking may.
 const ASKED_UNITS: usize = 64;
@@ -52,6 +55,7 @@ pub struct Module {
     functions: Recent<u64, UnitFunctions>,
     optimized: Recent<u64, bool>,
     starts: Recent<usize, Vec<Start>>,
+    paths: Recent<u64, String>,
 }
 
 struct Section {
@@ -143,6 +147,7 @@ impl Module {
             functions: Recent::new(KEPT_UNITS),
             optimized: Recent::new(KEPT_UNITS),
             starts: Recent::new(KEPT_TABLES),
+            paths: Recent::new(KEPT_PATHS),
         })
     }
 
@@ -443,6 +448,17 @@ impl Module {
         self.optimized
             .get_or_try(offset, read)
             .map_or(true, |optimized| *optimized)
+    }
+
+    /// The path of what is declared at an offset of `.debug_info`, from the cache if it was asked for recently: `read` may have
+    /// to read another unit.
+    pub fn path(
+        &self,
+        declared: u64,
+        read: impl FnOnce() -> gimli::Result<String>,
+    ) -> gimli::Result<String> {
+        let path = self.paths.get_or_try(declared, read)?;
+        Ok(String::clone(&path))
     }
 
     /// The rows of a line table, from the cache if they were asked for recently.

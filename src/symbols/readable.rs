@@ -144,7 +144,7 @@ impl<'a> Survey<'_, 'a> {
     ) -> gimli::Result<()> {
         let declared = self.declared(instance, file)?;
         let runtime = self.module.to_runtime(address);
-        let scope = self.symbols.scope_at(runtime);
+        let scope = self.symbols.named_scope_at(runtime);
         let scope = scope.expect("the row is in a function");
         let function = scope.functions.first().map_or("", String::as_str);
         let own: Vec<&Variable> = scope.variables.iter().filter(|v| v.depth == 0).collect();

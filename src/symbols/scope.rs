@@ -8,7 +8,8 @@ use super::types::TypeRef;
 /// Everything that has a name at one address.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
-    /// The functions as a user knows them, by their [`Variable::depth`]: `orders::engine::Book::insert`.
+    /// The functions as a user knows them, by their [`Variable::depth`]: `orders::engine::Book::insert`. Empty where they
+    /// were not asked for.
     pub functions: Vec<String>,
     /// The depth of the function that a line belongs to; 0 where it is about none.
     pub depth: u32,

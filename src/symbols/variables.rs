@@ -37,7 +37,8 @@ use self::state::Lines;
 /// How deep scopes may be nested; more is damage.
 const MAX_DEPTH: usize = 512;
 
-/// Everything that is visible at an address of the process.
+/// Everything that is visible at an address of the process; the names of its functions only where they are `named`, since in
+/// code that many functions were inlined into they take most of the time.
 ///
 /// # Errors
 ///
@@ -47,6 +48,7 @@ pub fn scope_at(
     index: u32,
     module: &Module,
     address: u64,
+    named: bool,
 ) -> Result<Scope, SymbolError> {
     let dwarf = module.dwarf();
     let file_address = module.to_file(address);
@@ -78,7 +80,7 @@ pub fn scope_at(
     let states = state::of_calls(&reader, &blocks)?;
     let calls = blocks.iter().filter(|block| block.call).count();
     let mut scope = Scope::default();
-    for block in blocks.iter().rev().filter(|block| block.call) {
+    for block in blocks.iter().rev().filter(|block| named && block.call) {
         let declared = functions::declaration(module, &dwarf, &unit, block.entry)?;
         scope.functions.push(declared.path);
     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::capture::compile::Logpoint;
+use crate::symbols::error::SymbolError;
 use crate::symbols::lookup::LineAddress;
 use crate::symbols::scope::{Scope, Unclear, Variable};
 use crate::symbols::{IMPL, Symbols};
@@ -16,6 +17,8 @@ pub struct Statics<'s> {
     symbols: &'s Symbols,
     /// As the logpoint has them.
     wanted: Vec<Vec<String>>,
+    /// Whether it has any name at all.
+    names: bool,
     found: HashMap<Key, Vec<Variable>>,
 }
 
@@ -28,7 +31,16 @@ impl<'s> Statics<'s> {
         Self {
             symbols,
             wanted: logpoint.statics(),
+            names: !logpoint.names().is_empty(),
             found: HashMap::new(),
+        }
+    }
+
+    /// What is visible at an address, as far as the logpoint asks for it.
+    pub fn scope_at(&self, address: u64) -> Result<Scope, SymbolError> {
+        match self.names {
+            true => self.symbols.named_scope_at(address),
+            false => self.symbols.scope_at(address),
         }
     }
 
