@@ -10,6 +10,7 @@
 
 mod around;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::sync::Arc;
 
@@ -92,6 +93,8 @@ pub enum LineKind {
 pub struct SourceFile<'a> {
     path: String,
     tables: Vec<Table<'a>>,
+    /// As the units see them that are read for a line without rows: for all such lines the same.
+    extents: OnceCell<Extents>,
 }
 
 impl<'a> SourceFile<'a> {
@@ -110,7 +113,11 @@ impl<'a> SourceFile<'a> {
             };
             tables.extend(Table::read_all(module, &group)?);
         }
-        Ok(Self { path, tables })
+        Ok(Self {
+            path,
+            tables,
+            extents: OnceCell::new(),
+        })
     }
 
     /// The places of a line.
@@ -119,7 +126,7 @@ impl<'a> SourceFile<'a> {
     ///
     /// [`LineError::NoCode`], [`LineError::TooMany`], [`LineError::DebugInfo`].
     pub fn line(&self, line: u64) -> Result<LineMatch, LineError> {
-        let Self { path, tables } = self;
+        let Self { path, tables, .. } = self;
         let rough: usize = tables.iter().map(|table| table.rows_at(line).count()).sum();
         let too_many = |count| LineError::TooMany {
             path: path.clone(),
@@ -134,7 +141,7 @@ impl<'a> SourceFile<'a> {
         let mut found = line;
         let mut addresses = addresses(&selected, line)?;
         if addresses.is_empty()
-            && let Some(below) = slide(&selected, line)?
+            && let Some(below) = self.below(&selected, line, rough == 0)?
         {
             found = below;
             let selected = select(tables, below).ok_or_else(|| too_many(rough))?;
@@ -150,6 +157,24 @@ impl<'a> SourceFile<'a> {
                 addresses,
             }),
         }
+    }
+}
+
+impl SourceFile<'_> {
+    /// The next line with code in the function that a line is in.
+    fn below(
+        &self,
+        selected: &[&Table<'_>],
+        line: u64,
+        is_bare: bool,
+    ) -> gimli::Result<Option<u64>> {
+        if !is_bare {
+            return Ok(slide(&extents(selected)?, line));
+        }
+        if self.extents.get().is_none() {
+            let _ = self.extents.set(extents(selected)?);
+        }
+        Ok(self.extents.get().and_then(|extents| slide(extents, line)))
     }
 }
 
@@ -511,9 +536,11 @@ struct Extent {
     lines: BTreeSet<u64>,
 }
 
-/// The next line with code in the function that a line is in.
-fn slide(tables: &[&Table<'_>], line: u64) -> gimli::Result<Option<u64>> {
-    let mut extents: BTreeMap<(u64, String), Extent> = BTreeMap::new();
+/// The functions of a file, by their line and name.
+type Extents = BTreeMap<(u64, String), Extent>;
+
+fn extents(tables: &[&Table<'_>]) -> gimli::Result<Extents> {
+    let mut extents = Extents::new();
     for table in tables {
         let functions = table.functions()?;
         let mut declarations: BTreeMap<UnitOffset, Declaration> = BTreeMap::new();
@@ -558,6 +585,11 @@ fn slide(tables: &[&Table<'_>], line: u64) -> gimli::Result<Option<u64>> {
             }
         }
     }
+    Ok(extents)
+}
+
+/// The next line with code in the function that a line is in.
+fn slide(extents: &Extents, line: u64) -> Option<u64> {
     let mut inside: Option<(u64, u64)> = None;
     for ((start, name), extent) in extents.range(..=(line, "\u{10ffff}".to_owned())) {
         // Code below the next function that is not inside of this one comes from a macro that is defined there.
@@ -577,7 +609,7 @@ fn slide(tables: &[&Table<'_>], line: u64) -> gimli::Result<Option<u64>> {
             inside = Some((*start, code));
         }
     }
-    Ok(inside.map(|(_, code)| code))
+    inside.map(|(_, code)| code)
 }
 
 /// Whether a function's path leads through another function of a name, as those of closures and nested functions do.
