@@ -93,7 +93,7 @@ const FLOORS: [(&str, [(&str, usize); 4]); 7] = [
     ),
     (
         "values_views",
-        [("o1", 7), ("release", 7), ("thin", 7), ("dwarf5", 7)],
+        [("o1", 7), ("release", 7), ("thin", 5), ("dwarf5", 5)],
     ),
     (
         "scope_sunk",
