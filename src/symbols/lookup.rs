@@ -158,9 +158,7 @@ impl<'a> SourceFile<'a> {
             }),
         }
     }
-}
 
-impl SourceFile<'_> {
     /// The next line with code in the function that a line is in.
     fn below(
         &self,
