@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{InstanceId, LineAddress, SourceFile, Table, distinct, in_function, is_drop_glue};
+use super::places::{distinct, in_function, is_drop_glue};
+use super::table::Table;
+use super::{InstanceId, LineAddress, SourceFile};
 use crate::symbols::functions::{self, Instance};
 use crate::symbols::lines::Row;
 use gimli::UnitSectionOffset;
