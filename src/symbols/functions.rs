@@ -1,19 +1,15 @@
-//! The functions of a unit: where their code is, what is inlined where, and what they are called.
+//! The functions of a unit: where their code is, what is inlined where, and what they are declared in.
 
 use std::ops::Range;
 
 use gimli::{
-    AttributeValue, DebuggingInformationEntry, Dwarf, EntriesRaw, Unit, UnitOffset,
-    UnitSectionOffset, constants as dw,
+    AttributeValue, DebuggingInformationEntry, Dwarf, EntriesRaw, Unit, UnitOffset, constants as dw,
 };
 
 use super::module::{Module, Slice};
 
 /// An entry of `.debug_info`.
 pub type Entry<'a> = DebuggingInformationEntry<Slice<'a>>;
-
-/// How long a chain of references (`DW_AT_abstract_origin`, `DW_AT_specification`) may be; rustc's have up to 3.
-pub const MAX_REFERENCES: usize = 8;
 
 /// What is remembered of a unit after one walk through it.
 pub struct UnitFunctions {
@@ -359,187 +355,9 @@ pub fn ranges<'a>(
     Ok(all)
 }
 
-/// What a function's declaration says.
-#[derive(Clone, Debug, Default)]
-pub struct Declaration {
-    /// Offset in `.debug_info` of the entry that has the name; the same for all its instances in a unit.
-    pub entry: u64,
-    /// Without the path: `insert<u8>`.
-    pub name: String,
-    /// With the path: `orders::Book::insert<u8>`.
-    pub path: String,
-    /// Line of the `fn`.
-    pub line: Option<u64>,
-    /// Unit and file index of the source.
-    pub file: Option<(u64, u64)>,
-}
-
-/// Follows the references of a function's or an instance's entry to its declaration.
-///
-/// # Errors
-///
-/// Where DWARF is damaged.
-pub fn declaration<'a>(
-    module: &'a Module,
-    dwarf: &Dwarf<Slice<'a>>,
-    unit: &Unit<Slice<'a>>,
-    entry: UnitOffset,
-) -> gimli::Result<Declaration> {
-    let mut found = Declaration::default();
-    let mut next = unit.header.offset().0.saturating_add(entry.0) as u64;
-    let mut other: Option<Unit<Slice<'a>>> = None;
-    for _ in 0..MAX_REFERENCES {
-        let inside = UnitSectionOffset(next as usize).to_unit_offset(&unit.header);
-        let (unit, offset) = match inside {
-            Some(offset) => (unit, offset),
-            None => {
-                let (unit, offset) = module.unit_and_entry(dwarf, next)?;
-                (&*other.insert(unit), offset)
-            }
-        };
-        let entry = unit.entry(offset)?;
-        if found.line.is_none() {
-            found.line = entry
-                .attr(dw::DW_AT_decl_line)
-                .and_then(|attribute| attribute.udata_value());
-        }
-        if found.file.is_none()
-            && let Some(AttributeValue::FileIndex(index)) = entry.attr_value(dw::DW_AT_decl_file)
-        {
-            found.file = Some((unit.header.offset().0 as u64, index));
-        }
-        if found.name.is_empty()
-            && let Some(name) = entry.attr_value(dw::DW_AT_name)
-        {
-            found.name = dwarf
-                .attr_string(unit, name)?
-                .to_string_lossy()
-                .into_owned();
-        }
-        found.entry = next;
-        let reference = entry
-            .attr_value(dw::DW_AT_abstract_origin)
-            .or_else(|| entry.attr_value(dw::DW_AT_specification));
-        match reference.and_then(|value| section_offset(unit, value)) {
-            Some(reference) => next = reference,
-            None => {
-                found.path = module.path(next, || {
-                    let prefix = module.functions(dwarf, unit)?.prefix(dwarf, unit, offset);
-                    Ok(prefix + &found.name)
-                })?;
-                break;
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// Variables from which on their kinds of places are compared; below, one that moves is enough to tell an optimizer.
-const FEW_VARIABLES: usize = 10;
-/// Variables that tell enough: a large unit is not read to its end.
-const ENOUGH_VARIABLES: usize = 1000;
-
-/// Whether a unit's code is optimized. Code that is not has variables in memory at one place, for good. Some are not,
-/// all the same: rustc itself inlines what is small, and keeps numbers and pieces of that; an argument that is passed as
-/// an address is found through the register that has it. So a variable that is not in memory tells an optimizer where
-/// nothing is inlined. Elsewhere many that move tell it: of the units of real programs, two thirds to all of the variables move with an
-/// optimizer at work, and less than a third without.
-///
-/// # Errors
-///
-/// Where DWARF is damaged.
-pub fn is_optimized<'a>(dwarf: &Dwarf<Slice<'a>>, unit: &Unit<Slice<'a>>) -> gimli::Result<bool> {
-    let mut raw = unit.entries_raw(None)?;
-    let mut entry = Entry::null();
-    let (mut all, mut moving) = (0usize, 0usize);
-    // How deep the outermost inlined function lies that this is in.
-    let mut inlined: Option<isize> = None;
-    while !raw.is_empty() && all < ENOUGH_VARIABLES {
-        let depth = raw.next_depth();
-        let Some(abbreviation) = raw.clone().read_abbreviation()? else {
-            raw.read_entry(&mut entry)?;
-            continue;
-        };
-        inlined = inlined.filter(|outer| depth > *outer);
-        if abbreviation.tag() == dw::DW_TAG_inlined_subroutine {
-            inlined = inlined.or(Some(depth));
-        }
-        let variable = matches!(
-            abbreviation.tag(),
-            dw::DW_TAG_variable | dw::DW_TAG_formal_parameter
-        );
-        if !variable {
-            if let Some(abbreviation) = raw.read_abbreviation()? {
-                raw.skip_attributes(abbreviation.attributes())?;
-            }
-            continue;
-        }
-        raw.read_entry(&mut entry)?;
-        let (stays, outside_memory) = match entry.attr_value(dw::DW_AT_location) {
-            None => continue,
-            Some(AttributeValue::Exprloc(place)) => {
-                let place = place.0.slice();
-                (stays(place), is_no_memory(place))
-            }
-            Some(list) => match dwarf.attr_locations(unit, list)? {
-                None => (false, false),
-                Some(mut list) => {
-                    let (mut stays, mut outside_memory) = (true, false);
-                    while let Some(place) = list.next()? {
-                        let place = place.data.0.slice();
-                        stays &= is_through_a_register(place);
-                        outside_memory |= is_no_memory(place);
-                    }
-                    (stays, outside_memory)
-                }
-            },
-        };
-        if outside_memory && inlined.is_none() {
-            return Ok(true);
-        }
-        all += 1;
-        moving += usize::from(!stays);
-    }
-    Ok(match all {
-        0..FEW_VARIABLES => moving > 0,
-        _ => moving * 3 >= all,
-    })
-}
-
-/// Whether a place is in the stack frame, where a register points to, or in static memory, each thread's own included.
-fn stays(expression: &[u8]) -> bool {
-    let first = expression.first().copied().map(gimli::DwOp);
-    let last = expression.last().copied().map(gimli::DwOp);
-    matches!(first, Some(dw::DW_OP_fbreg | dw::DW_OP_addr))
-        || matches!(
-            last,
-            Some(dw::DW_OP_form_tls_address | dw::DW_OP_GNU_push_tls_address)
-        )
-        || is_through_a_register(expression)
-}
-
-/// Whether a place is none in memory: a register, pieces, or a number that was computed.
-fn is_no_memory(expression: &[u8]) -> bool {
-    let first = expression.first().copied().map(gimli::DwOp);
-    let last = expression.last().copied().map(gimli::DwOp);
-    let register = first.is_some_and(|first| {
-        (dw::DW_OP_reg0..=dw::DW_OP_reg31).contains(&first)
-            || matches!(first, dw::DW_OP_regx | dw::DW_OP_piece)
-    });
-    register || (last == Some(dw::DW_OP_stack_value) && !is_through_a_register(expression))
-}
-
-/// Whether a place is an address that a register has, or had at the function's entry.
-fn is_through_a_register(expression: &[u8]) -> bool {
-    match expression {
-        [register, 0] => (dw::DW_OP_breg0..=dw::DW_OP_breg31).contains(&gimli::DwOp(*register)),
-        // An entry value that is read where it points to, and not a number by itself.
-        [first, .., last] => {
-            [dw::DW_OP_entry_value, dw::DW_OP_GNU_entry_value].contains(&gimli::DwOp(*first))
-                && gimli::DwOp(*last) != dw::DW_OP_stack_value
-        }
-        _ => false,
-    }
+/// The offset in `.debug_info` of an entry of a unit.
+pub fn entry_offset(unit: &Unit<Slice<'_>>, entry: UnitOffset) -> u64 {
+    unit.header.offset().0.saturating_add(entry.0) as u64
 }
 
 /// The offset in `.debug_info` that a reference attribute means.

@@ -9,6 +9,7 @@
 
 mod code;
 mod coroutine;
+mod declaration;
 pub mod error;
 mod flow;
 mod functions;
@@ -19,6 +20,7 @@ pub mod lookup;
 mod module;
 #[cfg(any(test, fuzzing, feature = "_survey"))]
 mod offline;
+mod optimized;
 pub mod overview;
 mod packages;
 mod path;
@@ -44,6 +46,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use self::declaration::Declaration;
 use self::error::{LineError, MissingInfo, SymbolError};
 use self::loaded::Loaded;
 use self::lookup::SourceFile;
@@ -203,9 +206,7 @@ impl Symbols {
             .unit(&dwarf, module.unit_of_address(&dwarf, file_address)?)
             .ok()?;
         let (entry, range) = module.functions(&dwarf, &unit).ok()?.at(file_address)?;
-        let name = functions::declaration(module, &dwarf, &unit, entry)
-            .ok()?
-            .path;
+        let name = Declaration::read(module, &dwarf, &unit, entry).ok()?.path;
         Some(FunctionAt {
             name,
             range: module.to_runtime(range.start)..module.to_runtime(range.end),

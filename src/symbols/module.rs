@@ -19,6 +19,7 @@ use super::error::{MissingInfo, SymbolError};
 use super::functions::{self, UnitFunctions};
 use super::lines::{self, Start};
 use super::loaded::Loaded;
+use super::optimized::is_optimized;
 
 /// Bytes of a mapped file.
 pub type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -444,7 +445,7 @@ impl Module {
     /// Whether a unit's code is optimized, from the cache if it was asked for recently.
     pub fn is_optimized<'a>(&'a self, unit: &Unit<Slice<'a>>) -> bool {
         let offset = unit.header.offset().0 as u64;
-        let read = || functions::is_optimized(&self.dwarf(), unit);
+        let read = || is_optimized(&self.dwarf(), unit);
         self.optimized
             .get_or_try(offset, read)
             .map_or(true, |optimized| *optimized)

@@ -16,6 +16,7 @@ use std::ops::Range;
 use gimli::{AttributeValue, Dwarf, Unit, UnitOffset, constants as dw};
 
 use super::code::{Base, Code, Object};
+use super::declaration::{Declaration, MAX_REFERENCES};
 use super::error::SymbolError;
 use super::functions::{self, Entry};
 use super::location::Expressions;
@@ -81,7 +82,7 @@ pub fn scope_at(
     let calls = blocks.iter().filter(|block| block.call).count();
     let mut scope = Scope::default();
     for block in blocks.iter().rev().filter(|block| named && block.call) {
-        let declared = functions::declaration(module, &dwarf, &unit, block.entry)?;
+        let declared = Declaration::read(module, &dwarf, &unit, block.entry)?;
         scope.functions.push(declared.path);
     }
     let mut level = calls;
@@ -203,7 +204,7 @@ impl<'a> Reader<'_, 'a> {
                 seen.insert(origin);
             }
             if is_variable(entry) {
-                let at = self.unit.header.offset().0.saturating_add(offset.0) as u64;
+                let at = functions::entry_offset(self.unit, offset);
                 let location = self.expressions.variable(entry, self.address);
                 // Lists of places follow the value itself, spilled or not, and end where it is gone.
                 let fixed = matches!(
@@ -285,7 +286,7 @@ impl<'a> Reader<'_, 'a> {
     ) -> gimli::Result<()> {
         let mut blocks = Vec::new();
         self.children(unit, origin, |offset, entry| {
-            let at = unit.header.offset().0.saturating_add(offset.0) as u64;
+            let at = functions::entry_offset(unit, offset);
             if seen.contains(&at) {
                 return Ok(());
             }
@@ -340,7 +341,7 @@ impl<'a> Reader<'_, 'a> {
     ) -> gimli::Result<Option<(u64, Variable)>> {
         let (mut name, mut ty, mut line, mut argument) = (None, None, 0, false);
         let (mut declaration, mut next) = (entry, Some(entry));
-        for _ in 0..functions::MAX_REFERENCES {
+        for _ in 0..MAX_REFERENCES {
             let Some(offset) = next else { break };
             declaration = offset;
             let (unit, offset) = self.module.unit_and_entry(self.dwarf, offset)?;

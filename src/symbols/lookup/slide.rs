@@ -6,7 +6,8 @@ use gimli::UnitOffset;
 
 use super::places::by_function;
 use super::table::Table;
-use crate::symbols::functions::{self, Declaration};
+use crate::symbols::declaration::Declaration;
+use crate::symbols::functions;
 
 /// The functions of a file, by their line and name.
 pub(super) type Extents = BTreeMap<(u64, String), Extent>;

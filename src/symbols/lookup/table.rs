@@ -6,7 +6,8 @@ use std::sync::Arc;
 use gimli::{Dwarf, Unit, UnitOffset};
 
 use super::InstanceId;
-use crate::symbols::functions::{self, Declaration, Instance, UnitFunctions};
+use crate::symbols::declaration::Declaration;
+use crate::symbols::functions::{self, Instance, UnitFunctions};
 use crate::symbols::lines::{self, Mention, Row, Rows};
 use crate::symbols::module::{Module, Slice};
 
@@ -60,12 +61,11 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn declaration(&self, entry: UnitOffset) -> gimli::Result<Declaration> {
-        functions::declaration(self.module, &self.dwarf, &self.unit, entry)
+        Declaration::read(self.module, &self.dwarf, &self.unit, entry)
     }
 
     pub(super) fn instance(&self, function: &Instance, instance: &Instance) -> InstanceId {
-        let unit = self.unit.header.offset().0;
-        let offset = |entry: UnitOffset| unit.saturating_add(entry.0) as u64;
+        let offset = |entry| functions::entry_offset(&self.unit, entry);
         InstanceId {
             function: offset(function.entry),
             entry: offset(instance.entry),

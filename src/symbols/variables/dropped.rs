@@ -17,8 +17,8 @@ use std::ops::Range;
 
 use super::{Block, Reader, optimized_out};
 use crate::symbols::code::Code;
+use crate::symbols::declaration::Declaration;
 use crate::symbols::flow;
-use crate::symbols::functions;
 use crate::symbols::lookup::DROP_GLUE;
 use crate::symbols::pointee::LineOf;
 use crate::symbols::scope::Variable;
@@ -57,7 +57,7 @@ impl Reader<'_, '_> {
             return false;
         };
         let is = |entry, name: &str| {
-            let function = functions::declaration(self.module, self.dwarf, self.unit, entry);
+            let function = Declaration::read(self.module, self.dwarf, self.unit, entry);
             function.is_ok_and(|function| function.path.starts_with(name))
         };
         let drops: Vec<Range<u64>> = body

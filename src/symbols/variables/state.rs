@@ -14,6 +14,7 @@ use gimli::{AttributeValue, UnitOffset, constants as dw};
 use super::{Block, Reader};
 use crate::symbols::code::{Base, Object, Place, Pointer};
 use crate::symbols::coroutine::{self, Coroutine};
+use crate::symbols::declaration::Declaration;
 use crate::symbols::functions::{self, Entry, Instance};
 use crate::symbols::lines::Start;
 use crate::symbols::place::{Binary, Formula, Location, Piece, Register, Source, Term};
@@ -235,7 +236,7 @@ impl<'a> Reader<'_, 'a> {
                     ty = entry
                         .attr_value(dw::DW_AT_type)
                         .and_then(|value| functions::section_offset(&unit, value));
-                    let at = unit.header.offset().0.saturating_add(at.0) as u64;
+                    let at = functions::entry_offset(&unit, at);
                     argument = argument
                         .take()
                         .filter(|argument| self.origin(self.unit, argument) == Some(at));
@@ -293,7 +294,7 @@ impl<'a> Reader<'_, 'a> {
         let entry = self.unit.entry(function)?;
         let origin = match self.origin(self.unit, &entry) {
             Some(origin) => origin,
-            None => self.unit.header.offset().0.saturating_add(function.0) as u64,
+            None => functions::entry_offset(self.unit, function),
         };
         let (unit, offset) = self.module.unit_and_entry(self.dwarf, origin)?;
         let mut raw = unit.entries_raw(Some(offset))?;
@@ -307,7 +308,7 @@ impl<'a> Reader<'_, 'a> {
             }
             match entry.tag() {
                 dw::DW_TAG_variable if depth > top + 1 => {
-                    let at = unit.header.offset().0.saturating_add(entry.offset().0) as u64;
+                    let at = functions::entry_offset(&unit, entry.offset());
                     let unknown = crate::symbols::variables::optimized_out();
                     if let Some((_, variable)) = self.variable(at, unknown, 0)? {
                         names.entry(variable.name).or_default().push(variable.ty);
@@ -335,8 +336,7 @@ impl<'a> Reader<'_, 'a> {
     pub fn body(&self, function: UnitOffset) -> Option<Body<'_>> {
         let lines = self.lines()?;
         let mut instances = lines.instances.iter();
-        let declaration =
-            functions::declaration(self.module, self.dwarf, self.unit, function).ok()?;
+        let declaration = Declaration::read(self.module, self.dwarf, self.unit, function).ok()?;
         // Files are numbered by unit.
         let unit = self.unit.header.offset().0 as u64;
         let (_, file) = declaration.file.filter(|(of, _)| *of == unit)?;
