@@ -409,13 +409,7 @@ pub fn words(words: &[u64]) -> Vec<u8> {
 }
 
 pub fn memory(formula: Formula) -> Location {
-    Location {
-        pieces: vec![Piece {
-            offset: 0,
-            size: None,
-            source: Source::Memory(formula),
-        }],
-    }
+    Location::whole(Source::Memory(formula))
 }
 
 pub fn pieces(pieces: Vec<(u64, u64, Source)>) -> Location {

@@ -111,8 +111,8 @@ impl<'u, 'a> Expressions<'u, 'a> {
             return self.attribute(location, address);
         }
         match entry.attr(dw::DW_AT_const_value) {
-            Some(value) => whole(constant(value)),
-            None => whole(Source::Missing(Missing::OptimizedOut)),
+            Some(value) => Location::whole(constant(value)),
+            None => Location::missing(Missing::OptimizedOut),
         }
     }
 
@@ -129,7 +129,7 @@ impl<'u, 'a> Expressions<'u, 'a> {
         if let AttributeValue::Exprloc(expression) = value {
             return self.translate(expression);
         }
-        let unsupported = || whole(Source::Missing(Missing::Unsupported));
+        let unsupported = || Location::missing(Missing::Unsupported);
         let Some((dwarf, unit)) = self.unit else {
             return unsupported();
         };
@@ -142,7 +142,7 @@ impl<'u, 'a> Expressions<'u, 'a> {
                     return self.translate(entry.data);
                 }
                 Ok(Some(_)) => {}
-                Ok(None) => return whole(Source::Missing(Missing::OptimizedOut)),
+                Ok(None) => return Location::missing(Missing::OptimizedOut),
                 Err(_) => return unsupported(),
             }
         }
@@ -150,7 +150,7 @@ impl<'u, 'a> Expressions<'u, 'a> {
 
     /// Translates a location description.
     pub fn translate(&self, expression: Expression<Slice<'a>>) -> Location {
-        let unsupported = || whole(Source::Missing(Missing::Unsupported));
+        let unsupported = || Location::missing(Missing::Unsupported);
         let mut operations = expression.operations(self.encoding);
         let mut pieces: Vec<Piece> = Vec::new();
         let mut offset = 0u64;
@@ -184,7 +184,7 @@ impl<'u, 'a> Expressions<'u, 'a> {
                         simple.source = Some(Source::Missing(missing));
                     }
                 }
-                Ok(None) if pieces.is_empty() => return whole(simple.finish()),
+                Ok(None) if pieces.is_empty() => return Location::whole(simple.finish()),
                 Ok(None) => return Location { pieces },
                 Err(_) => return unsupported(),
             }
@@ -466,17 +466,6 @@ impl Source {
             }
             _ => Self::Missing(Missing::Unsupported),
         }
-    }
-}
-
-/// A value in one piece.
-fn whole(source: Source) -> Location {
-    Location {
-        pieces: vec![Piece {
-            offset: 0,
-            size: None,
-            source,
-        }],
     }
 }
 

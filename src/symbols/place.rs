@@ -11,6 +11,24 @@ pub struct Location {
     pub pieces: Vec<Piece>,
 }
 
+impl Location {
+    /// A value in one piece.
+    pub fn whole(source: Source) -> Self {
+        Self {
+            pieces: vec![Piece {
+                offset: 0,
+                size: None,
+                source,
+            }],
+        }
+    }
+
+    /// A value that is nowhere.
+    pub fn missing(why: Missing) -> Self {
+        Self::whole(Source::Missing(why))
+    }
+}
+
 /// A run of bytes of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {

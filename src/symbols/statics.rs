@@ -8,7 +8,7 @@ use gimli::{AttributeValue, Dwarf, EntriesTreeNode, Operation, Unit, constants a
 
 use super::functions;
 use super::module::{Module, Slice};
-use super::place::{Formula, Location, Piece, Source, Term};
+use super::place::{Formula, Location, Source, Term};
 use super::scope::Variable;
 use super::thread_locals::{self, ThreadLocal};
 use super::types::TypeRef;
@@ -236,13 +236,7 @@ impl<'a> Reader<'_, 'a> {
                 entry,
             },
             entry: 0,
-            location: Location {
-                pieces: vec![Piece {
-                    offset: 0,
-                    size: None,
-                    source: Source::Memory(Formula(vec![Term::Constant(runtime)])),
-                }],
-            },
+            location: Location::whole(Source::Memory(Formula(vec![Term::Constant(runtime)]))),
             elsewhere: Vec::new(),
             line: 0,
             argument: false,

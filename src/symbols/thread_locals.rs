@@ -14,7 +14,7 @@ use object::read::elf::{ElfFile64, ProgramHeader as _};
 use object::{LittleEndian, Object as _, ObjectSymbol as _, SymbolKind};
 
 use super::module::Module;
-use super::place::{Formula, Location, Missing, Piece, Source, THREAD_POINTER, Term};
+use super::place::{Formula, Location, Missing, Source, THREAD_POINTER, Term};
 use super::scope::Variable;
 use super::types::TypeRef;
 
@@ -53,13 +53,7 @@ pub fn one_of(
             entry: ty,
         },
         entry: 0,
-        location: Location {
-            pieces: vec![Piece {
-                offset: 0,
-                size: None,
-                source,
-            }],
-        },
+        location: Location::whole(source),
         elsewhere: Vec::new(),
         line: 0,
         argument: false,

@@ -213,7 +213,10 @@ impl<'a> Reader<'_, 'a> {
                 );
                 let mut variable = self.variable(at, location, depth)?;
                 if let Some((_, variable)) = variable.as_mut().filter(|_| fixed) {
-                    let location = std::mem::replace(&mut variable.location, optimized_out());
+                    let location = std::mem::replace(
+                        &mut variable.location,
+                        Location::missing(Missing::OptimizedOut),
+                    );
                     variable.location = self.kept(location, variable.ty, &block.ranges);
                 }
                 if let Some((_, variable)) = &mut variable
@@ -267,7 +270,7 @@ impl<'a> Reader<'_, 'a> {
                 .filter(shadows)
                 .any(|other| here().is_none_or(|line| other.line < line))
             {
-                variable.location = optimized_out();
+                variable.location = Location::missing(Missing::OptimizedOut);
             }
         }
     }
@@ -291,7 +294,7 @@ impl<'a> Reader<'_, 'a> {
                 return Ok(());
             }
             if is_variable(entry) {
-                found.extend(self.variable(at, optimized_out(), depth)?);
+                found.extend(self.variable(at, Location::missing(Missing::OptimizedOut), depth)?);
             } else if entry.tag() == dw::DW_TAG_lexical_block {
                 blocks.push(offset);
             }
@@ -405,13 +408,7 @@ impl<'a> Reader<'_, 'a> {
         };
         let small = || shapes::load(self.modules, ty).is_ok_and(|ty| ty.size <= 8);
         if incoming && !small() {
-            return Location {
-                pieces: vec![Piece {
-                    offset: 0,
-                    size: None,
-                    source: Source::Missing(Missing::Unsupported),
-                }],
-            };
+            return Location::missing(Missing::Unsupported);
         }
         location
     }
@@ -560,14 +557,4 @@ fn is_variable(entry: &Entry<'_>) -> bool {
         entry.tag(),
         dw::DW_TAG_variable | dw::DW_TAG_formal_parameter
     )
-}
-
-fn optimized_out() -> Location {
-    Location {
-        pieces: vec![Piece {
-            offset: 0,
-            size: None,
-            source: Source::Missing(Missing::OptimizedOut),
-        }],
-    }
 }

@@ -15,11 +15,12 @@
 
 use std::ops::Range;
 
-use super::{Block, Reader, optimized_out};
+use super::{Block, Reader};
 use crate::symbols::code::Code;
 use crate::symbols::declaration::Declaration;
 use crate::symbols::flow;
 use crate::symbols::lookup::DROP_GLUE;
+use crate::symbols::place::{Location, Missing};
 use crate::symbols::pointee::LineOf;
 use crate::symbols::scope::Variable;
 use crate::symbols::shapes;
@@ -40,7 +41,7 @@ impl Reader<'_, '_> {
             .filter(|variable| !variable.is_missing())
         {
             if self.has_pointer(variable.ty, &mut { MAX_TYPES }) {
-                variable.location = optimized_out();
+                variable.location = Location::missing(Missing::OptimizedOut);
                 variable.elsewhere = self.at_runtime(&block.ranges);
             }
         }

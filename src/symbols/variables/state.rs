@@ -17,7 +17,7 @@ use crate::symbols::coroutine::{self, Coroutine};
 use crate::symbols::declaration::Declaration;
 use crate::symbols::functions::{self, Entry, Instance};
 use crate::symbols::lines::Start;
-use crate::symbols::place::{Binary, Formula, Location, Piece, Register, Source, Term};
+use crate::symbols::place::{Binary, Formula, Location, Missing, Piece, Register, Source, Term};
 use crate::symbols::pointee::{self, LineOf, Waits};
 use crate::symbols::scope::Variable;
 use crate::symbols::shapes;
@@ -198,13 +198,7 @@ impl State {
                 ]
             }
         };
-        Some(Location {
-            pieces: vec![Piece {
-                offset: 0,
-                size: None,
-                source: Source::Memory(Formula(formula)),
-            }],
-        })
+        Some(Location::whole(Source::Memory(Formula(formula))))
     }
 }
 
@@ -309,7 +303,7 @@ impl<'a> Reader<'_, 'a> {
             match entry.tag() {
                 dw::DW_TAG_variable if depth > top + 1 => {
                     let at = functions::entry_offset(&unit, entry.offset());
-                    let unknown = crate::symbols::variables::optimized_out();
+                    let unknown = Location::missing(Missing::OptimizedOut);
                     if let Some((_, variable)) = self.variable(at, unknown, 0)? {
                         names.entry(variable.name).or_default().push(variable.ty);
                     }
