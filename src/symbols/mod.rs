@@ -28,6 +28,7 @@ pub mod place;
 mod pointee;
 #[cfg(feature = "_survey")]
 pub mod readable;
+mod recent;
 pub mod scope;
 mod shapes;
 mod stack;

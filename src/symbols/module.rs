@@ -1,10 +1,9 @@
 //! One loaded executable or library: its file, its sections, its units.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use gimli::{
     Abbreviations, AttributeValue, DebugInfoOffset, DebugLineOffset, Dwarf, EndianSlice,
@@ -20,6 +19,7 @@ use super::functions::{self, UnitFunctions};
 use super::lines::{self, Start};
 use super::loaded::Loaded;
 use super::optimized::is_optimized;
+use super::recent::Recent;
 
 /// Bytes of a mapped file.
 pub type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -453,6 +453,10 @@ impl Module {
 
     /// The path of what is declared at an offset of `.debug_info`, from the cache if it was asked for recently: `read` may have
     /// to read another unit.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`.
     pub fn path(
         &self,
         declared: u64,
@@ -463,6 +467,10 @@ impl Module {
     }
 
     /// The rows of a line table, from the cache if they were asked for recently.
+    ///
+    /// # Errors
+    ///
+    /// Where DWARF is damaged.
     pub fn starts<'a>(
         &'a self,
         dwarf: &Dwarf<Slice<'a>>,
@@ -495,43 +503,4 @@ fn stamp(file: &File) -> std::io::Result<(u64, i64, i64)> {
     use std::os::unix::fs::MetadataExt;
     let about = file.metadata()?;
     Ok((about.len(), about.mtime(), about.mtime_nsec()))
-}
-
-/// The most recently used values of some key.
-struct Recent<K, V> {
-    kept: Mutex<VecDeque<(K, Arc<V>)>>,
-    most: usize,
-}
-
-impl<K: Copy + PartialEq, V> Recent<K, V> {
-    fn new(most: usize) -> Self {
-        Self {
-            kept: Mutex::default(),
-            most,
-        }
-    }
-
-    fn get_or_try<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
-        if let Some(value) = self.take(|(kept, _)| *kept == key) {
-            return Ok(value.1);
-        }
-        let value = Arc::new(make()?);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.truncate(self.most.saturating_sub(1));
-        kept.push_front((key, Arc::clone(&value)));
-        Ok(value)
-    }
-
-    fn find(&self, test: impl Fn(&V) -> bool) -> Option<K> {
-        self.take(|(_, value)| test(value)).map(|(key, _)| key)
-    }
-
-    /// Looks for an element, and makes it the most recent one.
-    fn take(&self, test: impl Fn(&(K, Arc<V>)) -> bool) -> Option<(K, Arc<V>)> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().position(test)?;
-        let element = kept.remove(at)?;
-        kept.push_front((element.0, Arc::clone(&element.1)));
-        Some(element)
-    }
 }
