@@ -1,7 +1,6 @@
 //! What happens between a thread's stop at a site and its going on.
 
 use core::cell::Cell;
-use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::account::{Account, Tally};
@@ -14,8 +13,6 @@ use super::{blocked, budget, enforce};
 use crate::capture::interp::{self, Machine, Ran};
 use crate::capture::program;
 use crate::symbols::place::{Register, THREAD_POINTER};
-
-const PC: usize = offset_of!(libc::user_regs_struct, rip);
 
 /// How many ticks a wait(2) takes at least that had to wait: to another thread and back is longer on any processor, and
 /// to ask for a thread that is stopped already is shorter, unless there are hundreds.
@@ -65,7 +62,7 @@ impl<'a> Hits<'a> {
     pub fn hit(&self, text: &Text, site: &Site, tid: i32, registers: &mut Registers) {
         let shared = &*self.channel.shared;
         let start = Moment::now();
-        let _ = sys::poke_register(tid, PC, site.displaced.slot());
+        let _ = sys::poke_register(tid, sys::PROGRAM_COUNTER, site.displaced.slot());
         let thread = self.channel.threads.find(tid);
         // It may have waited for its turn since the last moment at which it was seen to run, or nobody waited.
         let stopped = thread.map_or(0, Thread::let_go).max(self.idle_until.get());

@@ -12,7 +12,6 @@ use core::mem::offset_of;
 use super::sys;
 use super::threads::Thread;
 
-const SYSCALL: usize = offset_of!(libc::user_regs_struct, orig_rax);
 const RESULT: usize = offset_of!(libc::user_regs_struct, rax);
 const TIMEOUT: usize = offset_of!(libc::user_regs_struct, r10);
 
@@ -39,7 +38,7 @@ pub fn is_ignored(signal: i32) -> bool {
 /// Has the system call that an ignored signal woke the thread from restarted, where it would return EINTR.
 pub fn repair(tid: i32, thread: Option<&Thread>) {
     let (Ok(number), Ok(INTERRUPTED)) = (
-        sys::peek_register(tid, SYSCALL),
+        sys::peek_register(tid, sys::CALL_NUMBER),
         sys::peek_register(tid, RESULT),
     ) else {
         return;
@@ -57,7 +56,7 @@ pub fn repair(tid: i32, thread: Option<&Thread>) {
             let _ = sys::poke_register(tid, TIMEOUT, register);
         }
         Some(Timeout::Elsewhere) => {
-            let place = argument(offset_of!(libc::user_regs_struct, rsp));
+            let place = argument(sys::STACK_POINTER);
             if thread.is_none_or(|thread| thread.count_restart(place) % (RESTARTS + 1) == 0) {
                 return;
             }
@@ -75,7 +74,7 @@ pub fn unrepair(tid: i32, thread: &Thread) {
     let Some(number) = thread.take_restarting() else {
         return;
     };
-    if sys::peek_register(tid, SYSCALL) == Ok(number)
+    if sys::peek_register(tid, sys::CALL_NUMBER) == Ok(number)
         && sys::peek_register(tid, RESULT) == Ok(RESTART)
     {
         let _ = sys::poke_register(tid, RESULT, INTERRUPTED);

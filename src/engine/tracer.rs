@@ -9,7 +9,7 @@
 //! 3. Wait for a thread to stop; find out why; deal with it; let the thread go on.
 
 use core::ffi::{c_int, c_void};
-use core::mem::{offset_of, size_of};
+use core::mem::size_of;
 use core::sync::atomic::Ordering;
 use std::os::fd::AsRawFd;
 
@@ -25,11 +25,10 @@ use super::{enforce, interrupted, proc};
 /// `si_code` of a signal that the kernel raised for a trap of the thread's own.
 const SI_KERNEL: i32 = 0x80;
 
-/// The program counter's place in `user_regs_struct`.
-const PC: usize = offset_of!(libc::user_regs_struct, rip);
+/// Where `siginfo_t` has the address of a fault: behind three numbers and their padding (include/uapi/asm-generic/siginfo.h).
+const SI_ADDR: usize = 16;
 
-/// And that of a system call's number.
-const CALL_NUMBER: usize = offset_of!(libc::user_regs_struct, orig_rax);
+const _: () = assert!(size_of::<libc::siginfo_t>() == 128);
 
 /// The signal of a stop at a system call (ptrace(2), PTRACE_O_TRACESYSGOOD).
 const CALL: i32 = libc::SIGTRAP | 0x80;
@@ -307,7 +306,7 @@ impl<'a> Tracer<'a> {
     /// Any other signal is about to be delivered. No address of a slot may become visible, and a signal that an
     /// untraced thread would not have noticed must not end a system call.
     fn signalled(&mut self, tid: i32, signal: i32) {
-        if let Ok(pc) = sys::peek_register(tid, PC)
+        if let Ok(pc) = sys::peek_register(tid, sys::PROGRAM_COUNTER)
             && let Some(site) = self.shared.slots.site_at(pc)
             && let Some(original) = site.displaced.original(pc)
         {
@@ -332,15 +331,14 @@ impl<'a> Tracer<'a> {
     }
 
     fn leave_slot(&self, tid: i32, site: &Site, pc: u64, original: super::displace::Original) {
-        const SP: usize = offset_of!(libc::user_regs_struct, rsp);
-        let Ok(stack) = sys::peek_register(tid, SP) else {
+        let Ok(stack) = sys::peek_register(tid, sys::STACK_POINTER) else {
             return;
         };
         let stack = stack.wrapping_add(original.stack);
         if original.stack != 0 {
-            let _ = sys::poke_register(tid, SP, stack);
+            let _ = sys::poke_register(tid, sys::STACK_POINTER, stack);
         }
-        let _ = sys::poke_register(tid, PC, original.pc);
+        let _ = sys::poke_register(tid, sys::PROGRAM_COUNTER, original.pc);
         if !original.passed
             && let Some(thread) = self.channel.threads.find(tid)
         {
@@ -404,7 +402,7 @@ impl<'a> Tracer<'a> {
     /// A process that shares the memory is at a system call. As long as it is traced it becomes no program with more
     /// privileges, so it is let go before that; where it does not become one, it goes on untraced.
     fn called(&mut self, tid: i32) {
-        let number = sys::peek_register(tid, CALL_NUMBER).map(|number| number as i64);
+        let number = sys::peek_register(tid, sys::CALL_NUMBER).map(|number| number as i64);
         if matches!(number, Ok(libc::SYS_execve | libc::SYS_execveat)) {
             self.channel.threads.remove(tid);
             let _ = sys::detach(tid);
@@ -460,8 +458,3 @@ impl<'a> Tracer<'a> {
 fn raised_by_trap(tid: i32) -> bool {
     sys::signal_info(tid).is_ok_and(|info| info.si_code == SI_KERNEL)
 }
-
-/// Where `siginfo_t` has the address of a fault: behind three numbers and their padding (include/uapi/asm-generic/siginfo.h).
-const SI_ADDR: usize = 16;
-
-const _: () = assert!(size_of::<libc::siginfo_t>() == 128);

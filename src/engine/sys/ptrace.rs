@@ -1,8 +1,17 @@
 //! ptrace(2), and the changes of state of who is traced.
 
-use core::mem::{MaybeUninit, size_of};
+use core::mem::{MaybeUninit, offset_of, size_of};
 
 use super::{Errno, SignalSet, check, syscall};
+
+/// The program counter's place in `user_regs_struct`.
+pub const PROGRAM_COUNTER: usize = offset_of!(libc::user_regs_struct, rip);
+
+/// That of the stack pointer.
+pub const STACK_POINTER: usize = offset_of!(libc::user_regs_struct, rsp);
+
+/// And that of a system call's number.
+pub const CALL_NUMBER: usize = offset_of!(libc::user_regs_struct, orig_rax);
 
 /// ptrace(2) with the kernel's own argument order and results (`PTRACE_PEEK*` store through `data`).
 ///
