@@ -5,14 +5,16 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::account::{Account, Tally};
 use super::channel::Channel;
+use super::cpu::Cpu;
+use super::moment::{Moment, ticks};
 use super::sites::{Probe, Site, State};
+use super::stopped::{Registers, Stopped};
 use super::sys::{self, Change, CpuSet, Errno};
 use super::text::Text;
 use super::threads::Thread;
 use super::{blocked, budget, enforce};
-use crate::capture::interp::{self, Machine, Ran};
+use crate::capture::interp::{self, Ran};
 use crate::capture::program;
-use crate::symbols::place::{Register, THREAD_POINTER};
 
 /// How many ticks a wait(2) takes at least that had to wait: to another thread and back is longer on any processor, and
 /// to ask for a thread that is stopped already is shorter, unless there are hundreds.
@@ -238,195 +240,5 @@ impl<'a> Hits<'a> {
         self.resume(tid, 0);
         let _ = sys::set_affinity(tid, &back);
         self.channel.narrowed.store(0, Ordering::Release);
-    }
-}
-
-/// Where the tracer runs.
-pub struct Cpu {
-    /// This CPU alone.
-    only: CpuSet,
-    /// All CPUs that the process may use.
-    all: CpuSet,
-    /// Whether there are others.
-    shared: bool,
-}
-
-impl Cpu {
-    /// Binds the tracer to the CPU that it runs on.
-    pub fn claim() -> Self {
-        let mut all = CpuSet::default();
-        let _ = sys::set_affinity(0, &[u64::MAX; 16]);
-        let _ = sys::affinity(0, &mut all);
-        let cpu = sys::current_cpu();
-        let mut only = CpuSet::default();
-        if let Some(word) = only.get_mut(cpu / 64) {
-            *word = 1 << (cpu % 64);
-        }
-        let count: u32 = all.iter().map(|word| word.count_ones()).sum();
-        let bound = sys::set_affinity(0, &only).is_ok();
-        Self {
-            only,
-            all,
-            shared: bound && count > 1,
-        }
-    }
-
-    /// "All" for a thread that is not restricted, so that it follows when the machine's set is widened later.
-    fn unless_all(&self, set: CpuSet) -> CpuSet {
-        if set == self.all { [u64::MAX; 16] } else { set }
-    }
-
-    /// What to narrow a thread's set to; `None` where it is so narrow already, or does not have this CPU.
-    fn narrowed(&self, set: &CpuSet) -> Option<CpuSet> {
-        let has_it = set
-            .iter()
-            .zip(&self.only)
-            .all(|(has, only)| has & only == *only);
-        (has_it && *set != self.only).then_some(self.only)
-    }
-}
-
-/// A moment by two clocks: the system's, which everybody else knows, and the processor's, which costs no system call.
-struct Moment {
-    /// Nanoseconds of `CLOCK_MONOTONIC`.
-    time: u64,
-    ticks: u64,
-}
-
-impl Moment {
-    fn now() -> Self {
-        Self {
-            time: sys::now(),
-            ticks: ticks(),
-        }
-    }
-
-    /// How long `spent` ticks are, in nanoseconds; how fast the processor's clock runs shows from `origin` to this moment.
-    fn nanoseconds(&self, spent: u64, origin: &Self) -> u64 {
-        let spent = u128::from(spent);
-        let ticks = u128::from(self.ticks.wrapping_sub(origin.ticks)).max(1);
-        let nanoseconds = u128::from(self.time.wrapping_sub(origin.time));
-        u64::try_from(
-            spent
-                .wrapping_mul(nanoseconds)
-                .checked_div(ticks)
-                .unwrap_or(0),
-        )
-        .unwrap_or(0)
-    }
-}
-
-fn ticks() -> u64 {
-    // SAFETY: every x86-64 processor has it; user code may be forbidden it by PR_SET_TSC, which concerns the calling
-    // thread and is inherited: then the tracer dies, and the keeper repairs.
-    unsafe { core::arch::x86_64::_rdtsc() }
-}
-
-/// A stopped thread's registers.
-pub struct Registers {
-    /// Read at every stop.
-    pub general: libc::user_regs_struct,
-    /// Read where a capture program asks for one.
-    vector: Option<libc::user_fpregs_struct>,
-}
-
-impl Default for Registers {
-    fn default() -> Self {
-        // SAFETY: plain numbers, for which zeroes are valid.
-        let general = unsafe { core::mem::zeroed() };
-        Self {
-            general,
-            vector: None,
-        }
-    }
-}
-
-impl Registers {
-    /// Reads the general ones.
-    pub fn read(&mut self, tid: i32) -> Result<(), sys::Errno> {
-        sys::general_registers(tid, &mut self.general)
-    }
-}
-
-/// A stopped thread, as capture programs see it.
-struct Stopped<'a> {
-    /// The process to read memory by.
-    memory: i32,
-    tid: i32,
-    registers: &'a mut Registers,
-    /// Of the hits of the logpoint.
-    counter: &'a AtomicU64,
-}
-
-impl Machine for Stopped<'_> {
-    fn register(&mut self, register: Register) -> Option<[u8; 16]> {
-        let r = &self.registers.general;
-        let value = match register {
-            Register::General(0) => r.rax,
-            Register::General(1) => r.rdx,
-            Register::General(2) => r.rcx,
-            Register::General(3) => r.rbx,
-            Register::General(4) => r.rsi,
-            Register::General(5) => r.rdi,
-            Register::General(6) => r.rbp,
-            Register::General(7) => r.rsp,
-            Register::General(8) => r.r8,
-            Register::General(9) => r.r9,
-            Register::General(10) => r.r10,
-            Register::General(11) => r.r11,
-            Register::General(12) => r.r12,
-            Register::General(13) => r.r13,
-            Register::General(14) => r.r14,
-            Register::General(15) => r.r15,
-            Register::General(16) => r.rip,
-            Register::General(THREAD_POINTER) => r.fs_base,
-            Register::General(_) => return None,
-            Register::Vector(number) => return self.vector_register(number),
-        };
-        let mut bytes = [0; 16];
-        for (byte, from) in bytes.iter_mut().zip(value.to_le_bytes()) {
-            *byte = from;
-        }
-        Some(bytes)
-    }
-
-    fn read(&mut self, address: u64, out: &mut [u8]) -> usize {
-        sys::read_memory(self.memory, address, out)
-    }
-
-    fn count(&mut self) -> u64 {
-        self.counter.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
-    }
-
-    fn thread(&self) -> u64 {
-        u64::try_from(self.tid).unwrap_or(0)
-    }
-
-    fn time(&self) -> u64 {
-        sys::wall_time()
-    }
-}
-
-impl Stopped<'_> {
-    fn vector_register(&mut self, number: u8) -> Option<[u8; 16]> {
-        if self.registers.vector.is_none() {
-            // SAFETY: plain numbers, for which zeroes are valid.
-            let mut vector = unsafe { core::mem::zeroed() };
-            sys::vector_registers(self.tid, &mut vector).ok()?;
-            self.registers.vector = Some(vector);
-        }
-        let vector = self.registers.vector.as_ref()?;
-        let words = vector
-            .xmm_space
-            .get(usize::from(number) * 4..)?
-            .first_chunk::<4>()?;
-        let mut bytes = [0; 16];
-        for (byte, from) in bytes
-            .iter_mut()
-            .zip(words.iter().flat_map(|word| word.to_le_bytes()))
-        {
-            *byte = from;
-        }
-        Some(bytes)
     }
 }
