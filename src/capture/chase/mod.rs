@@ -5,6 +5,7 @@
 
 mod collections;
 mod extents;
+mod maps;
 
 use super::compile::Compiler;
 use super::place::Place;
