@@ -4,6 +4,7 @@ use super::super::compile::Compiler;
 use super::super::place::Place;
 use super::super::program::{LOOPS, Op, Slot, View as Bytes};
 use super::super::views::{List, Ring, Small, Spot};
+use super::Reach;
 use crate::symbols::types::TypeRef;
 use std::sync::Arc;
 
@@ -52,20 +53,19 @@ impl<'s> Compiler<'s> {
         data: Spot,
         length: u64,
         element: TypeRef,
-        depth: usize,
-        hops: usize,
+        reach: Reach,
     ) -> Option<()> {
         if self.load(element).ok()?.size == 0 {
-            self.types_only(element, depth, hops);
+            self.types_only(element, reach);
             return Some(());
         }
         let base = self.base(place, data);
         let count = place.at(length).load(&mut self.builder, 8).ok();
         let Some((base, count)) = base.zip(count) else {
-            self.types_only(element, depth, hops);
+            self.types_only(element, reach);
             return None;
         };
-        self.counted(base, count, element, depth, hops)
+        self.counted(base, count, element, reach)
     }
 
     /// Captures `count` elements at an address, and what they lead to.
@@ -74,14 +74,13 @@ impl<'s> Compiler<'s> {
         base: Slot,
         count: Slot,
         element: TypeRef,
-        depth: usize,
-        hops: usize,
+        reach: Reach,
     ) -> Option<()> {
         let stride = self.load(element).ok()?.size;
         let limit = self.elements(stride);
         let stride = u32::try_from(stride).ok()?;
         if stride == 0 {
-            self.types_only(element, depth, hops);
+            self.types_only(element, reach);
             return Some(());
         }
         stride
@@ -96,15 +95,7 @@ impl<'s> Compiler<'s> {
             limit,
         });
         let whole = u64::from(stride).checked_mul(u64::from(limit))?;
-        self.each(
-            element,
-            stride,
-            limit,
-            count,
-            &viewed(to, whole),
-            depth,
-            hops,
-        )
+        self.each(element, stride, limit, count, &viewed(to, whole), reach)
     }
 
     pub(super) fn array(
@@ -112,8 +103,7 @@ impl<'s> Compiler<'s> {
         element: TypeRef,
         count: u64,
         place: &Place<'s>,
-        depth: usize,
-        hops: usize,
+        reach: Reach,
     ) -> Option<()> {
         let stride = self.load(element).ok()?.size;
         let limit = self
@@ -121,7 +111,7 @@ impl<'s> Compiler<'s> {
             .min(u32::try_from(count).unwrap_or(u32::MAX));
         if let Place::Pieces { .. } = place {
             for index in 0..count.min(MAX_UNROLLED) {
-                self.chase(element, &place.at(index.checked_mul(stride)?), depth, hops);
+                self.chase(element, &place.at(index.checked_mul(stride)?), reach);
             }
             return Some(());
         }
@@ -134,8 +124,7 @@ impl<'s> Compiler<'s> {
             limit,
             length,
             place,
-            depth,
-            hops,
+            reach,
         );
         if self.builder.len() == before {
             self.builder.rewind(mark);
@@ -144,10 +133,6 @@ impl<'s> Compiler<'s> {
     }
 
     /// Chases each element of a captured sequence.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a loop over captured elements is made of just these"
-    )]
     fn each(
         &mut self,
         element: TypeRef,
@@ -155,16 +140,15 @@ impl<'s> Compiler<'s> {
         limit: u32,
         count: Slot,
         elements: &Place<'s>,
-        depth: usize,
-        hops: usize,
+        reach: Reach,
     ) -> Option<()> {
         let whole = u64::from(stride).checked_mul(u64::from(limit))?;
         let Some((from, offset)) = elements.captured(whole) else {
-            self.types_only(element, depth, hops);
+            self.types_only(element, reach);
             return None;
         };
         if self.loops == LOOPS {
-            self.types_only(element, depth, hops);
+            self.types_only(element, reach);
             return None;
         }
         let mark = self.builder.mark();
@@ -185,7 +169,7 @@ impl<'s> Compiler<'s> {
         });
         let body = self.builder.len();
         self.loops += 1;
-        self.chase(element, &viewed(to, u64::from(stride)), depth, hops);
+        self.chase(element, &viewed(to, u64::from(stride)), reach);
         self.loops -= 1;
         if self.builder.len() == body {
             self.builder.rewind(mark);
@@ -195,16 +179,10 @@ impl<'s> Compiler<'s> {
         Some(())
     }
 
-    pub(super) fn ring(
-        &mut self,
-        ring: Ring,
-        place: &Place<'s>,
-        depth: usize,
-        hops: usize,
-    ) -> Option<()> {
+    pub(super) fn ring(&mut self, ring: Ring, place: &Place<'s>, reach: Reach) -> Option<()> {
         let stride = self.load(ring.element).ok()?.size;
         if stride == 0 {
-            self.types_only(ring.element, depth, hops);
+            self.types_only(ring.element, reach);
             return Some(());
         }
         let mut number = |at| place.at(at).load(&mut self.builder, 8).ok();
@@ -215,7 +193,7 @@ impl<'s> Compiler<'s> {
             number(ring.capacity),
         );
         let (Some(data), Some(head), Some(length), Some(capacity)) = numbers else {
-            self.types_only(ring.element, depth, hops);
+            self.types_only(ring.element, reach);
             return None;
         };
         let (first, second) = (self.builder.slot()?, self.builder.slot()?);
@@ -233,24 +211,18 @@ impl<'s> Compiler<'s> {
             index: head,
             stride,
         });
-        self.counted(start, first, ring.element, depth, hops)?;
-        self.counted(data, second, ring.element, depth, hops)
+        self.counted(start, first, ring.element, reach)?;
+        self.counted(data, second, ring.element, reach)
     }
 
-    pub(super) fn list(
-        &mut self,
-        list: List,
-        place: &Place<'s>,
-        depth: usize,
-        hops: usize,
-    ) -> Option<()> {
+    pub(super) fn list(&mut self, list: List, place: &Place<'s>, reach: Reach) -> Option<()> {
         let size = self.load(list.node).ok()?.size;
         let node = place.at(list.head).load(&mut self.builder, 8).ok();
         let count = place.at(list.length).load(&mut self.builder, 8).ok();
         let fits = u32::try_from(size).ok().filter(|size| *size <= self.most());
         let (Some(node), Some(count), Some(size), true) = (node, count, fits, self.loops < LOOPS)
         else {
-            self.types_only(list.element, depth, hops);
+            self.types_only(list.element, reach);
             return None;
         };
         let next = u32::try_from(list.next).ok()?;
@@ -269,7 +241,7 @@ impl<'s> Compiler<'s> {
         });
         self.loops += 1;
         let element = viewed(to, u64::from(size)).at(list.offset);
-        self.chase(list.element, &element, depth, hops);
+        self.chase(list.element, &element, reach);
         self.loops -= 1;
         self.builder.push(Op::View {
             to: node,
@@ -281,16 +253,10 @@ impl<'s> Compiler<'s> {
         Some(())
     }
 
-    pub(super) fn small(
-        &mut self,
-        small: Small,
-        place: &Place<'s>,
-        depth: usize,
-        hops: usize,
-    ) -> Option<()> {
+    pub(super) fn small(&mut self, small: Small, place: &Place<'s>, reach: Reach) -> Option<()> {
         let stride = self.load(small.element).ok()?.size;
         let Ok(capacity) = place.at(small.capacity).load(&mut self.builder, 8) else {
-            self.types_only(small.element, depth, hops);
+            self.types_only(small.element, reach);
             return None;
         };
         let ranges = self.builder.ranges([(0, small.room)])?;
@@ -305,14 +271,14 @@ impl<'s> Compiler<'s> {
             .min(u32::try_from(small.room).unwrap_or(u32::MAX));
         let inside = place.at(small.inside);
         let stride = u32::try_from(stride).ok()?;
-        let within = self.each(small.element, stride, limit, capacity, &inside, depth, hops);
+        let within = self.each(small.element, stride, limit, capacity, &inside, reach);
         let end = self.builder.push(Op::Jump { to: 0 });
         self.builder.patch(choose);
         let data = Spot {
             pointer: Some(small.data),
             offset: 0,
         };
-        let outside = self.sequence(place, data, small.length, small.element, depth, hops);
+        let outside = self.sequence(place, data, small.length, small.element, reach);
         self.builder.patch(end);
         within.and(outside)
     }

@@ -4,17 +4,12 @@ use super::super::compile::Compiler;
 use super::super::place::Place;
 use super::super::program::{LOOPS, Op, Slot, View as Bytes};
 use super::super::views::{Entry, NODE_CAPACITY, Table, Tree};
+use super::Reach;
 use super::collections::viewed;
 
 impl<'s> Compiler<'s> {
     /// Buckets are looked at in the order of their numbers, which is the order in which hashbrown iterates.
-    pub(super) fn table(
-        &mut self,
-        table: Table,
-        place: &Place<'s>,
-        depth: usize,
-        hops: usize,
-    ) -> Option<()> {
+    pub(super) fn table(&mut self, table: Table, place: &Place<'s>, reach: Reach) -> Option<()> {
         let mut number = |at| place.at(at).load(&mut self.builder, 8).ok();
         let numbers = (
             number(table.control),
@@ -22,7 +17,7 @@ impl<'s> Compiler<'s> {
             number(table.items),
         );
         let (Some(control), Some(mask), Some(items)) = numbers else {
-            self.entry_types(table.entry, depth, hops);
+            self.entry_types(table.entry, reach);
             return None;
         };
         let stride = u32::try_from(table.stride).ok()?;
@@ -30,7 +25,7 @@ impl<'s> Compiler<'s> {
         let room = u64::from(self.most()).checked_div(table.stride.max(1))? / 2;
         let limit = u32::try_from(room.min(2 * self.limits.elements as u64)).ok()?;
         if limit == 0 || self.loops == LOOPS {
-            self.entry_types(table.entry, depth, hops);
+            self.entry_types(table.entry, reach);
             return None;
         }
         let occupied = self.builder.ranges([(1, u64::MAX)])?;
@@ -56,7 +51,7 @@ impl<'s> Compiler<'s> {
             limit,
         });
         let all = if stride == 0 {
-            self.entry_types(table.entry, depth, hops);
+            self.entry_types(table.entry, reach);
             Some(())
         } else {
             self.builder.push(Op::CaptureBefore {
@@ -73,20 +68,14 @@ impl<'s> Compiler<'s> {
                 entries,
                 stride,
             };
-            self.buckets(table.entry, buckets, depth, hops)
+            self.buckets(table.entry, buckets, reach)
         };
         self.builder.patch(empty);
         all
     }
 
     /// Nodes are captured parents first, from the left: those that hold the first entries, and their parents.
-    pub(super) fn tree(
-        &mut self,
-        tree: Tree,
-        place: &Place<'s>,
-        depth: usize,
-        hops: usize,
-    ) -> Option<()> {
+    pub(super) fn tree(&mut self, tree: Tree, place: &Place<'s>, reach: Reach) -> Option<()> {
         let leaf = u32::try_from(self.load(tree.leaf).ok()?.size).ok()?;
         let internal = u32::try_from(self.load(tree.internal).ok()?.size).ok()?;
         let mut number = |at| place.at(at).load(&mut self.builder, 8).ok();
@@ -95,7 +84,7 @@ impl<'s> Compiler<'s> {
         let (Some(node), Some(height), Some(length), true) =
             (numbers.0, numbers.1, numbers.2, fits)
         else {
-            self.entry_types(tree.entry, depth, hops);
+            self.entry_types(tree.entry, reach);
             return None;
         };
         let (turn, to) = (self.builder.slot()?, self.builder.view()?);
@@ -125,7 +114,7 @@ impl<'s> Compiler<'s> {
         self.builder.patch(choose);
         self.builder.push(capture(internal));
         self.builder.patch(end);
-        let all = self.node_entries(tree, to, depth, hops);
+        let all = self.node_entries(tree, to, reach);
         self.builder.push(Op::NextNode {
             node,
             height,
@@ -136,7 +125,7 @@ impl<'s> Compiler<'s> {
     }
 
     /// Captures what the entries in full buckets lead to.
-    fn buckets(&mut self, entry: Entry, buckets: Buckets, depth: usize, hops: usize) -> Option<()> {
+    fn buckets(&mut self, entry: Entry, buckets: Buckets, reach: Reach) -> Option<()> {
         let mark = self.builder.mark();
         let (index, byte) = (self.builder.slot()?, self.builder.slot()?);
         let (bucket, at) = (self.builder.view()?, self.builder.view()?);
@@ -176,7 +165,7 @@ impl<'s> Compiler<'s> {
         self.loops += 1;
         let place = viewed(bucket, u64::from(buckets.stride));
         for (offset, ty) in [Some(entry.key), entry.value].into_iter().flatten() {
-            self.chase(ty, &place.at(offset), depth, hops);
+            self.chase(ty, &place.at(offset), reach);
         }
         self.loops -= 1;
         if self.builder.len() == body {
@@ -189,7 +178,7 @@ impl<'s> Compiler<'s> {
     }
 
     /// Captures what the entries of a captured node lead to.
-    fn node_entries(&mut self, tree: Tree, from: Bytes, depth: usize, hops: usize) -> Option<()> {
+    fn node_entries(&mut self, tree: Tree, from: Bytes, reach: Reach) -> Option<()> {
         let mark = self.builder.mark();
         let (count, index) = (self.builder.slot()?, self.builder.slot()?);
         self.builder.push(Op::View {
@@ -227,7 +216,7 @@ impl<'s> Compiler<'s> {
                 stride,
             });
             let body = self.builder.len();
-            self.chase(ty, &viewed(to, u64::from(stride)), depth, hops);
+            self.chase(ty, &viewed(to, u64::from(stride)), reach);
             if self.builder.len() == body {
                 self.builder.rewind(start);
             }
@@ -241,10 +230,10 @@ impl<'s> Compiler<'s> {
         Some(())
     }
 
-    fn entry_types(&mut self, entry: Entry, depth: usize, hops: usize) {
-        self.types_only(entry.key.1, depth, hops);
+    fn entry_types(&mut self, entry: Entry, reach: Reach) {
+        self.types_only(entry.key.1, reach);
         if let Some((_, value)) = entry.value {
-            self.types_only(value, depth, hops);
+            self.types_only(value, reach);
         }
     }
 }

@@ -30,13 +30,36 @@ pub(super) const HEADER_ALIGNMENT: u64 = 16;
 /// Where a table of methods has the alignment of its type: behind the destructor and the size.
 pub(super) const VTABLE_ALIGNMENT: u64 = 16;
 
+/// How far the walk still goes.
+#[derive(Clone, Copy)]
+pub(super) struct Reach {
+    /// Structs, tuples, variants and sequences within each other.
+    pub(super) depth: usize,
+    /// Types within types and pointers to pointers, see [`MAX_HOPS`](super::compile::MAX_HOPS).
+    pub(super) hops: usize,
+}
+
+impl Reach {
+    /// Within a container; `None` where that is too deep.
+    fn inside(self) -> Option<Self> {
+        let depth = self.depth.checked_sub(1)?;
+        Some(Self { depth, ..self })
+    }
+
+    /// As if the container around were none.
+    fn outside(self) -> Option<Self> {
+        let depth = self.depth.checked_add(1)?;
+        Some(Self { depth, ..self })
+    }
+}
+
 impl<'s> Compiler<'s> {
     /// Captures what a value at a captured place leads to, within the limits.
-    pub(super) fn chase(&mut self, ty: TypeRef, place: &Place<'s>, depth: usize, hops: usize) {
-        if self.barren.contains(&(ty, depth)) {
+    pub(super) fn chase(&mut self, ty: TypeRef, place: &Place<'s>, reach: Reach) {
+        if self.barren.contains(&(ty, reach.depth)) {
             return;
         }
-        if hops == 0 || self.visits == 0 || self.builder.len() > self.soft {
+        if reach.hops == 0 || self.visits == 0 || self.builder.len() > self.soft {
             self.lost += 1;
             return;
         }
@@ -47,19 +70,20 @@ impl<'s> Compiler<'s> {
         };
         let (mark, length, lost) = (self.builder.mark(), self.builder.len(), self.lost);
         // What no container was gone into for is what the expression names on purpose.
-        let named = depth >= self.limits.depth && !self.redaction.is_strict();
+        let named = reach.depth >= self.limits.depth && !self.redaction.is_strict();
         if !named && self.redaction.hides_type(&found.name) {
             return;
         }
-        if self
-            .chase_into(ty, &found, place, depth, hops - 1)
-            .is_none()
-        {
+        let next = Reach {
+            hops: reach.hops - 1,
+            ..reach
+        };
+        if self.chase_into(ty, &found, place, next).is_none() {
             self.lost += 1;
         }
         self.builder.release(mark);
         if self.builder.len() == length && self.lost == lost {
-            self.barren.insert((ty, depth));
+            self.barren.insert((ty, reach.depth));
         }
     }
 
@@ -69,11 +93,10 @@ impl<'s> Compiler<'s> {
         name: TypeRef,
         ty: &Type,
         place: &Place<'s>,
-        depth: usize,
-        hops: usize,
+        reach: Reach,
     ) -> Option<()> {
         match &*self.view_of(name)? {
-            View::Reference { target } => self.reference(*target, place, depth, hops)?,
+            View::Reference { target } => self.reference(*target, place, reach)?,
             View::Text { data, length } => {
                 let data = Spot {
                     pointer: Some(*data),
@@ -91,76 +114,63 @@ impl<'s> Compiler<'s> {
                     pointer: Some(*data),
                     offset: 0,
                 };
-                self.sequence(place, data, *length, *element, depth.checked_sub(1)?, hops)?;
+                self.sequence(place, data, *length, *element, reach.inside()?)?;
             }
             View::Run {
                 data,
                 length,
                 element,
-            } => self.sequence(place, *data, *length, *element, depth.checked_sub(1)?, hops)?,
-            View::Inner { offset, ty } => self.chase(*ty, &place.at(*offset), depth, hops),
-            View::Form(form) => self.form(form, place, depth, hops)?,
+            } => self.sequence(place, *data, *length, *element, reach.inside()?)?,
+            View::Inner { offset, ty } => self.chase(*ty, &place.at(*offset), reach),
+            View::Form(form) => self.form(form, place, reach)?,
             // What holds the payload is not shown, and takes no depth.
-            View::Payload => self.plain(ty, place, depth.checked_add(1)?, hops)?,
-            View::Ring(ring) => self.ring(*ring, place, depth.checked_sub(1)?, hops)?,
-            View::List(list) => self.list(*list, place, depth.checked_sub(1)?, hops)?,
-            View::Small(small) => self.small(*small, place, depth.checked_sub(1)?, hops)?,
-            View::Table(table) => self.table(*table, place, depth.checked_sub(1)?, hops)?,
-            View::Tree(tree) => self.tree(*tree, place, depth.checked_sub(1)?, hops)?,
+            View::Payload => self.plain(ty, place, reach.outside()?)?,
+            View::Ring(ring) => self.ring(*ring, place, reach.inside()?)?,
+            View::List(list) => self.list(*list, place, reach.inside()?)?,
+            View::Small(small) => self.small(*small, place, reach.inside()?)?,
+            View::Table(table) => self.table(*table, place, reach.inside()?)?,
+            View::Tree(tree) => self.tree(*tree, place, reach.inside()?)?,
             View::Dynamic { data, vtable } => {
-                self.object(name, ty, *data, *vtable, place, depth, hops)?;
+                self.object(name, ty, *data, *vtable, place, reach)?;
             }
             View::Address | View::Wide { .. } | View::Code | View::Known { .. } | View::Name => {}
-            View::Plain | View::Closure | View::Future => self.plain(ty, place, depth, hops)?,
+            View::Plain | View::Closure | View::Future => self.plain(ty, place, reach)?,
         }
         Some(())
     }
 
     /// Loads the types that rendering needs where nothing can be captured.
-    fn types_only(&mut self, ty: TypeRef, depth: usize, hops: usize) {
+    fn types_only(&mut self, ty: TypeRef, reach: Reach) {
         let nowhere = Place::Pieces {
             pieces: &[],
             offset: 0,
         };
-        self.chase(ty, &nowhere, depth, hops);
+        self.chase(ty, &nowhere, reach);
     }
 
-    fn reference(
-        &mut self,
-        target: TypeRef,
-        place: &Place<'s>,
-        depth: usize,
-        hops: usize,
-    ) -> Option<()> {
+    fn reference(&mut self, target: TypeRef, place: &Place<'s>, reach: Reach) -> Option<()> {
         if self.load(target).ok()?.size == 0 {
             // Nothing to capture, but its type is needed.
-            self.types_only(target, depth, hops);
+            self.types_only(target, reach);
             return Some(());
         }
         let spot = Spot {
             pointer: Some(0),
             offset: 0,
         };
-        self.value_at(place, spot, target, depth, hops)
+        self.value_at(place, spot, target, reach)
     }
 
     /// Captures a value behind a pointer, and what a value leads to.
-    fn value_at(
-        &mut self,
-        place: &Place<'s>,
-        at: Spot,
-        ty: TypeRef,
-        depth: usize,
-        hops: usize,
-    ) -> Option<()> {
+    fn value_at(&mut self, place: &Place<'s>, at: Spot, ty: TypeRef, reach: Reach) -> Option<()> {
         match self.at(place, at) {
             Some(there @ Place::Memory { .. }) if at.pointer.is_some() => {
                 let there = self.capture_value(&there, ty);
-                self.chase(ty, &there, depth, hops);
+                self.chase(ty, &there, reach);
             }
-            Some(there) => self.chase(ty, &there, depth, hops),
+            Some(there) => self.chase(ty, &there, reach),
             None => {
-                self.types_only(ty, depth, hops);
+                self.types_only(ty, reach);
                 return None;
             }
         }
@@ -176,20 +186,20 @@ impl<'s> Compiler<'s> {
         Some(Place::pointed(base).at(at.offset))
     }
 
-    fn form(&mut self, form: &Form, place: &Place<'s>, depth: usize, hops: usize) -> Option<()> {
-        let depth = match form.style {
-            Style::Joined => depth,
-            Style::Struct | Style::Open | Style::Tuple => depth.checked_sub(1)?,
+    fn form(&mut self, form: &Form, place: &Place<'s>, reach: Reach) -> Option<()> {
+        let reach = match form.style {
+            Style::Joined => reach,
+            Style::Struct | Style::Open | Style::Tuple => reach.inside()?,
         };
         let mut all = Some(());
         for part in &form.parts {
-            let done = self.part(part, place, depth, hops);
+            let done = self.part(part, place, reach);
             all = all.and(done);
         }
         all
     }
 
-    fn part(&mut self, part: &Part, place: &Place<'s>, depth: usize, hops: usize) -> Option<()> {
+    fn part(&mut self, part: &Part, place: &Place<'s>, reach: Reach) -> Option<()> {
         let (at, ty) = match &part.show {
             Show::Value { at, ty } | Show::Payload { at, ty, .. } => (*at, *ty),
             Show::Bits { field, .. } => {
@@ -207,18 +217,18 @@ impl<'s> Compiler<'s> {
             None => None,
             // A number that is not looked at as a whole cannot be tested at the hit.
             Some(test) if test.mask != !0 => {
-                self.types_only(ty, depth, hops);
+                self.types_only(ty, reach);
                 return None;
             }
             Some(Test {
                 field, first, last, ..
             }) => {
                 let Some(place) = self.numbered(place, field) else {
-                    self.types_only(ty, depth, hops);
+                    self.types_only(ty, reach);
                     return None;
                 };
                 let Ok(slot) = place.load(&mut self.builder, field.size) else {
-                    self.types_only(ty, depth, hops);
+                    self.types_only(ty, reach);
                     return None;
                 };
                 let ranges = self.builder.ranges([(first, last)])?;
@@ -231,7 +241,7 @@ impl<'s> Compiler<'s> {
             }
         };
         let before = self.builder.len();
-        let done = self.value_at(place, at, ty, depth, hops);
+        let done = self.value_at(place, at, ty, reach);
         if let Some(choose) = choose {
             let needed = part
                 .when
@@ -265,10 +275,6 @@ impl<'s> Compiler<'s> {
     }
 
     /// Captures what a trait object is, as far as its concrete type is among those that the program has.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "an object is a type, two pointers and the walk's own state"
-    )]
     fn object(
         &mut self,
         name: TypeRef,
@@ -276,8 +282,7 @@ impl<'s> Compiler<'s> {
         data: Spot,
         vtable: u64,
         place: &Place<'s>,
-        depth: usize,
-        hops: usize,
+        reach: Reach,
     ) -> Option<()> {
         // Text first: of a trait that everybody has, it is what says nothing where its pointer is not followed.
         let mut implementors = self.loader.implementors(name, &ty.name).to_vec();
@@ -313,7 +318,7 @@ impl<'s> Compiler<'s> {
                 _ => None,
             };
             let (Some((slot, object)), Some(ranges)) = (followed, ranges) else {
-                self.types_only(*ty, depth, hops);
+                self.types_only(*ty, reach);
                 continue;
             };
             let choose = self.builder.push(Op::Match {
@@ -323,7 +328,7 @@ impl<'s> Compiler<'s> {
                 otherwise: 0,
             });
             let captured = self.capture_value(object, *ty);
-            self.chase(*ty, &captured, depth, hops);
+            self.chase(*ty, &captured, reach);
             ends.push(self.builder.push(Op::Jump { to: 0 }));
             self.builder.patch(choose);
             self.builder.release(mark);
@@ -365,13 +370,13 @@ impl<'s> Compiler<'s> {
         Some(())
     }
 
-    fn plain(&mut self, ty: &Type, place: &Place<'s>, depth: usize, hops: usize) -> Option<()> {
+    fn plain(&mut self, ty: &Type, place: &Place<'s>, reach: Reach) -> Option<()> {
         match &ty.kind {
             TypeKind::Struct { members, .. } => {
-                let depth = depth.checked_sub(1)?;
+                let reach = reach.inside()?;
                 for member in members {
                     if !self.redaction.hides_name(&member.name) {
-                        self.chase(member.ty, &place.at(member.offset), depth, hops);
+                        self.chase(member.ty, &place.at(member.offset), reach);
                     }
                 }
             }
@@ -380,16 +385,16 @@ impl<'s> Compiler<'s> {
                 variants,
                 ..
             } => {
-                self.variants(discriminant.as_ref(), variants, place, depth, hops)?;
+                self.variants(discriminant.as_ref(), variants, place, reach)?;
             }
             TypeKind::Array { element, count } => {
-                self.array(*element, *count, place, depth.checked_sub(1)?, hops)?
+                self.array(*element, *count, place, reach.inside()?)?
             }
             // Which member of a union is meant is not known, so no pointer in it is followed; but the types are needed.
             TypeKind::Union { members } => {
-                let depth = depth.checked_sub(1)?;
+                let reach = reach.inside()?;
                 for member in members {
-                    self.types_only(member.ty, depth, hops);
+                    self.types_only(member.ty, reach);
                 }
             }
             _ => {}
@@ -402,12 +407,11 @@ impl<'s> Compiler<'s> {
         discriminant: Option<&Member>,
         variants: &[Variant],
         place: &Place<'s>,
-        depth: usize,
-        hops: usize,
+        reach: Reach,
     ) -> Option<()> {
         let body = |compiler: &mut Self, variant: &Variant| {
             let before = compiler.builder.len();
-            compiler.chase(variant.data.ty, &place.at(variant.data.offset), depth, hops);
+            compiler.chase(variant.data.ty, &place.at(variant.data.offset), reach);
             compiler.builder.len() > before
         };
         let (Some(discriminant), [_, _, ..]) = (discriminant, variants) else {
@@ -424,7 +428,7 @@ impl<'s> Compiler<'s> {
             // The types of the variants are needed all the same.
             self.builder.rewind(mark);
             for variant in variants {
-                self.types_only(variant.data.ty, depth, hops);
+                self.types_only(variant.data.ty, reach);
             }
             return None;
         };

@@ -13,6 +13,7 @@ mod lower;
 mod paths;
 
 use super::builder::Builder;
+use super::chase::Reach;
 use super::error::CompileError;
 use super::expr::{Expr, Special};
 use super::format::Format;
@@ -524,7 +525,11 @@ impl<'s> Compiler<'s> {
             Place::Captured { .. } => place.clone(),
         };
         self.visits = MAX_VISITS;
-        self.chase(ty, &place, self.limits.depth, MAX_HOPS);
+        let reach = Reach {
+            depth: self.limits.depth,
+            hops: MAX_HOPS,
+        };
+        self.chase(ty, &place, reach);
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! From paths to places: the operations that lead there at a hit.
 
-use super::Compiler;
+use super::{Compiler, MAX_HOPS, MAX_VISITS};
 use crate::capture::builder;
+use crate::capture::chase::Reach;
 use crate::capture::error::CompileError;
 use crate::capture::number::{Binary, Kind, Mode, Number};
 use crate::capture::place::{Place, Stop};
@@ -288,12 +289,12 @@ impl<'s> Compiler<'s> {
             self.load(run.element)?;
             return Ok(());
         }
-        self.visits = super::MAX_VISITS;
-        let depth = self.limits.depth.saturating_sub(1);
-        if self
-            .counted(to, count, run.element, depth, super::MAX_HOPS)
-            .is_none()
-        {
+        self.visits = MAX_VISITS;
+        let reach = Reach {
+            depth: self.limits.depth.saturating_sub(1),
+            hops: MAX_HOPS,
+        };
+        if self.counted(to, count, run.element, reach).is_none() {
             self.lost += 1;
         }
         Ok(())
