@@ -5,8 +5,9 @@
 //! detrix's own thread, from the record alone.
 //!
 //! In the order of a logpoint's life: [`template`], [`format`](mod@format), [`expr`], [`typing`] (which gives [`typed`]),
-//! [`compile`] (with [`hits`], [`place`], [`chase`], [`builder`]), [`program`], [`check`], [`interp`] (with [`arithmetic`],
-//! [`number`], [`floats`], [`fold`] and [`sip`]), [`record`], [`evaluate`], [`render`] (with [`views`] and [`pretty`]).
+//! [`logpoint`], [`compile`] (with [`hits`], [`place`], [`chase`], [`builder`]), [`program`], [`check`], [`interp`] (with
+//! [`arithmetic`], [`number`], [`floats`], [`fold`] and [`sip`]), [`record`], [`evaluate`], [`render`] (with [`views`] and
+//! [`pretty`]).
 
 pub mod arithmetic;
 pub mod builder;
@@ -23,6 +24,7 @@ pub mod format;
 pub mod fuzz;
 pub mod hits;
 pub mod interp;
+pub mod logpoint;
 pub mod number;
 pub mod place;
 pub mod pretty;

@@ -2,8 +2,9 @@
 
 mod many_types;
 
-use crate::capture::compile::{Compiled, Knowledge, Limits, Logpoint, compile};
+use crate::capture::compile::{Compiled, compile};
 use crate::capture::interp::{self, Machine, Ran};
+use crate::capture::logpoint::{Knowledge, Limits, Logpoint};
 use crate::capture::render::Part;
 use crate::capture::template::Template;
 use crate::symbols::place::{Formula, Location, Piece, Register, Source, Term};

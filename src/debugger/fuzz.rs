@@ -9,8 +9,8 @@ use dap::Limits;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::resolve::resolve;
-use crate::capture::compile::Knowledge;
 use crate::capture::fuzz::show;
+use crate::capture::logpoint::Knowledge;
 use crate::server::backend::{Wanted, WrongExpressions};
 use crate::symbols::Symbols;
 use crate::symbols::types::TypeSource as _;

@@ -22,7 +22,7 @@ use std::time::Instant;
 use dap::SourceMap;
 use tokio::sync::Notify;
 
-use crate::capture::compile::Knowledge;
+use crate::capture::logpoint::Knowledge;
 use crate::capture::redact::Redaction;
 use crate::config::Config;
 use crate::engine::{self, Account, Budget, Engine, EngineError, Placement};

@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::capture::compile::{Compiled, Knowledge, Limits, Logpoint, compile};
+use crate::capture::compile::{Compiled, compile};
 use crate::capture::error::CompileError;
 use crate::capture::hits::HitRule;
+use crate::capture::logpoint::{Knowledge, Limits, Logpoint};
 use crate::capture::template::{Segment, Template};
 use crate::server::backend::{Wanted, WrongExpressions};
 use crate::symbols::Symbols;

@@ -8,7 +8,8 @@ mod limits;
 mod refusals;
 
 use super::*;
-use crate::capture::compile::{Knowledge, Limits, Logpoint, compile};
+use crate::capture::compile::compile;
+use crate::capture::logpoint::{Knowledge, Limits, Logpoint};
 use crate::capture::program::Program;
 use crate::capture::template::Template;
 use crate::symbols::scope::Scope;

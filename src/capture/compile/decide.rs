@@ -1,8 +1,9 @@
 //! What decides whether a hit counts: the condition, then the number of the hit.
 
-use super::{Compiler, Logpoint};
+use super::Compiler;
 use crate::capture::error::CompileError;
 use crate::capture::expr::{Expr, Special};
+use crate::capture::logpoint::Logpoint;
 use crate::capture::place::Stop;
 use crate::capture::program::Op;
 use crate::capture::typed::{Node, Typed};

@@ -7,256 +7,41 @@
 //!    by [`chase`](super::chase).
 //! 5. The program is checked.
 
+mod compiled;
 mod decide;
 mod entries;
 mod lower;
 mod paths;
 
+pub use self::compiled::Compiled;
+pub(super) use self::compiled::{Outcome, Reading, Shown};
 use super::builder::Builder;
 use super::chase::Reach;
 use super::error::CompileError;
 use super::expr::{Expr, Special};
 use super::format::Format;
-use super::hits::HitRule;
-use super::number::Kind;
+use super::logpoint::{Knowledge, Limits, Logpoint};
 use super::place::{Place, Stop, capture_pieces};
 use super::program::{EXPRESSIONS, Op, Program};
 use super::redact::Redaction;
-use super::template::{Segment, Template};
-use super::typed::{Node, Operand, Side, Want};
-use super::types::{Loader, Types};
+use super::typed::{Node, Operand, Want};
+use super::types::Loader;
 use super::typing;
 use super::views::View;
-use crate::symbols::place::Missing;
 use crate::symbols::scope::Scope;
 use crate::symbols::types::{Type, TypeError, TypeRef, TypeSource};
-use crate::type_view::TypeView;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// What a logpoint may take of a hit and show of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Structs, tuples, variants and sequences within each other that are shown.
-    pub depth: usize,
-    /// Elements of a sequence that are shown.
-    pub elements: usize,
-    /// Bytes of a text that are shown.
-    pub bytes: usize,
-    /// Bytes of a record, shared by all expressions.
-    pub record: usize,
-}
+/// Types within types and pointers to pointers that are followed, whatever the depth: damaged debug information can
+/// lead in circles.
+pub(super) const MAX_HOPS: usize = 48;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            depth: 6,
-            elements: 64,
-            bytes: 1024,
-            record: 8 << 10,
-        }
-    }
-}
+/// Bounds the time that a wide type takes.
+const MAX_VISITS: usize = 8192;
 
-impl Limits {
-    /// The limits, held within what a program can express.
-    fn clamped(self) -> Self {
-        Self {
-            depth: self.depth.clamp(1, 16),
-            elements: self.elements.clamp(1, 4096),
-            bytes: self.bytes.clamp(1, 1 << 20),
-            record: self.record.clamp(2 << 10, 4 << 20),
-        }
-    }
-}
-
-/// What the user of the library says about types and names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Knowledge {
-    /// How values of some types are shown; come before what is known of library types.
-    pub views: Arc<[TypeView]>,
-    /// What is not shown.
-    pub redaction: Arc<Redaction>,
-}
-
-impl Knowledge {
-    /// The views that show nothing which must not be shown.
-    fn usable_views(&self) -> Arc<[TypeView]> {
-        let hidden = |view: &TypeView| self.redaction.hides_view(view);
-        if !self.views.iter().any(hidden) {
-            return Arc::clone(&self.views);
-        }
-        let usable = self.views.iter().filter(|view| !hidden(view));
-        usable.cloned().collect()
-    }
-}
-
-/// What a logpoint is to do.
-#[derive(Clone, Copy, Debug)]
-pub struct Logpoint<'a> {
-    /// What it says.
-    pub message: &'a Template,
-    /// Only where this is true.
-    pub condition: Option<&'a str>,
-    /// Only at these hits, of those whose condition is true.
-    pub hits: Option<HitRule>,
-}
-
-impl<'a> Logpoint<'a> {
-    /// To say it at each hit.
-    pub fn new(message: &'a Template) -> Self {
-        Self {
-            message,
-            condition: None,
-            hits: None,
-        }
-    }
-
-    /// The paths in it that may be those of statics, which are named in capitals. What cannot be parsed has none.
-    pub fn statics(&self) -> Vec<Vec<String>> {
-        let mut found = self.paths();
-        found.retain(|path| {
-            let of_number = path
-                .first()
-                .is_some_and(|first| Kind::named(first).is_some());
-            !of_number && path.last().is_some_and(|last| is_in_capitals(last))
-        });
-        found
-    }
-
-    /// The names in it that may be those of variables.
-    pub fn names(&self) -> Vec<String> {
-        let names = self.paths().into_iter().filter(|path| path.len() == 1);
-        names.flatten().collect()
-    }
-
-    /// The names and paths in it, each once. What cannot be parsed has none.
-    fn paths(&self) -> Vec<Vec<String>> {
-        let sources = self
-            .message
-            .expressions()
-            .map(|source| Format::split(source).map_or(source, |(expression, _)| expression));
-        let mut found: Vec<Vec<String>> = Vec::new();
-        for source in sources.chain(self.condition) {
-            let Ok(expr) = Expr::parse(source) else {
-                continue;
-            };
-            expr.walk(&mut |expr| {
-                let path = match expr {
-                    Expr::Name(name) => vec![name.clone()],
-                    Expr::Path(path) => path.clone(),
-                    _ => return,
-                };
-                if !found.contains(&path) {
-                    found.push(path);
-                }
-            });
-        }
-        found
-    }
-}
-
-fn is_in_capitals(name: &str) -> bool {
-    name.chars().any(char::is_alphabetic) && !name.chars().any(char::is_lowercase)
-}
-
-/// A compiled logpoint at one address: what to do at a hit, and what is needed to show its record. It keeps nothing of
-/// the debug information but the types that occur in it.
-#[derive(Clone, Debug)]
-pub struct Compiled {
-    /// What to do at a hit.
-    pub program: Program,
-    /// The expressions that have no value here, by index, and why. Each renders as `<error: …>`.
-    pub errors: Vec<(usize, CompileError)>,
-    pub(super) segments: Arc<[Segment]>,
-    pub(super) outcomes: Vec<Outcome>,
-    /// The source of the condition; its entry is the first one of a record.
-    pub(super) condition: Option<String>,
-    pub(super) types: Types,
-    pub(super) limits: Limits,
-    pub(super) redaction: Arc<Redaction>,
-}
-
-/// What became of an expression.
-#[derive(Clone, Debug)]
-pub(super) enum Outcome {
-    /// It has a value.
-    Value(Shown),
-    /// It is not to be shown, even though it is named on purpose.
-    Redacted,
-    /// See [`Compiled::errors`].
-    Error(CompileError),
-}
-
-/// An expression's value, in terms of a record.
-#[derive(Clone, Debug)]
-pub(super) struct Shown {
-    /// What is computed.
-    pub(super) node: Node,
-    /// See [`Typed::marks`](super::typed::Typed::marks).
-    pub(super) marks: Vec<(Node, &'static str)>,
-    /// Its operands.
-    pub(super) readings: Vec<Reading>,
-    /// The entries of what belongs to the hit.
-    pub(super) specials: Vec<(Special, u8)>,
-    /// How it is shown.
-    pub(super) format: Format,
-    /// Elements of a sequence that are shown.
-    pub(super) elements: usize,
-    /// The nearest line where its operands are all there, if that was looked for.
-    pub(super) readable: Option<u64>,
-}
-
-/// Where an operand is.
-#[derive(Clone, Debug)]
-pub(super) enum Reading {
-    /// In the record's entry of that index: a value of the type.
-    Entry { index: u8, ty: TypeRef },
-    /// In the record's entry of that index: elements, whose number the entry has as well.
-    Run {
-        index: u8,
-        element: TypeRef,
-        stride: u64,
-    },
-    /// In the record's entry of that index: a map or set of the type, of which one side is meant.
-    Entries { index: u8, ty: TypeRef, side: Side },
-    /// Nowhere at this address.
-    Unavailable(Missing),
-    /// Not needed.
-    Unused,
-}
-
-impl Compiled {
-    /// The expressions that use what the compiler did not keep at this address, by index, and why.
-    pub fn unavailable(&self) -> impl Iterator<Item = (usize, Missing)> {
-        let outcomes = self.outcomes.iter().enumerate();
-        outcomes.filter_map(|(index, outcome)| match outcome {
-            Outcome::Value(shown) => {
-                let missing = shown.readings.iter().find_map(|reading| match reading {
-                    Reading::Unavailable(why) => Some(*why),
-                    _ => None,
-                });
-                missing.map(|why| (index, why))
-            }
-            Outcome::Redacted | Outcome::Error(_) => None,
-        })
-    }
-
-    /// Has what is shown in place of an expression that is unavailable name the nearest line where it is not.
-    pub fn name_line(&mut self, index: usize, line: u64) {
-        if let Some(Outcome::Value(shown)) = self.outcomes.get_mut(index) {
-            shown.readable = Some(line);
-        }
-    }
-
-    /// The line that is named in place of an expression.
-    pub fn named_line(&self, index: usize) -> Option<u64> {
-        match self.outcomes.get(index)? {
-            Outcome::Value(shown) => shown.readable,
-            Outcome::Redacted | Outcome::Error(_) => None,
-        }
-    }
-}
+/// Operations that all expressions may take together before what they point to is left out.
+const SOFT_OPS: usize = 2048;
 
 /// Compiles a logpoint for the address that `scope` describes.
 ///
@@ -301,9 +86,6 @@ pub fn compile(
         redaction: Arc::clone(&knowledge.redaction),
     })
 }
-
-/// Operations that all expressions may take together before what they point to is left out.
-const SOFT_OPS: usize = 2048;
 
 pub(super) struct Compiler<'s> {
     pub(super) builder: Builder,
@@ -577,13 +359,6 @@ impl<'s> Compiler<'s> {
         u32::try_from(self.limits.record / 2).unwrap_or(u32::MAX)
     }
 }
-
-/// Types within types and pointers to pointers that are followed, whatever the depth: damaged debug information can
-/// lead in circles.
-pub(super) const MAX_HOPS: usize = 48;
-
-/// Bounds the time that a wide type takes.
-const MAX_VISITS: usize = 8192;
 
 /// What of the hit a computation uses.
 fn specials(node: &Node) -> Vec<Special> {

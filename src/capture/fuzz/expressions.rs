@@ -1,7 +1,8 @@
 //! Any text as a message and its conditions, over a program of many types.
 
-use super::super::compile::{Logpoint, compile};
+use super::super::compile::compile;
 use super::super::hits::HitRule;
+use super::super::logpoint::Logpoint;
 use super::super::template::Template;
 use super::super::world::World;
 use super::show;

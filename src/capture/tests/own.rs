@@ -1,8 +1,9 @@
 //! Real values in this process, read through hand-written descriptions of their types, against their own `{:?}`.
 
 use super::world::{Types, VariantSketch, World, memory, used};
-use crate::capture::compile::{Compiled, Limits, Logpoint, compile};
+use crate::capture::compile::{Compiled, compile};
 use crate::capture::interp::{self, Machine};
+use crate::capture::logpoint::{Limits, Logpoint};
 use crate::capture::template::Template;
 use crate::symbols::place::{Formula, Register, Term};
 use crate::symbols::types::TypeRef;

@@ -384,7 +384,7 @@ fn a_formula_that_is_not_sound_fails_the_check() {
     world.located("x", word, memory(Formula(vec![Term::Drop])));
     let template = crate::capture::template::Template::parse("{x}").unwrap();
     let error = crate::capture::compile::compile(
-        &crate::capture::compile::Logpoint::new(&template),
+        &crate::capture::logpoint::Logpoint::new(&template),
         &world.scope,
         &world.types,
         &world.limits,

@@ -1,7 +1,7 @@
 //! Kinds of types, encodings of enums, limits, and expressions over them.
 
 use super::world::{World, words};
-use crate::capture::compile::Limits;
+use crate::capture::logpoint::Limits;
 use crate::symbols::types::{TypeKind, TypeRef};
 
 fn show(declare: impl FnOnce(&mut World) -> (TypeRef, Vec<u8>)) -> String {

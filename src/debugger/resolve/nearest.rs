@@ -9,7 +9,8 @@
 use std::ops::Range;
 
 use super::{Statics, visible};
-use crate::capture::compile::{Knowledge, Limits, Logpoint, compile};
+use crate::capture::compile::compile;
+use crate::capture::logpoint::{Knowledge, Limits, Logpoint};
 use crate::symbols::Symbols;
 use crate::symbols::lookup::{Around, LineAddress, SourceFile};
 use crate::symbols::scope::Scope;

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::capture::compile::Logpoint;
+use crate::capture::logpoint::Logpoint;
 use crate::symbols::error::SymbolError;
 use crate::symbols::lookup::LineAddress;
 use crate::symbols::scope::{Scope, Unclear, Variable};
