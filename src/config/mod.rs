@@ -1,5 +1,7 @@
 //! What an application can set, in code or by environment variables.
 
+#[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
+pub(crate) mod allow;
 mod env;
 mod rules;
 

@@ -97,7 +97,7 @@ impl Config {
         self.tls.validate()?;
         // Elsewhere there is no debug port.
         #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
-        crate::server::access::Allow::parse(&self.debug_allow).map_err(|wrong| {
+        super::allow::Allow::parse(&self.debug_allow).map_err(|wrong| {
             Error::ConfigError(format!("debug_allow (DETRIX_DEBUG_ALLOW): {wrong}"))
         })?;
         Ok(self)

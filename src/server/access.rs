@@ -4,7 +4,6 @@
 //! loopback is accepted from the user that this process runs as, and from root, who can read it anyway; others have to be
 //! on a list.
 
-mod allow;
 mod owner;
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-pub use allow::Allow;
-use owner::Owner;
+use self::owner::Owner;
+use crate::config::allow::Allow;
 
 /// How often refusals are logged at the most: anybody can cause them, as often as they like.
 const LOG_EVERY: Duration = Duration::from_secs(1);

@@ -9,11 +9,11 @@ use dap::SourceMap;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 
 use super::Drained;
-use super::access::Allow;
 use super::backend::{Backend, Hit, NamedFile, Part, Placed, SessionId, Wanted, WrongExpressions};
 use super::clients::Clients;
 use super::outlet::Outlet;
 use crate::collected::Collected;
+use crate::config::allow::Allow;
 use detrix_test_support::rows::{Target, WAIT};
 
 /// The one line that has no code.

@@ -34,7 +34,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use access::{Allow, Refusal, Refusals};
+use crate::config::allow::Allow;
+use access::{Refusal, Refusals};
 use audit::Peer;
 use backend::{Backend, SessionId};
 use ending::Phase;

@@ -1,4 +1,4 @@
-//! The list of who else may connect.
+//! The list of who else may connect to the port for debug clients.
 
 use std::net::IpAddr;
 
@@ -43,13 +43,13 @@ impl Allow {
         Ok(allow)
     }
 
-    pub(super) fn has_network_of(&self, address: IpAddr) -> bool {
+    pub fn has_network_of(&self, address: IpAddr) -> bool {
         self.networks
             .iter()
             .any(|network| network.contains(address))
     }
 
-    pub(super) fn has_user(&self, user: u32) -> bool {
+    pub fn has_user(&self, user: u32) -> bool {
         self.users.contains(&user)
     }
 }
