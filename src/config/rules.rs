@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 /// The longest that a call may wait for the daemon: whatever is longer is a mistake, and would overflow a clock sooner or
 /// later.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
-/// The longest limit of being awake; without a limit there is `None`.
-const LONGEST_AWAKE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The longest limit of being awake, and of a logpoint's life; without a limit there is `None`.
+const LONGEST_LIMIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Config {
     /// Checks what has rules of its own. The daemon's address is looked at by the wake that uses it.
@@ -66,7 +66,7 @@ impl Config {
             }
         }
         if let Some(most) = self.max_awake
-            && (most.is_zero() || most > LONGEST_AWAKE)
+            && (most.is_zero() || most > LONGEST_LIMIT)
         {
             return Err(wrong(
                 "max_awake (DETRIX_MAX_AWAKE)",
@@ -86,7 +86,7 @@ impl Config {
             }
         }
         if let Some(ttl) = self.logpoint_ttl
-            && (ttl.is_zero() || ttl > LONGEST_AWAKE)
+            && (ttl.is_zero() || ttl > LONGEST_LIMIT)
         {
             return Err(wrong(
                 "logpoint_ttl (DETRIX_LOGPOINT_TTL)",
