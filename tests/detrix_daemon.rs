@@ -6,11 +6,10 @@ use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use dap::{Client, ClientError};
 use detrix_test_support::{
-    PATIENCE, Profile, Received, Running, fixture, mark, source, watch_and_keep,
+    PATIENCE, Profile, Received, Running, fixture, mark, source, until, watch_and_keep,
 };
 use serde_json::{Value, json};
 
@@ -259,11 +258,7 @@ fn odd(name: &'static str, line: &str, expressions: &'static [&'static str]) -> 
 type Text = BTreeMap<(String, u64), Vec<u8>>;
 
 fn restored(program: &Running, text: &Text) {
-    let deadline = Instant::now() + PATIENCE;
-    while program.process().text() != *text {
-        assert!(Instant::now() < deadline, "the text stays patched");
-        std::thread::yield_now();
-    }
+    until("the text is restored", || program.process().text() == *text);
 }
 
 #[test]

@@ -3,10 +3,9 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use detrix_test_support::{
-    PATIENCE, Process, Profile, Running, Session, Trace, fixture, mark, source,
+    Process, Profile, Running, Session, Trace, fixture, mark, source, until,
 };
 
 fn whole_life(way: &[&str]) {
@@ -309,10 +308,7 @@ fn without_clients_it_goes_to_sleep_by_itself() {
     program.run("init");
     let session = Session::attach(program.wake());
     drop(session);
-    let deadline = Instant::now() + PATIENCE;
-    while program.ask("status", "state") != "Sleeping" {
-        assert!(Instant::now() < deadline, "it stays awake");
-    }
+    until("it sleeps", || program.ask("status", "state") == "Sleeping");
     // It can be woken again, and stays awake while somebody is there: a test of that cannot be waited for, but the
     // session that is attached would be closed.
     let mut session = Session::attach(program.wake());

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use detrix_test_support::{PATIENCE, Profile, Running, Session, mark, plugin, source};
+use detrix_test_support::{Profile, Running, Session, mark, plugin, source, until};
 use serde_json::json;
 
 fn orders() -> (Running, Session, PathBuf) {
@@ -217,11 +217,9 @@ fn a_client_that_vanishes_takes_its_logpoints_with_it() {
     assert!(program.process().text() != before, "armed");
     drop(session);
     // The server sees the end of the connection on its own time; a new client is served after that or meanwhile.
-    let deadline = Instant::now() + PATIENCE;
-    while program.process().text() != before {
-        assert!(Instant::now() < deadline, "the text stays patched");
-        std::thread::yield_now();
-    }
+    until("the text is restored", || {
+        program.process().text() == before
+    });
     program.run("go 1");
     program.quit();
 }

@@ -2,9 +2,8 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
-use std::time::Instant;
 
-use detrix_test_support::{PATIENCE, Process, Random, Session, mark, request, reset, source};
+use detrix_test_support::{Process, Random, Session, mark, request, reset, source, until};
 use serde_json::{Value, json};
 
 use crate::clients::Client;
@@ -58,15 +57,6 @@ pub fn any(random: &mut Random) -> (&'static str, Action) {
 /// How the program ends.
 pub fn any_end(random: &mut Random) -> (&'static str, End) {
     *random.choose(ENDS)
-}
-
-/// Waits for something that becomes true on the time of another process.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        std::thread::yield_now();
-    }
 }
 
 fn attach(life: &mut Life<'_>) {

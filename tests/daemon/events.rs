@@ -1,10 +1,10 @@
 //! What a hit becomes at the daemon.
 
 use detrix_standin::{Report, Typed};
-use detrix_test_support::Process;
+use detrix_test_support::{Process, until};
 
 use crate::program::{Program, metric};
-use crate::{daemon, events_of, until};
+use crate::{daemon, events_of};
 
 fn text(text: &str) -> Typed {
     Typed::Text(text.to_owned())

@@ -1,10 +1,11 @@
 //! Daemons that restart, go away, dial twice.
 
 use detrix_standin::{Ended, Status, call};
+use detrix_test_support::until;
 use serde_json::json;
 
 use crate::program::{Program, metric};
-use crate::{daemon, events_of, until};
+use crate::{daemon, events_of};
 
 /// The link is back by itself, and so are the metrics.
 #[test]

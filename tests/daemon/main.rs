@@ -6,22 +6,11 @@ mod links;
 mod program;
 mod registration;
 
-use std::time::Instant;
-
 use detrix_standin::{Event, Options, Standin};
 use detrix_test_support::PATIENCE;
 
 fn daemon() -> Standin {
     Standin::start(Options::default()).expect("a free port")
-}
-
-/// Waits for a state that another thread or process brings about.
-fn until(what: &str, mut reached: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !reached() {
-        assert!(Instant::now() < deadline, "{what}: not in {PATIENCE:?}");
-        std::thread::yield_now();
-    }
 }
 
 /// Waits until a metric has `count` events, and gives all that it has then.

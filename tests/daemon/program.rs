@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use detrix_standin::Standin;
-use detrix_test_support::{Profile, Running, Trace, fixture, mark, source};
+use detrix_test_support::{Profile, Running, Trace, fixture, mark, source, until};
 
 /// The fixture `registered`, initialized.
 pub struct Program {
@@ -69,7 +69,7 @@ impl Program {
 
     /// Waits until the link to the daemon is said to be so.
     pub fn link_becomes(&mut self, wanted: &str) {
-        super::until(wanted, || self.running.ask("link", "link") == wanted);
+        until(wanted, || self.running.ask("link", "link") == wanted);
     }
 
     pub fn trace(&self) -> Trace {

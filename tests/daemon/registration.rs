@@ -4,11 +4,11 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use detrix_standin::{Ended, Options, Registrations, Standin, Status};
-use detrix_test_support::Session;
+use detrix_test_support::{Session, until};
 use serde_json::json;
 
 use crate::program::{Program, file, free_port, metric};
-use crate::{daemon, events_of, until};
+use crate::{daemon, events_of};
 
 #[test]
 fn every_field_is_told() {

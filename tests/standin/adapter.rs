@@ -4,10 +4,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
 
 use dap::{Decoder, frame};
-use detrix_test_support::PATIENCE;
 use serde_json::{Value, json};
 
 /// What it does with a request.
@@ -202,13 +200,4 @@ fn response(state: &mut State, request: &Value, manner: Manner) -> Value {
         response["body"] = json!({"breakpoints": verified.collect::<Vec<_>>()});
     }
     response
-}
-
-/// Waits for a state that another thread brings about.
-pub fn until(what: &str, mut reached: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !reached() {
-        assert!(Instant::now() < deadline, "{what}: not in {PATIENCE:?}");
-        thread::yield_now();
-    }
 }

@@ -3,9 +3,10 @@
 use std::thread;
 
 use detrix_standin::{Ended, Options, Registrations, Standin, Status, call};
+use detrix_test_support::until;
 use serde_json::{Value, json};
 
-use crate::adapter::{Adapter, Manner, until};
+use crate::adapter::{Adapter, Manner};
 use crate::{Pair, delete, file, post, register, registration};
 
 /// What the real daemon sends at first, but for the two file names of its toolchain.

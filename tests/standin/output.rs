@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use detrix_standin::{BUFFERED, Ended, Event, Options, Typed};
-use detrix_test_support::PATIENCE;
+use detrix_test_support::{PATIENCE, until};
 use serde_json::json;
 
 use crate::Pair;
-use crate::adapter::until;
 
 /// The values of `metric` until one says `end`, which is sent now.
 fn until_end(pair: &Pair) -> Vec<Event> {

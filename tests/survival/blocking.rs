@@ -1,8 +1,8 @@
 //! Row 11: system calls that block while sites come and go.
 
-use detrix_test_support::{Session, mark, skip, source};
+use detrix_test_support::{Session, mark, skip, source, until};
 
-use crate::world::{figure, hits, times, tracer, unbounded, until};
+use crate::world::{figure, hits, times, tracer, unbounded};
 
 #[test]
 fn row_11_no_call_ends_early_while_sites_come_and_go() {

@@ -3,10 +3,10 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use detrix_test_support::{Profile, Running, Session, fixture, mark, source};
+use detrix_test_support::{Profile, Running, Session, fixture, mark, source, until};
 use serde_json::{Value, json};
 
-use crate::world::{figure, times, until};
+use crate::world::{figure, times};
 
 /// What `status` says of the only logpoint, and of all together.
 fn standing(program: &mut Running) -> (Option<Value>, Value) {

@@ -1,8 +1,8 @@
 //! Rows 5 and 6: children, and other programs in the place of this one.
 
-use detrix_test_support::{Profile, Running, Session, mark, source};
+use detrix_test_support::{Profile, Running, Session, mark, source, until};
 
-use crate::world::{armed, as_without_us, figure, times, tracer, unbounded, until};
+use crate::world::{armed, as_without_us, figure, times, tracer, unbounded};
 
 #[test]
 fn row_05_fork_exec_and_spawn_under_fire() {

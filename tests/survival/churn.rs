@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use detrix_test_support::{Running, Session, mark, source};
+use detrix_test_support::{Running, Session, mark, source, until};
 
-use crate::world::{figure, times, unbounded, until};
+use crate::world::{figure, times, unbounded};
 
 /// A program whose threads hit all the time, once it is told where.
 struct UnderFire {

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use detrix_test_support::{Profile, Running, Session, mark, request, reset, source};
+use detrix_test_support::{Profile, Running, Session, mark, request, reset, source, until};
 use serde_json::{Value, json};
 
-use crate::world::{figure, times, until};
+use crate::world::{figure, times};
 
 fn orders() -> (Running, u16, PathBuf, u32) {
     let mut program = Running::start("orders", Profile::Release);

@@ -5,12 +5,12 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::Command;
 
-use detrix_test_support::{Profile, Running, Session, fixture, mark, source};
+use detrix_test_support::{Profile, Running, Session, fixture, mark, source, until};
 use object::Endianness::Little;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
 
-use crate::world::{armed, figure, skip, times, tracer, until};
+use crate::world::{armed, figure, skip, times, tracer};
 
 #[test]
 fn row_20_the_program_is_killed_while_traced() {

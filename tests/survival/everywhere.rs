@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use detrix_test_support::{Session, mark, root, source};
+use detrix_test_support::{Session, mark, root, source, until};
 
-use crate::world::{figure, times, unbounded, until};
+use crate::world::{figure, times, unbounded};
 
 #[test]
 fn row_22_in_an_allocator_a_lock_and_a_handler() {

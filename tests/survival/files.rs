@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use detrix_test_support::{Profile, Running, Session, fixture, mark, plugin, source};
+use detrix_test_support::{Profile, Running, Session, fixture, mark, plugin, source, until};
 use object::{Object, ObjectSection};
 use tempfile::TempDir;
 
-use crate::world::{figure, slow_fire, times, until};
+use crate::world::{figure, slow_fire, times};
 
 /// A copy of a program or library, in a directory of its own.
 fn copy(original: &Path) -> (TempDir, PathBuf) {

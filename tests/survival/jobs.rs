@@ -6,9 +6,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus};
 
-use detrix_test_support::{Profile, Running, Session, fixture, mark, source};
+use detrix_test_support::{Profile, Running, Session, fixture, mark, source, until};
 
-use crate::world::{armed, figure, hits, times, until};
+use crate::world::{armed, figure, hits, times};
 
 #[test]
 fn row_10_the_program_stops_and_continues() {

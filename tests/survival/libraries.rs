@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use detrix_test_support::{Profile, Running, Session, fixture, mark, plugin, source};
+use detrix_test_support::{Profile, Running, Session, fixture, mark, plugin, source, until};
 
-use crate::world::{figure, slow_fire, times, until};
+use crate::world::{figure, slow_fire, times};
 
 /// The fixture, with loops of its own that log, and the plugin's file and line.
 fn loader() -> (Running, Session, PathBuf, u32) {

@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use detrix_test_support::{Profile, Running, Session, fixture, mark, source};
+use detrix_test_support::{Profile, Running, Session, fixture, mark, source, until};
 use serde_json::Value;
 
-use crate::world::{armed, figure, hits, times, tracer, until};
+use crate::world::{armed, figure, hits, times, tracer};
 
 /// What the fixture's event panics in.
 const DELIVERY: &str = "panic 1";

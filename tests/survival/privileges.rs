@@ -5,9 +5,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use detrix_test_support::{Profile, Running, Session, fixture, mark, source};
+use detrix_test_support::{Profile, Running, Session, fixture, mark, source, until};
 
-use crate::world::{armed, figure, hits, skip, times, tracer, until};
+use crate::world::{armed, figure, hits, skip, times, tracer};
 
 #[test]
 fn row_05_a_program_with_more_privileges() {

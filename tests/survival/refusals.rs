@@ -5,14 +5,14 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use detrix_test_support::{Profile, Running, Session, Trace, filter, fixture, mark, source};
+use detrix_test_support::{Profile, Running, Session, Trace, filter, fixture, mark, source, until};
 use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use serde_json::json;
 
-use crate::world::{figure, skip, tracer, until};
+use crate::world::{figure, skip, tracer};
 
 /// What a wake answers that must not work.
 fn refusal(program: &mut Running) -> String {

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use detrix_test_support::{Profile, Running, Session, fixture, mark, source};
+use detrix_test_support::{Profile, Running, Session, fixture, mark, source, until};
 
 use serde_json::json;
 
-use crate::world::{armed, figure, times, until};
+use crate::world::{armed, figure, times};
 
 #[test]
 fn row_12_threads_that_are_created_while_traced() {

@@ -1,8 +1,8 @@
 //! Row 1: the tracer is killed, or waits for what does not come.
 
-use detrix_test_support::{Profile, Random, Running, Session, mark, source};
+use detrix_test_support::{Profile, Random, Running, Session, mark, source, until};
 
-use crate::world::{armed, figure, hits, skip, times, tracer, until};
+use crate::world::{armed, figure, hits, skip, times, tracer};
 
 /// Seeded by `DETRIX_SEED`, or the time; printed.
 fn seeded() -> Random {

@@ -2,12 +2,9 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
 
 pub use detrix_test_support::skip;
-use detrix_test_support::{
-    PATIENCE, Process, Profile, Running, Session, fixture, mark, source, try_mark,
-};
+use detrix_test_support::{Process, Profile, Running, Session, fixture, mark, source, try_mark};
 
 /// Starts the fixture and arms its `hot` line.
 pub fn armed(name: &str, message: &str) -> (Running, Session, PathBuf) {
@@ -89,15 +86,6 @@ pub fn tracer(program: &Running) -> Process {
     let tracers = program.process().tracers();
     assert_eq!(tracers.len(), 1, "one tracer: {tracers:?}");
     Process::new(tracers.into_iter().next().expect("one"))
-}
-
-/// Waits for something that becomes true on the time of another process.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        std::thread::yield_now();
-    }
 }
 
 /// How often a row is tried: a few times, or `full` times where `DETRIX_SURVIVAL` is `full`.

@@ -309,7 +309,7 @@ fn a_refusal_says_what_it_is() {
 #[test]
 fn an_ipv6_listener_knows_itself() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
-        eprintln!("skipped: there is no IPv6 here");
+        detrix_test_support::skip("an_ipv6_listener_knows_itself");
         return;
     }
     let plane = Plane::on("[::1]:0", Fake::default(), false, |serve| serve());

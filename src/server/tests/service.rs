@@ -19,7 +19,7 @@ const OTHER: u32 = 12345;
 /// user.
 fn bytes_for_another_user(server: &FakeServer) -> Option<String> {
     if !nix::unistd::geteuid().is_root() {
-        println!("skipped: only root can become another user");
+        detrix_test_support::skip("a_connection_of_another_user");
         return None;
     }
     let port = server.target.address.port();

@@ -23,7 +23,7 @@ pub use fixture::{Profile, drop_in, fixture, mark, plugin, readable, root, sourc
 pub use measure::{Table, median, pin};
 pub use process::Process;
 pub use random::Random;
-pub use running::{PATIENCE, Running};
+pub use running::{PATIENCE, Running, until};
 pub use seccomp::filter;
 pub use session::{Output, Placed, Session};
 pub use skipped::skip;

@@ -13,6 +13,19 @@ use crate::{Process, Profile, fixture};
 /// How long a test waits for what must come. Only a failing test waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Waits for something that becomes true on the time of another thread or process.
+///
+/// # Panics
+///
+/// When it does not within [`PATIENCE`].
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        std::thread::yield_now();
+    }
+}
+
 /// The variable that limits what a logpoint may cost.
 const BUDGET: &str = "DETRIX_LOGPOINT_BUDGET";
 

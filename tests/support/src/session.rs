@@ -164,9 +164,7 @@ impl Session {
         outputs.into_iter().map(|output| output.text).collect()
     }
 
-    /// All outputs that the server has sent until now: a request goes out, and what arrives before its answer is counted.
-    /// What the program did before the call is complete only when the server flushes records before it answers `threads`;
-    /// where a test needs each record, it counts them with [`Session::outputs`].
+    /// All outputs of what the program has done until now: the server sends them before it answers `threads`.
     pub fn drain(&mut self) -> Vec<Output> {
         self.request("threads", json!({}));
         let mut outputs = Vec::new();
