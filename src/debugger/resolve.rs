@@ -219,8 +219,11 @@ fn visible(
 /// Whether the tracer or the SIGTRAP handler may run the function, as its own code or as an instance that was made for
 /// it: a site there would trap them.
 fn is_own(function: &str) -> bool {
-    function.contains("detrix::")
-        || function.starts_with("compiler_builtins::")
+    // At the start of a path: a service may have a module `detrix`, or be `my_detrix`.
+    let mut mentions = function.match_indices("detrix::");
+    mentions.any(|(at, _)| {
+        !function[..at].ends_with(|c: char| c == ':' || c == '_' || c.is_alphanumeric())
+    }) || function.starts_with("compiler_builtins::")
         || function.starts_with("core::sync::atomic::")
 }
 

@@ -210,3 +210,23 @@ fn what_will_not_be_shown_is_said_when_it_is_set() {
     }
     assert!(said > 10, "{said}");
 }
+
+#[test]
+fn code_of_detrix_is_told_from_code_of_the_name() {
+    for own in [
+        "detrix::engine::hit::serve",
+        "core::ptr::drop_in_place<detrix::Config>",
+        "shop::run<(u8, &mut detrix::Config)>",
+        "core::sync::atomic::atomic_load<u8>",
+    ] {
+        assert!(is_own(own), "{own}");
+    }
+    for other in [
+        "orders::detrix::start",
+        "acme_detrix::start",
+        "orders::run<orders::detrix::Config>",
+        "orders::detrix",
+    ] {
+        assert!(!is_own(other), "{other}");
+    }
+}
