@@ -191,6 +191,12 @@ impl Format {
         self.padded(&shown, Align::Left)
     }
 
+    /// Whether a precision leaves of a text that begins so nothing but what is there.
+    pub fn takes_no_more_than(&self, beginning: &str) -> bool {
+        let wanted = self.precision.filter(|_| self.is_bare());
+        wanted.is_some_and(|wanted| beginning.chars().take(wanted).count() == wanted)
+    }
+
     /// What is shown already, in this format.
     pub fn shown(&self, shown: &str) -> String {
         if self.style == Style::Debug && self.alternate {
@@ -323,7 +329,7 @@ impl Format {
             (Style::UpperExp, None) => format!("{value:E}"),
             (Style::UpperExp, Some(precision)) => format!("{value:.precision$E}"),
             (_, Some(precision)) => format!("{value:.precision$}"),
-            (Style::Display, None) => format!("{value}"),
+            (_, None) if self.is_bare() => format!("{value}"),
             (_, None) => format!("{value:?}"),
         }
     }

@@ -10,6 +10,7 @@ pub fn pretty(line: &str) -> String {
             '"' => literal(rest, '"'),
             '\'' => character(rest),
             '<' => marker(rest),
+            '[' => socket(rest),
             _ => 0,
         };
         if length > 0 {
@@ -78,6 +79,20 @@ fn address(text: &str) -> Option<&str> {
 
 fn ends_in_word(text: &str) -> bool {
     text.ends_with(|c: char| c.is_alphanumeric() || c == '_')
+}
+
+/// How long the socket address at the start is, an IPv6 address in brackets and a port; 0 where there is none.
+fn socket(text: &str) -> usize {
+    let address = |c: char| c.is_ascii_hexdigit() || matches!(c, ':' | '.' | '%');
+    let is_one = || {
+        let (_, rest) = text.split_once('[')?;
+        let (inside, port) = rest.split_once("]:")?;
+        let digits = port
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(port.len());
+        (inside.chars().all(address) && digits > 0).then_some("[]:".len() + inside.len() + digits)
+    };
+    is_one().unwrap_or(0)
 }
 
 /// How long the quoted text at the start is.

@@ -11,11 +11,19 @@ pub(super) struct Text {
     pub(super) bytes: Vec<u8>,
     /// Bytes that it really has.
     pub(super) length: u64,
+    /// Whether it is what the program would have put together, and not only what can be shown of that.
+    pub(super) exact: bool,
 }
 
 impl Text {
     fn is_whole(&self) -> bool {
         self.bytes.len() as u64 == self.length
+    }
+
+    /// Whether it is shown in a format as the program would.
+    pub(super) fn is_exact(&self, format: &Format) -> bool {
+        let text = std::str::from_utf8(&self.bytes);
+        self.exact && text.is_ok_and(|text| self.is_whole() || format.takes_no_more_than(text))
     }
 }
 
@@ -24,6 +32,7 @@ pub(super) fn whole(text: String) -> Text {
     Text {
         length: bytes.len() as u64,
         bytes,
+        exact: true,
     }
 }
 
@@ -37,12 +46,13 @@ pub(super) fn show_text(text: &Text, format: &Format) -> String {
     {
         bytes = bytes.get(..error.valid_up_to()).unwrap_or_default();
     }
-    let mut shown = format.text(&String::from_utf8_lossy(bytes));
+    let known = String::from_utf8_lossy(bytes);
+    let mut shown = format.text(&known);
     if std::str::from_utf8(bytes).is_err() {
         shown.push_str(" <not UTF-8>");
     }
     let missing = text.length.saturating_sub(bytes.len() as u64);
-    if missing > 0 {
+    if missing > 0 && !format.takes_no_more_than(&known) {
         shown.push_str(&format!(" .. {missing} more bytes"));
     }
     shown

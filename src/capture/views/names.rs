@@ -93,9 +93,10 @@ pub fn without_bindings(path: &str) -> String {
     format!("{before}<{}>", kept.join(", "))
 }
 
-/// As `type_name` writes it: without the allocator that is the default.
+/// As `type_name` writes it: without the allocator and the hasher that are the defaults.
 pub fn without_defaults(name: &str) -> String {
     name.replace(", alloc::alloc::Global>", ">")
+        .replace(", std::hash::random::RandomState>", ">")
 }
 
 /// What a closure is called: `{closure#0}`, for rustc's `shop::pay::{closure_env#0}<u8>`.
