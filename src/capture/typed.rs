@@ -345,8 +345,8 @@ pub enum Step {
     },
     /// The data of a variant.
     Variant {
-        /// Offset and bytes of the discriminant.
-        discriminant: (u64, u8),
+        /// Offset and bytes of the discriminant; without one it counts as 0.
+        discriminant: Option<(u64, u8)>,
         /// Its values that choose the variant, both ends included.
         ranges: Vec<(u64, u64)>,
         /// Whether it is those that do not.

@@ -432,12 +432,17 @@ impl<'s> Compiler<'s> {
             }
             return None;
         };
+        let loader = &mut self.loader;
+        let variants: Vec<&Variant> = variants
+            .iter()
+            .filter(|variant| views::is_possible(variant, &mut |ty| loader.load(ty).ok()))
+            .collect();
         let (mut ends, mut any) = (Vec::new(), false);
-        for variant in variants {
+        for variant in &variants {
             let before = self.builder.mark();
             let negated = variant.values.is_empty();
             let ranges: Vec<(u64, u64)> = if negated {
-                variants.iter().flat_map(narrow).collect()
+                variants.iter().copied().flat_map(narrow).collect()
             } else {
                 narrow(variant).collect()
             };

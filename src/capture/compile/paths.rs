@@ -80,16 +80,27 @@ impl<'s> Compiler<'s> {
                 Ok(at)
             }
             Step::Variant {
-                discriminant: (offset, size),
+                discriminant,
                 ranges,
                 negated,
                 refusal,
                 optional,
             } => {
-                let slot = self.required(&place.at(*offset), *size)?;
+                let slot = self.discriminant_slot(place, *discriminant)?;
                 self.chosen(slot, (ranges, *negated), *refusal, *optional)?;
                 Ok(place.clone())
             }
+        }
+    }
+
+    pub(super) fn discriminant_slot(
+        &mut self,
+        place: &Place<'s>,
+        discriminant: Option<(u64, u8)>,
+    ) -> Result<Slot, Stop> {
+        match discriminant {
+            Some((offset, size)) => self.required(&place.at(offset), size),
+            None => Ok(self.builder.constant(0).ok_or(CompileError::TooComplex)?),
         }
     }
 

@@ -53,7 +53,7 @@ impl Typing<'_, '_> {
             return Ok(None);
         };
         let step = Step::Variant {
-            discriminant: (at, size),
+            discriminant: Some((at, size)),
             ranges: vec![(COMPLETE, COMPLETE)],
             negated: false,
             refusal: Refusal::Unmade,

@@ -7,7 +7,7 @@ use crate::capture::error::{CompileError, hint};
 use crate::capture::expr::{Literal, Pattern, TuplePattern};
 use crate::capture::number::{Binary, Kind, Number, Unary};
 use crate::capture::typed::{Comparison, Node, Path, Refusal, Step, Want};
-use crate::capture::views::short_name;
+use crate::capture::views::{self, short_name};
 use crate::symbols::types::{Member, Type, TypeKind, Variant};
 
 /// A variant of a value.
@@ -47,17 +47,66 @@ impl Typing<'_, '_> {
             _ => Vec::new(),
         };
         let at = Step::At(variant.data.offset);
-        let Some(discriminant) = discriminant.as_ref().filter(|_| variants.len() > 1) else {
-            let yes = Node::Number(Number::boolean(variants.len() == 1));
-            return Ok(Some(Chosen {
-                test: yes,
-                data: path.clone().then(at, variant.data.ty),
-                members,
-            }));
+        let (test, step) = match self.decided(variants, variant) {
+            Some(yes) => {
+                let never_or_always = u64::from(!yes);
+                let step = Step::Variant {
+                    discriminant: None,
+                    ranges: vec![(never_or_always, never_or_always)],
+                    negated: false,
+                    refusal,
+                    optional: false,
+                };
+                (Node::Number(Number::boolean(yes)), step)
+            }
+            None => {
+                let Some(discriminant) = discriminant else {
+                    return Err(CompileError::Unsupported {
+                        what: format!("asking for a variant of `{}`", found.name),
+                        why: "its debug information does not tell them apart",
+                    });
+                };
+                self.told_apart(path, (&found, discriminant, variants), variant, refusal)?
+            }
         };
+        Ok(Some(Chosen {
+            test,
+            data: path.clone().then(step, path.ty).then(at, variant.data.ty),
+            members,
+        }))
+    }
+
+    /// Whether a value is of the variant, where that is known without a look at the value: only one has values.
+    fn decided(&mut self, variants: &[Variant], variant: &Variant) -> Option<bool> {
+        let mut others = variants.iter().filter(|it| it.name != variant.name);
+        match (
+            self.is_possible(variant),
+            others.any(|it| self.is_possible(it)),
+        ) {
+            (true, false) => Some(true),
+            (false, true) => Some(false),
+            // All of them are alike, as far as types were looked at.
+            _ if variants.len() == 1 => Some(true),
+            _ => None,
+        }
+    }
+
+    fn is_possible(&mut self, variant: &Variant) -> bool {
+        let loader = &mut *self.loader;
+        views::is_possible(variant, &mut |ty| loader.load(ty).ok())
+    }
+
+    /// How the discriminant tells a variant from the others.
+    fn told_apart(
+        &mut self,
+        path: &Path,
+        (ty, discriminant, variants): (&Type, &Member, &[Variant]),
+        variant: &Variant,
+        refusal: Refusal,
+    ) -> Result<(Node, Step), CompileError> {
         let size = self.load(discriminant.ty)?.size;
         let too_wide = || CompileError::Unsupported {
-            what: format!("asking for a variant of `{}`", found.name),
+            what: format!("asking for a variant of `{}`", ty.name),
             why: "its discriminant has more than 64 bits",
         };
         let bits = bits(size).filter(|bits| *bits <= 64).ok_or_else(too_wide)?;
@@ -69,7 +118,8 @@ impl Typing<'_, '_> {
                 .collect::<Vec<_>>()
         };
         let ranges: Vec<(u128, u128)> = if negated {
-            variants.iter().flat_map(ranges).collect()
+            let others = variants.iter().filter(|it| self.is_possible(it));
+            others.flat_map(ranges).collect()
         } else {
             ranges(variant)
         };
@@ -83,17 +133,13 @@ impl Typing<'_, '_> {
             Some((first, u64::try_from(*last).unwrap_or(u64::MAX)))
         };
         let step = Step::Variant {
-            discriminant: (discriminant.offset, bits / 8),
+            discriminant: Some((discriminant.offset, bits / 8)),
             ranges: ranges.iter().filter_map(narrow).collect(),
             negated,
             refusal,
             optional: false,
         };
-        Ok(Some(Chosen {
-            test: Node::Within(Box::new(number), ranges, negated),
-            data: path.clone().then(step, path.ty).then(at, variant.data.ty),
-            members,
-        }))
+        Ok((Node::Within(Box::new(number), ranges, negated), step))
     }
 
     /// The one value in a variant like `Some`.
@@ -278,6 +324,9 @@ impl Typing<'_, '_> {
         let back = members.iter().skip(members.len() - last.len()).zip(last);
         let mut node = always();
         for (member, pattern) in front.chain(back) {
+            if !matches!(pattern, Pattern::Any) {
+                self.refuse_second(members, member)?;
+            }
             let field = Item::Place(data.clone().then(Step::At(member.offset), member.ty));
             node = both(node, self.pattern(&field, pattern)?);
         }

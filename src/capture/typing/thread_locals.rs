@@ -54,7 +54,7 @@ impl Typing<'_, '_> {
             return Err(unknown(&found.name));
         };
         let step = Step::Variant {
-            discriminant: (offset, tag.size),
+            discriminant: Some((offset, tag.size)),
             ranges: tag.values,
             negated: false,
             refusal: Refusal::ThreadLocal,

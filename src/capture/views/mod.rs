@@ -301,11 +301,16 @@ pub const NODE_CAPACITY: u64 = 11;
 /// Finds types by name.
 pub type Lookup<'a> = &'a mut dyn FnMut(TypeRef) -> Option<Arc<Type>>;
 
+/// Whether a view of the user's is one for a type.
+pub fn is_for(view: &TypeView, ty: &Type) -> bool {
+    names::matches(&view.pattern, &ty.name)
+}
+
 /// How to look at values of a type; `own` are the user's views, which come first.
 pub fn view(ty: &Type, own: &[TypeView], lookup: Lookup<'_>) -> View {
     let found = own
         .iter()
-        .filter(|view| names::matches(&view.pattern, &ty.name))
+        .filter(|view| is_for(view, ty))
         .find_map(|view| user::fit(view, ty, lookup));
     if let Some(found) = found {
         return found;
@@ -338,11 +343,17 @@ pub fn only_variant<'v>(variants: &'v [Variant], lookup: Lookup<'_>) -> Option<&
     }
     let mut possible = variants
         .iter()
-        .filter(|variant| !is_empty(variant.data.ty, MAX_NESTING, lookup));
+        .filter(|variant| is_possible(variant, lookup));
     match (possible.next(), possible.next()) {
         (Some(only), None) => Some(only),
         _ => None,
     }
+}
+
+/// Whether a value may be of a variant: not of one whose data has a type without values. Where a niche tells the variants
+/// apart, the compiler describes such a one with a number that means another variant.
+pub fn is_possible(variant: &Variant, lookup: Lookup<'_>) -> bool {
+    !is_empty(variant.data.ty, MAX_NESTING, lookup)
 }
 
 /// Types within types that are looked at to find one without values.
