@@ -148,10 +148,13 @@ impl Evaluation<'_> {
                 true => Value::Some(Box::new(self.value(inner, false)?)),
                 false => Value::None,
             },
-            Node::Either(operand, inner, default) => match self.present(*operand)? {
-                true => self.value(inner, whole)?,
-                false => self.value(default, whole)?,
-            },
+            Node::Either(operand, inner, default) => {
+                let default = unless_it_panics(self.value(default, whole))?;
+                match self.present(*operand)? {
+                    true => self.value(inner, whole)?,
+                    false => default?,
+                }
+            }
             Node::Checked(inner) => match self.checked(inner)? {
                 Some(number) => Value::Some(Box::new(Value::Number(number))),
                 None => Value::None,
@@ -182,16 +185,23 @@ impl Evaluation<'_> {
             }
             Node::Compare(comparison, left, right) => {
                 let (left, right) = (self.text(left)?, self.text(right)?);
+                if !left.exact || !right.exact {
+                    let why = "<unavailable: a text to compare has parts that are not shown>";
+                    return Err(Trouble::Said(why.into()));
+                }
                 let holds = compared(*comparison, &left, &right);
                 Number::boolean(holds.ok_or_else(|| {
                     Trouble::Said("<not captured: the text is too long to compare>".into())
                 })?)
             }
             Node::Present(operand) => Number::boolean(self.present(*operand)?),
-            Node::Either(operand, inner, default) => match self.present(*operand)? {
-                true => self.number(inner)?,
-                false => self.number(default)?,
-            },
+            Node::Either(operand, inner, default) => {
+                let default = unless_it_panics(self.number(default))?;
+                match self.present(*operand)? {
+                    true => self.number(inner)?,
+                    false => default?,
+                }
+            }
             Node::Fits(inner) => Number::boolean(self.checked(inner)?.is_some()),
             Node::Function(function, inner) => function.of(self.number(inner)?),
             Node::Fold(fold, operand, kind, wanted) => {
@@ -386,22 +396,30 @@ impl Evaluation<'_> {
         match node {
             Node::Words(text) => Ok(whole(text.clone())),
             Node::Text(operand) => self.text_of(*operand),
-            Node::Either(operand, inner, default) => match self.present(*operand)? {
-                true => self.text(inner),
-                false => self.text(default),
-            },
+            Node::Either(operand, inner, default) => {
+                let default = unless_it_panics(self.text(default))?;
+                match self.present(*operand)? {
+                    true => self.text(inner),
+                    false => default,
+                }
+            }
             Node::Format(parts) => {
                 let mut text = String::new();
+                let mut exact = true;
                 for part in parts {
                     match part {
                         Part::Words(words) => text.push_str(words),
                         Part::Value(node, format) => {
                             let value = self.value(node, !format.is_debug())?;
+                            exact &= is_exact(&value, format);
                             text.push_str(&self.show(&value, format));
                         }
                     }
                 }
-                Ok(whole(text))
+                Ok(Text {
+                    exact,
+                    ..whole(text)
+                })
             }
             _ => Err(Fault::Type.into()),
         }
@@ -440,7 +458,11 @@ impl Evaluation<'_> {
             Err(why @ (Why::Unreadable | Why::OptimizedOut)) if bytes.is_empty() => {
                 Err(Trouble::Said(why_missing(why, pointer)))
             }
-            _ => Ok(Text { bytes, length }),
+            _ => Ok(Text {
+                bytes,
+                length,
+                exact: true,
+            }),
         }
     }
 
@@ -459,6 +481,25 @@ impl Evaluation<'_> {
                 format.shown(&format!("Some({inner})"))
             }
         }
+    }
+}
+
+/// An argument of `unwrap_or`, which is computed whether it is needed or not; an error where that panics.
+fn unless_it_panics<T>(argument: Result<T, Trouble>) -> Result<Result<T, Trouble>, Trouble> {
+    match argument {
+        Err(Trouble::Fault(fault)) => Err(Trouble::Fault(fault)),
+        other => Ok(other),
+    }
+}
+
+/// Whether a value is shown as the program would, with nothing left out, hidden or said in its place.
+fn is_exact(value: &Value, format: &Format) -> bool {
+    match value {
+        Value::Number(_) | Value::None => true,
+        Value::Some(inner) => is_exact(inner, &Format::debug()),
+        Value::Text(text) => text.is_exact(format),
+        // What is left out is `..`, and what is said in place of a value is in angle brackets.
+        Value::Rendered(text) => !text.contains("..") && !text.contains('<'),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is never shown: members and types whose names say that they hold secrets.
 
 use super::views::short_name;
+use crate::symbols::types::{Member, Type, TypeKind};
 use crate::type_view::{Shape, TypeView};
 
 /// What stands in the place of a hidden value.
@@ -59,6 +60,28 @@ impl Redaction {
     pub fn hides_type(&self, path: &str) -> bool {
         let is_path = path.starts_with(|c: char| c.is_alphabetic() || c == '_');
         is_path && self.hides_name(short_name(path))
+    }
+}
+
+/// The members of a pair of which the first may name what the second is: of a tuple of two, as lists of headers have
+/// them, and of what has a name or key and a value.
+pub fn pair(members: &[Member]) -> Option<(&Member, &Member)> {
+    if let [first, second] = members
+        && *first.name == *"__0"
+        && *second.name == *"__1"
+    {
+        return Some((first, second));
+    }
+    let one_of = |names: [&str; 2]| members.iter().find(|it| names.contains(&&*it.name));
+    one_of(["key", "name"]).zip(one_of(["value", "val"]))
+}
+
+/// Whether values of a type are variants, or nothing but one value of another.
+pub fn may_wrap_a_name(ty: &Type) -> bool {
+    match &ty.kind {
+        TypeKind::Enumeration { .. } | TypeKind::Enum { .. } => true,
+        TypeKind::Struct { members, .. } => members.len() == 1,
+        _ => false,
     }
 }
 

@@ -100,6 +100,12 @@ impl<'a> Loader<'a> {
         Ok(view)
     }
 
+    /// Whether the user of the library has said how values of a type are shown: its methods are code of the program.
+    pub fn is_shown_by_users(&self, ty: &Type) -> bool {
+        let mut own = self.types.own.iter();
+        own.any(|view| views::is_for(view, ty))
+    }
+
     /// As [`Self::view`], for a type whose name is not at hand.
     pub fn view_of(&mut self, ty: &Type) -> View {
         let own = Arc::clone(&self.types.own);

@@ -4,7 +4,7 @@ use super::super::chase::{HEADER_ALIGNMENT, VTABLE_ALIGNMENT};
 use super::super::redact::REDACTED;
 use super::super::views::{Field, Form, Part, Show, Spot, Style, Test, names};
 use super::{Level, Renderer};
-use crate::symbols::types::{Member, Type, TypeKind, TypeRef};
+use crate::symbols::types::{Member, Type, TypeKind, TypeRef, Variant};
 
 /// Whether a part is shown.
 enum Shown {
@@ -216,6 +216,11 @@ impl Renderer<'_> {
             .filter(|concrete| self.compiled.types.get(*concrete).is_some());
         match concrete {
             Some(concrete) if data.offset == 0 || self.is_aligned_as_the_header(table) => {
+                // No expression names the type that is behind it.
+                let level = Level {
+                    named: false,
+                    ..level
+                };
                 self.value(concrete, object, level);
             }
             _ => self.put(format_args!(
@@ -265,6 +270,24 @@ impl Renderer<'_> {
         }
     }
 
+    /// The arguments of an `async` function where it got them: its body moves each into a variable of its own at first, and
+    /// what is left stays listed in all states.
+    fn moved_arguments(&self, name: &str, variants: &[Variant]) -> Vec<Member> {
+        let mut states = variants.iter();
+        let first = states.find_map(|variant| {
+            let data = self.compiled.types.get(variant.data.ty)?;
+            (names::short_name(&data.name) == "Unresumed").then_some(data)
+        });
+        match first.as_deref().map(|data| &data.kind) {
+            Some(TypeKind::Struct { members, .. })
+                if names::short_name(name).starts_with("{async_fn_env") =>
+            {
+                members.clone()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The state of an `async` function or block: `{async fn shop::pay} { awaiting at line 12, order: 7 }`.
     pub(super) fn future(&mut self, ty: &Type, address: u64, level: Level) {
         let TypeKind::Enum {
@@ -300,11 +323,16 @@ impl Renderer<'_> {
                 }
                 _ => &[],
             };
+            let moved = match state {
+                "Unresumed" => Vec::new(),
+                _ => self.moved_arguments(&ty.name, variants),
+            };
             // What is awaited, and the compiler's own temporaries, are no variables of the source.
             let mut own: Vec<Member> = Vec::new();
             for member in members {
                 let known = own
                     .iter()
+                    .chain(&moved)
                     .any(|other| (&other.name, other.offset) == (&member.name, member.offset));
                 if !member.name.starts_with("__") && !known {
                     own.push(member.clone());

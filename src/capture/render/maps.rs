@@ -2,11 +2,11 @@
 
 use super::super::compile::Compiled;
 use super::super::record::{Record, Why};
-use super::super::redact::REDACTED;
+use super::super::redact::{REDACTED, may_wrap_a_name};
 use super::super::typed::Side;
 use super::super::views::{Entry, NODE_CAPACITY, Table, Tree, View};
 use super::{Level, Renderer, Showing};
-use crate::symbols::types::{Type, TypeKind, TypeRef};
+use crate::symbols::types::TypeRef;
 use std::collections::HashSet;
 
 /// Levels of a tree above which its nodes are not believed: it would have more entries than memory has bytes.
@@ -300,14 +300,5 @@ impl Renderer<'_> {
         let mut bytes = [0; 2];
         self.record.read(address, &mut bytes).ok()?;
         Some(u16::from_le_bytes(bytes).into())
-    }
-}
-
-/// Whether values of a type are variants, or nothing but one value of another.
-fn may_wrap_a_name(ty: &Type) -> bool {
-    match &ty.kind {
-        TypeKind::Enumeration { .. } | TypeKind::Enum { .. } => true,
-        TypeKind::Struct { members, .. } => members.len() == 1,
-        _ => false,
     }
 }

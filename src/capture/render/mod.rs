@@ -29,7 +29,7 @@ mod text;
 use super::compile::{Compiled, MAX_HOPS, Outcome};
 use super::program::is_pseudo;
 use super::record::{Record, Why};
-use super::redact::REDACTED;
+use super::redact::{self, REDACTED};
 use super::template::Segment;
 use super::views::{self, Spot, View, names, short_name};
 use crate::symbols::place::Missing;
@@ -396,6 +396,7 @@ impl<'a> Renderer<'a> {
             return;
         }
         self.put(open);
+        let pair = redact::pair(members);
         match level.depth.checked_sub(1) {
             None => self.put(".."),
             Some(depth) => {
@@ -410,9 +411,9 @@ impl<'a> Renderer<'a> {
                     if !tuple {
                         self.put(format_args!("{}: ", member.name));
                     }
-                    let pair = members.first().filter(|_| tuple && members.len() == 2);
+                    let name = pair.filter(|(_, value)| value.offset == member.offset);
                     if self.compiled.redaction.hides_name(&member.name)
-                        || index == 1 && pair.is_some_and(|name| self.hides_second(name, address))
+                        || name.is_some_and(|(name, _)| self.hides_second(name, address))
                     {
                         self.put(REDACTED);
                         continue;
@@ -460,11 +461,11 @@ impl<'a> Renderer<'a> {
                     .get(discriminant.ty)
                     .map_or(0, |ty| ty.size);
                 let bits = self.unsigned(size, address.wrapping_add(discriminant.offset))?;
+                let types = &self.compiled.types;
                 let selects = |variant: &&Variant| {
-                    variant
-                        .values
-                        .iter()
-                        .any(|range| (range.first..=range.last).contains(&bits))
+                    let mut values = variant.values.iter();
+                    values.any(|range| (range.first..=range.last).contains(&bits))
+                        && views::is_possible(variant, &mut |ty| types.get(ty))
                 };
                 let mut others = variants.iter().filter(|variant| variant.values.is_empty());
                 match (variants.iter().find(selects), others.next(), others.next()) {

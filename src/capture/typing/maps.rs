@@ -139,6 +139,7 @@ impl Typing<'_, '_> {
         let found = self.load(ty)?;
         let kind = kind_of(&found).filter(|kind| !kind.is_float() && kind.size() <= 8);
         let text = match *self.view(ty)? {
+            _ if self.loader.is_shown_by_users(&found) => None,
             View::Text { data, length } => Some((data, length)),
             _ => None,
         };
@@ -168,7 +169,7 @@ impl Typing<'_, '_> {
                 if other != kind {
                     return Err(mismatch(other.name().into()));
                 }
-                return Ok(Key::Number(typing.finish(node), kind));
+                return Ok(Key::Number(typing.finish_unmarked(node)?, kind));
             }
         };
         let node = typing.text(&item)?.ok_or_else(|| mismatch(given))?;
@@ -181,6 +182,6 @@ impl Typing<'_, '_> {
             };
             typing.refuse_hidden(name)?;
         }
-        Ok(Key::Text(typing.finish(node), text))
+        Ok(Key::Text(typing.finish_unmarked(node)?, text))
     }
 }

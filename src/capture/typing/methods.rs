@@ -115,7 +115,8 @@ impl Typing<'_, '_> {
                 Some(target) if is_reference || !of_owners => path = target,
                 Some(_) => return Ok(true),
                 None => {
-                    let is_known = !matches!(*self.view(path.ty)?, View::Plain);
+                    let is_known = !matches!(*self.view(path.ty)?, View::Plain)
+                        && !self.loader.is_shown_by_users(&found);
                     return Ok(is_known || is_built_in(&found));
                 }
             }

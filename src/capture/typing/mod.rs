@@ -2,6 +2,7 @@
 //!
 //! Nothing is read here, and no operation of a capture program is made. What makes no sense is told with what would.
 
+mod constant;
 mod equality;
 mod layouts;
 mod made;
@@ -14,16 +15,17 @@ mod places;
 mod sequences;
 mod thread_locals;
 
+use self::constant::Constant;
 use super::error::CompileError;
 use super::expr::{Expr, FormatPart, Literal, Special};
 use super::format::Format;
 use super::number::{Kind, Mode, Number};
-use super::redact::Redaction;
+use super::redact::{self, Redaction};
 use super::typed::{Entries, Node, Operand, Part, Path, Run, Typed, Want};
 use super::types::Loader;
 use super::views::View;
 use crate::symbols::scope::Scope;
-use crate::symbols::types::{Type, TypeKind, TypeRef};
+use crate::symbols::types::{Member, Type, TypeKind, TypeRef};
 use std::sync::Arc;
 
 /// Types an expression whose value is shown in `format`.
@@ -83,8 +85,8 @@ enum Item {
     Optional(Path),
     /// A number of a type.
     Number(Node, Kind),
-    /// An integer literal, whose type is what it is used with.
-    Integer(i128),
+    /// Integer literals, whose type is what they are used with.
+    Integer(Constant),
     /// A float literal, whose type is what it is used with.
     Float(String),
     /// Text that is put together or written down.
@@ -124,6 +126,17 @@ impl<'a, 's> Typing<'a, 's> {
             bound,
             ..Typing::new(self.scope, &mut *self.loader, self.redaction)
         }
+    }
+
+    /// As [`Self::finish`], of an expression within another one, where nothing could be said of it.
+    fn finish_unmarked(self, node: Node) -> Result<Typed, CompileError> {
+        if !self.marks.is_empty() {
+            return Err(CompileError::Unsupported {
+                what: "what a lock guards as an index, a bound or a key".into(),
+                why: "it could not be told whether somebody held the lock; log both by themselves",
+            });
+        }
+        Ok(self.finish(node))
     }
 
     fn finish(self, node: Node) -> Typed {
@@ -360,20 +373,7 @@ impl<'a, 's> Typing<'a, 's> {
     fn number(&mut self, item: Item) -> Result<(Node, Kind), CompileError> {
         match item {
             Item::Number(node, kind) => Ok((node, kind)),
-            Item::Integer(value) => {
-                let number = Number::integer(Kind::I32, value);
-                let wide = || {
-                    Number::integer(
-                        Kind::Integer {
-                            signed: true,
-                            bits: 128,
-                        },
-                        value,
-                    )
-                };
-                let number = number.or_else(wide).ok_or(CompileError::TooComplex)?;
-                Ok((Node::Number(number), number.kind))
-            }
+            Item::Integer(constant) => constant.alone(),
             Item::Float(digits) => Ok((operators::float(&digits, Kind::F64)?, Kind::F64)),
             Item::Place(path) | Item::Guarded(path) => {
                 let path = self.auto_deref(path)?;
@@ -412,7 +412,10 @@ impl<'a, 's> Typing<'a, 's> {
             Item::Text(node) => Ok(Some(node.clone())),
             Item::Place(path) | Item::Guarded(path) => {
                 let path = self.auto_deref(path.clone())?;
+                let found = self.load(path.ty)?;
                 match *self.view(path.ty)? {
+                    // How these are compared is code of the program.
+                    _ if self.loader.is_shown_by_users(&found) => Ok(None),
                     View::Text { .. } => Ok(Some(Node::Text(self.operand(path, Want::Value)))),
                     _ => Ok(None),
                 }
@@ -461,6 +464,26 @@ impl<'a, 's> Typing<'a, 's> {
         Ok(())
     }
 
+    /// What only the first of its pair can tell to be a secret.
+    fn refuse_second(&mut self, members: &[Member], member: &Member) -> Result<(), CompileError> {
+        if !self.redaction.is_strict() || !self.redaction.hides_anything() {
+            return Ok(());
+        }
+        let pair = redact::pair(members).filter(|(_, second)| second.offset == member.offset);
+        let Some((first, _)) = pair else {
+            return Ok(());
+        };
+        let found = self.load(first.ty)?;
+        let is_text = matches!(
+            *self.view(first.ty)?,
+            View::Text { .. } | View::Bytes { .. } | View::Reference { .. }
+        );
+        if is_text || redact::may_wrap_a_name(&found) {
+            return Err(CompileError::Redacted);
+        }
+        Ok(())
+    }
+
     fn view(&mut self, ty: TypeRef) -> Result<Arc<View>, CompileError> {
         Ok(self.loader.view(ty)?)
     }
@@ -492,7 +515,7 @@ fn kind_of(ty: &Type) -> Option<Kind> {
 
 fn literal_item(literal: &Literal) -> Result<Item, CompileError> {
     Ok(match literal {
-        Literal::Integer(value, None) => Item::Integer(*value),
+        Literal::Integer(value, None) => Item::Integer(Constant::Literal(*value)),
         Literal::Integer(value, Some(kind)) => {
             let number = operators::integer(*value, *kind)?;
             Item::Number(Node::Number(number), *kind)

@@ -1,17 +1,18 @@
 //! Operators: what they take, and what they give.
 
+use super::constant::Constant;
 use super::{CHECKED, Item, Typing};
 use crate::capture::error::CompileError;
 use crate::capture::expr::Expr;
-use crate::capture::number::{Binary, Kind, Mode, Number, Unary, binary};
+use crate::capture::number::{Binary, Kind, Mode, Number, Unary};
 use crate::capture::typed::{Comparison, Node, Want};
 use crate::symbols::types::TypeKind;
 
 impl Typing<'_, '_> {
     pub(super) fn unary(&mut self, op: Unary, item: Item) -> Result<Item, CompileError> {
         let symbol = if op == Unary::Not { "!" } else { "-" };
-        if let (Item::Integer(value), Unary::Not) = (&item, op) {
-            return Ok(Item::Integer(!value));
+        if let Item::Integer(constant) = item {
+            return Ok(Item::Integer(Constant::Unary(op, Box::new(constant))));
         }
         let (node, kind) = self.operand_of(symbol, item)?;
         let fits = match op {
@@ -42,11 +43,13 @@ impl Typing<'_, '_> {
             return Ok(Item::Number(node, Kind::Bool));
         }
         let (a, b) = (self.item(left)?, self.item(right)?);
-        if let (Item::Integer(x), Item::Integer(y)) = (&a, &b)
-            && let Some(value) = folded(op, *x, *y)
-        {
-            return Ok(Item::Integer(value));
-        }
+        let (a, b) = match (a, b) {
+            (Item::Integer(x), Item::Integer(y)) if !is_comparison(op) => {
+                let constant = Constant::Binary(op, Box::new(x), Box::new(y));
+                return Ok(Item::Integer(constant));
+            }
+            both => both,
+        };
         if let (Some(x), Some(y)) = (self.text(&a)?, self.text(&b)?) {
             return if is_comparison(op) {
                 let node = Node::Compare(Comparison::Order(op), Box::new(x), Box::new(y));
@@ -133,9 +136,7 @@ impl Typing<'_, '_> {
     /// A literal as a number of the type that it is used with, if it can be one.
     pub(super) fn settled(&mut self, item: Item, kind: Kind) -> Result<(Node, Kind), CompileError> {
         match item {
-            Item::Integer(value) if kind.is_integer() => {
-                Ok((Node::Number(integer(value, kind)?), kind))
-            }
+            Item::Integer(constant) if kind.is_integer() => Ok((constant.of(kind)?, kind)),
             Item::Float(digits) if kind.is_float() => Ok((float(&digits, kind)?, kind)),
             other => self.number(other),
         }
@@ -167,9 +168,9 @@ impl Typing<'_, '_> {
 
     pub(super) fn cast(&mut self, item: Item, kind: Kind) -> Result<Item, CompileError> {
         match &item {
-            Item::Integer(value) if kind.is_integer() => {
+            Item::Integer(constant) if kind.is_integer() => {
                 // `300 as u8` is an error of the compiler, `300i32 as u8` is not.
-                return Ok(Item::Number(Node::Number(integer(*value, kind)?), kind));
+                return Ok(Item::Number(constant.of(kind)?, kind));
             }
             Item::Place(path) | Item::Guarded(path) if kind.is_integer() => {
                 let path = self.auto_deref(path.clone())?;
@@ -216,25 +217,6 @@ fn is_comparison(op: Binary) -> bool {
         op,
         Binary::Eq | Binary::Ne | Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge
     )
-}
-
-/// What two literals without a type give, where that is an integer.
-fn folded(op: Binary, x: i128, y: i128) -> Option<i128> {
-    if is_comparison(op) {
-        return None;
-    }
-    let wide = |value| {
-        Number::new(
-            Kind::Integer {
-                signed: true,
-                bits: 128,
-            },
-            i128::cast_unsigned(value),
-        )
-    };
-    binary(op, CHECKED, wide(x), wide(y))
-        .ok()
-        .map(Number::signed)
 }
 
 pub(super) fn integer(value: i128, kind: Kind) -> Result<Number, CompileError> {

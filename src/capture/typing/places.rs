@@ -216,6 +216,7 @@ impl Typing<'_, '_> {
             if let TypeKind::Struct { members, .. } | TypeKind::Union { members } = &found.kind
                 && let Some(member) = members.iter().find(wanted)
             {
+                self.refuse_second(members, member)?;
                 return Ok(path.then(Step::At(member.offset), member.ty));
             }
             return Err(no_field(first.get_or_insert(found), field));
@@ -375,16 +376,18 @@ impl Typing<'_, '_> {
         };
         let ty = typing.name_of(&item);
         let node = match item {
-            Item::Integer(value) => {
+            Item::Integer(constant) => {
                 let signed = Kind::Integer {
                     signed: true,
                     bits: 64,
                 };
-                let number =
-                    Number::integer(Kind::USIZE, value).or_else(|| Number::integer(signed, value));
-                Node::Number(number.ok_or(CompileError::NotAnIndex {
-                    ty: value.to_string(),
-                })?)
+                let node = constant.of(Kind::USIZE).or_else(|_| constant.of(signed));
+                node.map_err(|error| match error {
+                    CompileError::OutOfRange { literal, .. } => {
+                        CompileError::NotAnIndex { ty: literal }
+                    }
+                    other => other,
+                })?
             }
             item => match typing.number(item) {
                 Ok((node, kind)) if kind.is_integer() && kind.size() <= 8 => node,
@@ -394,7 +397,7 @@ impl Typing<'_, '_> {
                 Err(error) => return Err(error),
             },
         };
-        Ok(typing.finish(node))
+        typing.finish_unmarked(node)
     }
 }
 
