@@ -476,6 +476,9 @@ fn what_is_strictly_redacted_is_told_in_no_way() {
         "account.counts.get(\"token\").is_some()",
         "account.counts.values().sum::<u64>()",
         "account.counts.values().max()",
+        "account.pairs[1].1",
+        "account.pairs.last().unwrap().1",
+        "matches!(account.pairs[1], (_, 4711))",
         "SECRET_WORD",
         "SECRET_WORD.len()",
     ] {
@@ -535,6 +538,7 @@ fn what_is_strictly_redacted_is_told_in_no_way() {
         "account.key.0 == 4711",
         "account.counts[\"token\"] > 4000",
         "account.counts[name] > 4000",
+        "account.pairs[1].1 > 4000",
         "account.counts.values().sum::<u64>() > 4000",
         "account.user == \"joe\" && password.starts_with(\"s\")",
         "matches!(account.auth, Auth::Token(4711))",
@@ -564,6 +568,7 @@ fn what_is_redacted_is_shown_where_it_is_named_on_purpose() {
         ("account.headers.values()", "[\"all\", <redacted>]"),
         ("account.counts.values().sum::<u64>()", "<redacted>"),
         ("account.auth", "Token(<redacted>)"),
+        ("object", "<redacted>"),
     ] {
         session.logpoint(&file, line, &format!("{{{expression}}}"));
         program.run("secrets");

@@ -72,6 +72,8 @@ enum Trouble {
     Nothing,
     /// It would have panicked.
     Fault(Fault),
+    /// It would have panicked, as this says.
+    Panic(String),
     /// What is to be shown instead.
     Said(String),
 }
@@ -83,7 +85,7 @@ impl Trouble {
             Self::Fault(Fault::Overflow) => "<arithmetic overflow>".into(),
             Self::Fault(Fault::DivisionByZero) => "<division by zero>".into(),
             Self::Fault(Fault::Type) => "<unavailable: it cannot be computed>".into(),
-            Self::Said(text) => text,
+            Self::Panic(text) | Self::Said(text) => text,
         }
     }
 }
@@ -97,7 +99,12 @@ impl From<Fault> for Trouble {
 /// How an expression without a value ended.
 fn ended(entry: Entry) -> Trouble {
     let (first, second) = entry.numbers;
-    Trouble::Said(match entry.code {
+    let panics = match entry.code {
+        Code::Refused => first <= Refusal::Key as u64,
+        Code::OutOfBounds | Code::Negative => true,
+        _ => false,
+    };
+    let said = match entry.code {
         Code::Nothing => return Trouble::Nothing,
         Code::Overflow => return Fault::Overflow.into(),
         Code::DivisionByZero => return Fault::DivisionByZero.into(),
@@ -125,7 +132,12 @@ fn ended(entry: Entry) -> Trouble {
         Code::Incomputable => "<unavailable: its place could not be computed>".into(),
         Code::Absent | Code::Ok if entry.cut => "<not captured: no room>".into(),
         Code::Absent | Code::Ok => "<not captured>".into(),
-    })
+    };
+    if panics {
+        Trouble::Panic(said)
+    } else {
+        Trouble::Said(said)
+    }
 }
 
 /// Where numbers are, in their order.
@@ -487,7 +499,9 @@ impl Evaluation<'_> {
 /// An argument of `unwrap_or`, which is computed whether it is needed or not; an error where that panics.
 fn unless_it_panics<T>(argument: Result<T, Trouble>) -> Result<Result<T, Trouble>, Trouble> {
     match argument {
-        Err(Trouble::Fault(fault)) => Err(Trouble::Fault(fault)),
+        Err(
+            panic @ (Trouble::Fault(Fault::Overflow | Fault::DivisionByZero) | Trouble::Panic(_)),
+        ) => Err(panic),
         other => Ok(other),
     }
 }

@@ -181,6 +181,16 @@ mod tests {
         }
         let quote = Some(['\'', '"', '\\']);
         assert_eq!(pretty(&format!("{quote:?}")), format!("{quote:#?}"));
+        let sockets = [
+            "[::1]:80",
+            "[fe80::1%5]:80",
+            "[::ffff:1.2.3.4]:80",
+            "1.2.3.4:80",
+        ];
+        let sockets = sockets.map(|it| it.parse::<std::net::SocketAddr>());
+        assert_eq!(pretty(&format!("{sockets:?}")), format!("{sockets:#?}"));
+        let nested = std::collections::BTreeMap::from([([1], 2)]);
+        assert_eq!(pretty(&format!("{nested:?}")), format!("{nested:#?}"));
         assert_eq!(pretty("5"), "5");
     }
 

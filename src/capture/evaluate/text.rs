@@ -107,6 +107,7 @@ mod tests {
         Text {
             bytes: bytes.into(),
             length,
+            exact: true,
         }
     }
 

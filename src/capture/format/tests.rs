@@ -1,6 +1,7 @@
 //! `format!` is the oracle.
 
 use super::*;
+use crate::capture::number::Number;
 
 fn number(kind: &str, bits: u128) -> Number {
     Number::new(Kind::named(kind).unwrap(), bits)
@@ -101,6 +102,20 @@ fn an_unknown_format_is_an_error() {
                 assert!(error.starts_with("the format `"), "{source}: {error}");
             }
         }
+    }
+}
+
+#[test]
+fn floats_are_padded_as_rust_pads_them() {
+    for value in [1.0, 1e16, -0.0, 2.75, f64::NAN] {
+        let shown = |format: &str| {
+            let (_, format) = Format::split(&format!("f:{format}")).unwrap();
+            format.number(Number::new(Kind::F64, u128::from(value.to_bits())))
+        };
+        assert_eq!(shown(">20"), format!("{value:>20}"));
+        assert_eq!(shown("08"), format!("{value:08}"));
+        assert_eq!(shown("+"), format!("{value:+}"));
+        assert_eq!(shown("?"), format!("{value:?}"));
     }
 }
 

@@ -17,6 +17,13 @@ fn arithmetic_is_rusts() {
         ("!yes", "false"),
         ("n & 0xf | 64 ^ 1", "73"),
         ("n << 4 >> 2", "164"),
+        ("n & !1", "40"),
+        ("n > !0 / 2", "false"),
+        ("n & !0 / 2", "41"),
+        ("small & (255 << 4 >> 4)", "10"),
+        ("1 << 31", "-2147483648"),
+        ("!0 as u8", "255"),
+        ("-(1 + 2)", "-3"),
         ("i >> 1", "-4"),
         ("small + 5", "255"),
         ("small + 6", "<arithmetic overflow>"),
@@ -80,6 +87,83 @@ fn comparison_and_logic() {
 }
 
 #[test]
+fn variants_without_values_are_never_met() {
+    let mut world = World::new();
+    let (word, flag, byte) = (
+        world.types.base("u32"),
+        world.types.base("bool"),
+        world.types.base("u8"),
+    );
+    let nothing = world
+        .types
+        .enumeration("core::convert::Infallible", 0, None, &[]);
+    let sure = world.types.enumeration(
+        "core::result::Result<u32, core::convert::Infallible>",
+        4,
+        None,
+        &[
+            ("Ok", &[], &[("__0", 0, word)]),
+            ("Err", &[], &[("__0", 0, nothing)]),
+        ],
+    );
+    world.variable("sure", sure, &[5, 0, 0, 0]);
+    // As the compiler describes them: `Never` has the number that would come before those of the others.
+    let event = world.types.enumeration(
+        "shop::Event",
+        1,
+        Some((0, byte)),
+        &[
+            ("Never", &[(0, 0)], &[("__0", 0, nothing)]),
+            ("Flag", &[], &[("__0", 0, flag)]),
+            ("Idle", &[(2, 2)], &[]),
+        ],
+    );
+    world.variable("flag", event, &[0]);
+    world.variable("idle", event, &[2]);
+    for (expression, wanted) in [
+        ("sure", "Ok(5)"),
+        ("sure.is_ok()", "true"),
+        ("sure.is_err()", "false"),
+        ("sure == Ok(5)", "true"),
+        ("matches!(sure, Err(_))", "false"),
+        ("sure.ok()", "Some(5)"),
+        ("sure.err()", "None"),
+        ("sure.unwrap() + 1", "6"),
+        ("sure.unwrap_err()", "<unwrap_err of Ok(..)>"),
+        ("flag", "Flag(false)"),
+        ("matches!(flag, Event::Flag(false))", "true"),
+        ("matches!(flag, Event::Never(_))", "false"),
+        ("matches!(idle, Event::Flag(_))", "false"),
+        ("idle", "Idle"),
+    ] {
+        let shown = world.show(&format!("{{{expression}}}"));
+        assert_eq!(shown, wanted, "{expression}");
+    }
+    assert_eq!(world.decide("sure.is_ok() && sure == Ok(5)"), Ok(true));
+    assert_eq!(world.decide("matches!(flag, Event::Never(_))"), Ok(false));
+}
+
+#[test]
+fn text_with_parts_left_out_is_not_compared() {
+    let mut world = world();
+    for (expression, shown) in [
+        ("format!(\"{:?}\", v).contains(\"3\")", "true"),
+        ("format!(\"{:.1}\", s) == \"p\"", "true"),
+    ] {
+        assert_eq!(
+            world.show(&format!("{{{expression}}}")),
+            shown,
+            "{expression}"
+        );
+    }
+    world.limits.elements = 2;
+    assert_eq!(
+        world.show("{format!(\"{:?}\", v).contains(\"9\")}"),
+        "<unavailable: a text to compare has parts that are not shown>"
+    );
+}
+
+#[test]
 fn patterns() {
     all(&[
         ("matches!(some, Some(_))", "true"),
@@ -136,6 +220,7 @@ fn methods_are_reads() {
         ("none.expect(\"x\")", "<unwrap of None>"),
         ("none.unwrap_or(9)", "9"),
         ("some.unwrap_or(9) + 1", "6"),
+        ("some.unwrap_or(v[9])", "<index 9 out of bounds, len 4>"),
         ("niche.unwrap()", "77"),
         ("niche.as_ref().unwrap() + 1", "78"),
         ("**niche.as_ref().unwrap() + 1", "78"),

@@ -228,6 +228,54 @@ fn what_is_paired_with_the_name_of_a_secret_is_redacted() {
     assert_eq!(world.show("{open}"), "(\"accept\", 4711)");
     assert_eq!(world.show("{shut}"), "(\"X-Pass-Word\", <redacted>)");
     assert_eq!(world.show("{shut.1}"), "4711");
+    redacting(&mut world, true);
+    assert_eq!(world.show("{shut.1}"), "<redacted>");
+    assert_eq!(world.show("{matches!(shut, (_, 4711))}"), "<redacted>");
+}
+
+#[test]
+fn what_has_the_name_of_a_secret_beside_it_is_redacted() {
+    let mut world = World::new();
+    let (word, text) = (world.types.base("usize"), world.types.text());
+    let members = [("hash", 0, word), ("key", 8, text), ("value", 24, word)];
+    let bucket = world.types.structure("http::Bucket", 32, &members);
+    for (variable, name) in [("open", "accept"), ("shut", "x-password")] {
+        let mut bytes = words(&[1]);
+        bytes.extend(world.fat(name.as_bytes(), name.len() as u64));
+        bytes.extend(words(&[4711]));
+        world.variable(variable, bucket, &bytes);
+    }
+    redacting(&mut world, false);
+    assert_eq!(
+        world.show("{open} {shut}"),
+        "Bucket { hash: 1, key: \"accept\", value: 4711 } Bucket { hash: 1, key: \"x-password\", value: <redacted> }"
+    );
+    redacting(&mut world, true);
+    assert_eq!(world.show("{shut.value}"), "<redacted>");
+}
+
+#[test]
+fn a_type_with_a_view_of_the_users_is_not_compared() {
+    let mut world = World::new();
+    let text = world.types.text();
+    let name = world
+        .types
+        .structure("shop::CaseInsensitive", 16, &[("inner", 0, text)]);
+    let bytes = world.fat(b"abc", 3);
+    world.variable("name", name, &bytes);
+    with_views(
+        &mut world,
+        vec![TypeView::new(
+            "shop::Case*",
+            Shape::Format("{inner}".into()),
+        )],
+    );
+    assert_eq!(world.show("{name}"), "\"abc\"");
+    assert_eq!(world.show("{name.inner == \"abc\"}"), "true");
+    for refused in ["name == \"abc\"", "name.as_str()", "name.into()"] {
+        let shown = world.show(&format!("{{{refused}}}"));
+        assert!(shown.starts_with("<error: "), "{refused}: {shown}");
+    }
 }
 
 #[test]
