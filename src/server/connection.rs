@@ -25,10 +25,10 @@ const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// How long a client that leaves may go without reading what is still to be written. The kernel only tells of room in the
 /// socket when a third of its buffer is free (`sk_stream_is_writeable` in include/net/sock.h), which is thousands of messages.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long it may take for all of that.
-const MAX_PARTING: Duration = Duration::from_secs(10);
+const MAX_PARTING: Duration = Duration::from_secs(60);
 
 /// How long a client may take at the end to read that it is the end.
 const LAST_WORD: Duration = Duration::from_millis(100);
