@@ -1,17 +1,20 @@
 //! How the application wants its own types to be shown.
 
-/// How values of some types are shown. Fields are given by paths: names separated by dots, `__0` for a tuple's first,
-/// `Some` for what a variant holds, and one `*` in the place of a dot where a pointer is gone through.
+/// How values of some types are shown.
 ///
 /// ```
 /// use detrix::{Shape, TypeView};
 ///
-/// // 12.50 EUR
-/// let money = TypeView::new("shop::Money", Shape::Format("{units}.{cents} {currency}".into()));
+/// // 3..9, instead of Span { start: 3, end: 9 }
+/// let span = TypeView::new("shop::Span", Shape::Format("{start}..{end}".into()));
 /// // A string of one's own.
 /// let name = TypeView::new("shop::Name<*", Shape::Text { data: "raw.start".into(), length: "raw.size".into() });
-/// # assert_eq!((money.pattern.as_str(), name.pattern.as_str()), ("shop::Money", "shop::Name<*"));
+/// # assert_eq!((span.pattern.as_str(), name.pattern.as_str()), ("shop::Span", "shop::Name<*"));
 /// ```
+///
+/// A path names a field: `raw.size`. Tuple fields are `__0`, `__1`. The name of a variant stands for its data:
+/// `Some.__0`. In a [`Shape::Format`] at most one `*`, in the place of a dot, follows a pointer: `inner*length` is the
+/// field `length` of what `inner` points to.
 ///
 /// A type that matches but has no such fields is shown as if there were no view.
 #[derive(Clone, Debug, PartialEq, Eq)]
