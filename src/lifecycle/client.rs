@@ -272,9 +272,11 @@ impl Client {
         }
     }
 
-    /// Goes to sleep, in the order that loses nothing: the program's code is restored and what was recorded is sent
-    /// before the daemon is told, since it hangs up then; and it is told before the port closes, since it would take
-    /// that for a crash.
+    /// Goes to sleep, in the order that loses nothing:
+    ///
+    /// 1. Stop accepting clients. Remove all logpoints and send what was recorded, for up to a second.
+    /// 2. Then unregister at the daemon: earlier, it would hang up before it has its last events.
+    /// 3. Only then close the connections: a connection that ends before the daemon was told looks like a crash.
     async fn sleep(&mut self) -> SleepResponse {
         let Some(awake) = self.awake.take() else {
             return SleepResponse {

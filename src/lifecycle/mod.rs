@@ -87,7 +87,7 @@ pub fn wake_with_url(daemon_url: impl Into<DaemonUrl>) -> Result<WakeResponse> {
     wake_at(daemon_url.into().into_option())
 }
 
-/// Removes all logpoints, sends what was recorded (for up to a second), unregisters, closes the port, and gives
+/// Closes the debug port, removes all logpoints, sends what was recorded (for up to a second), unregisters, and gives
 /// everything back. When it returns the program's code is as it was.
 ///
 /// # Errors
