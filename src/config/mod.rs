@@ -94,11 +94,11 @@ pub struct Config {
     /// library types.
     pub views: Vec<TypeView>,
     /// Parts of names whose values are never shown as a part of others: members, captured variables and types that have
-    /// one in their name, whatever its case and its underscores, show as `<redacted>`. An expression that names one on
-    /// purpose, as `{config.password}`, shows it all the same, unless `redact_strict` is set. By default `password`,
-    /// `passwd`, `passphrase`, `secret`, `token`, `api_key`, `private_key` and `credential`; what is set replaces them, and
-    /// [`Config::redacted_and`] adds to them. Variable: `DETRIX_REDACT`, separated by commas, which replaces them as well;
-    /// `strict` among them sets `redact_strict`, and alone leaves the patterns as they are.
+    /// one in their name, whatever its case, its underscores and its hyphens, show as `<redacted>`. An expression that
+    /// names one on purpose, as `{config.password}`, shows it all the same, unless `redact_strict` is set. By default
+    /// `password`, `passwd`, `passphrase`, `secret`, `token`, `api_key`, `private_key` and `credential`; what is set
+    /// replaces them, and [`Config::redacted_and`] adds to them. Variable: `DETRIX_REDACT`, separated by commas, which
+    /// replaces them as well; `strict` among them sets `redact_strict`, and alone leaves the patterns as they are.
     pub redact: Vec<String>,
     /// Whether what is redacted is not shown either where an expression names it on purpose; not so by default.
     pub redact_strict: bool,
