@@ -20,6 +20,10 @@
 //! long as the timeouts of [`Config`] allow, [`sleep`] also for a second at the most until clients have read what was
 //! recorded; everything else takes milliseconds. Linux on x86-64 only: elsewhere [`init`] works, and [`wake`] returns
 //! [`Error::Unsupported`].
+//!
+//! # Features
+//!
+//! `tls`, a default one, is for daemons at `https` addresses; `default-features = false` leaves it, and rustls, out.
 
 mod build_macros;
 
