@@ -17,7 +17,7 @@ pub enum Error {
     /// [`init`](crate::init) was not called in this process. A forked child has to call it for itself.
     #[error("detrix client not initialized")]
     NotInitialized,
-    /// Wakes wait for each other; more of them wait than can. Ask again later.
+    /// Wakes wait for each other, and too many wait already: try again.
     #[error("wake operation already in progress")]
     WakeInProgress,
     /// A field of [`Config`](crate::Config), or its variable, has a value that makes no sense.
@@ -49,19 +49,22 @@ pub enum Error {
     /// The debugger works on Linux on x86-64 only.
     #[error("detrix debugs on Linux on x86-64 only; this program was built for {0}")]
     Unsupported(&'static str),
-    /// Something took longer than it may.
+    /// The daemon did not answer in time when it was to unregister this process. [`sleep`](crate::sleep) tells it by
+    /// `tracing`, and goes to sleep all the same. A wake that waits too long is
+    /// [`DaemonUnreachable`](Self::DaemonUnreachable) or [`RegistrationFailed`](Self::RegistrationFailed).
     #[error("timeout: {0}")]
     Timeout(String),
-    /// An answer over HTTP could not be had or understood.
+    /// The daemon refused, or broke off, when it was to unregister this process; told as [`Timeout`](Self::Timeout) is.
     #[error("HTTP error: {0}")]
     HttpError(String),
-    /// A thread or an event loop could not be had.
+    /// Memory, a descriptor, a thread, a process or an event loop could not be had. Raise the limits of the process.
     #[error("i/o error: {0}")]
     IoError(#[from] std::io::Error),
-    /// JSON that is none.
+    /// JSON that is none. Never made by detrix: it is there for the `?` of functions that return [`Result`].
     #[error("JSON error: {0}")]
     JsonError(#[from] serde_json::Error),
-    /// detrix's own thread has ended by a panic; [`shutdown`](crate::shutdown), then [`init`](crate::init) again.
+    /// detrix's own code panicked before there was an answer. It went to sleep; [`status`](crate::status) tells why. Where
+    /// it cannot be woken any more, call [`shutdown`](crate::shutdown), then [`init`](crate::init) again.
     #[error("detrix's own thread has ended unexpectedly; call shutdown and init again")]
     ThreadEnded,
 }

@@ -70,15 +70,32 @@ pub fn init(config: Config) -> Result<()> {
 ///
 /// # Errors
 ///
-/// [`Error::NotInitialized`]; [`Error::ConfigError`]; [`Error::DaemonUnreachable`], [`Error::RegistrationFailed`];
-/// [`Error::DebugInfoMissing`], [`Error::TracingRefused`], [`Error::PortBindError`] and [`Error::Unsupported`]. After
-/// any of them nothing is left behind, and the process is asleep as before.
+/// After any of them nothing is left behind, and the process is asleep as before.
+///
+/// * [`Error::NotInitialized`]; [`Error::ConfigError`], also where detrix is switched off.
+/// * [`Error::DaemonUnreachable`], [`Error::RegistrationFailed`].
+/// * [`Error::DebugInfoMissing`], [`Error::TracingRefused`], [`Error::PortBindError`], [`Error::Unsupported`].
+/// * [`Error::WakeInProgress`]: too many wakes wait for their turn; try again.
+/// * [`Error::IoError`]: there is no memory, descriptor, thread or process to be had; raise the limits.
+/// * [`Error::ThreadEnded`].
 pub fn wake() -> Result<WakeResponse> {
     wake_at(None)
 }
 
 /// As [`wake`], with the daemon at another address than the configured one, this time only. [`sleep`] unregisters there
 /// as well.
+///
+/// It registers there even where [`Config::register`] is `false`, and sends the token there. `None` and an empty text mean
+/// the configured daemon, and what `register` says. Where the process is awake already, the address is not looked at.
+///
+/// ```no_run
+/// # fn main() -> Result<(), detrix::Error> {
+/// detrix::init(detrix::Config { register: false, ..Default::default() })?;
+/// let woken = detrix::wake_with_url("http://10.1.2.3:8090")?;
+/// println!("registered as {}", woken.connection_id);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 ///
@@ -92,7 +109,7 @@ pub fn wake_with_url(daemon_url: impl Into<DaemonUrl>) -> Result<WakeResponse> {
 ///
 /// # Errors
 ///
-/// [`Error::NotInitialized`].
+/// [`Error::NotInitialized`]; [`Error::ThreadEnded`].
 pub fn sleep() -> Result<SleepResponse> {
     match &*installed() {
         Some(Installed::Disabled(_)) => {
