@@ -1,8 +1,8 @@
 //! Checks messages of the server against the official schema of the Debug Adapter Protocol, made stricter than it is
 //! published: a property that the schema does not know is an error, and so is `null`.
 //!
-//! The schema is looked for beside the repository, or where `DETRIX_DAP_SCHEMA` points; where it is absent the check is skipped, with a word, unless
-//! `CI_SCHEMA_REQUIRED=1` demands it.
+//! The schema is looked for beside the repository, or where `DETRIX_DAP_SCHEMA` points; where it is absent the check is
+//! skipped, with a word, unless `DETRIX_DAP_SCHEMA_REQUIRED=1` demands it.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -45,7 +45,8 @@ impl Schema {
             match std::fs::read_to_string(&path) {
                 Ok(text) => Some(Self::new(&serde_json::from_str(&text).unwrap())),
                 Err(error) => {
-                    let required = std::env::var("CI_SCHEMA_REQUIRED").is_ok_and(|it| it == "1");
+                    let required =
+                        std::env::var("DETRIX_DAP_SCHEMA_REQUIRED").is_ok_and(|it| it == "1");
                     assert!(!required, "{}: {error}", path.display());
                     eprintln!(
                         "skipped the check of messages against the official schema: {}: {error}",
