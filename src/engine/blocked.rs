@@ -1,26 +1,48 @@
 //! Threads that block or ignore SIGTRAP.
 //!
-//! A trap in such a thread makes the kernel unblock the signal there and reset its handler (kernel/signal.c,
-//! `force_sig_info_to_task`); the rest of the action it leaves. After each hit the tracer puts back what was there. The reset
-//! tells that a thread blocked the signal, but not which one: several may be stopped at sites by the time that it is seen. So
-//! what is known of each thread's mask is remembered, and a reset that is seen
+//! A trap in such a thread makes the kernel unblock the signal there and set the handler of the process to the default: a
+//! *reset* (kernel/signal.c, `force_sig_info_to_task`; the rest of the action it leaves). After a hit the tracer puts the
+//! handler back, and blocks the signal again in the thread whose reset it was. Which one that is the handler does not tell:
+//! several threads may be stopped at sites by the time that the reset is seen. So the tracer remembers of each thread what
+//! its hits have shown. A thread is
 //!
-//! 1. is of the thread that is served, if that is known to block the signal;
-//! 2. else of the most likely among the stopped ones: one that is known to block it; one of which nothing is known rather than
-//!    one that has hit without; one that blocks other signals rather than one that blocks none;
-//! 3. but one that has hit without, while another one runs, is only suspected: the other may be on its way to its stop. So is
-//!    one that blocks no other signal and of which nothing is known, while another one, which has not hit without either, runs
-//!    and blocks some and not SIGTRAP, as a trap leaves it; as far as the first few of them tell. One that comes soon and is
-//!    likelier, by rule 2, explains the reset. Where none does for a while, the suspect gets its mask when it comes again with
-//!    the mask that it had.
+//! * a *blocker*, if it is known to block SIGTRAP, and with which mask: a reset was charged to it, or `/proc`, which is
+//!   looked at now and then, said so while nothing else was known. With another mask than that it counts as unknown;
+//! * *clean*, if it has hit without blocking SIGTRAP. detrix's own threads count as clean;
+//! * *unknown* otherwise.
 //!
-//! One that is not given back what it had lacks SIGTRAP in its mask until its next reset, which hardly anything notices. One
-//! that is given what it never had makes the kernel reset the action at each of its hits from then on: that is the worse.
+//! To *charge* a thread with a reset is to block SIGTRAP there again; it is a blocker from then on. Of a reset that is seen
 //!
-//! Where none is seen, but a thread that is known to block the signal has it unblocked, that was another reset, repaired since
-//! its last hit, if there was one and nothing else of the mask has changed; or the thread's own doing.
+//! 1. the thread that is served is charged, if it is a blocker.
+//! 2. Else, while SIGTRAP is ignored, nobody is: every trap resets a handler that ignores.
+//! 3. Else the likeliest stopped thread is chosen, the served one included: a blocker before an unknown one, and that before
+//!    a clean one; of two unknown or two clean ones, one that blocks other signals. The threads are asked again and again,
+//!    [`QUESTIONS`] times in all, until none can be likelier, so that one that is about to stop has the time to.
+//! 4. The choice is charged, unless another thread runs that may be the true one, on its way to its stop. Then it is only
+//!    *suspected*. That goes
+//!    * never for a blocker, and for an unknown thread that blocks other signals;
+//!    * for an unknown one that blocks no signal, where a thread that is not clean runs and looks as a trap leaves it: SIGTRAP
+//!      is not blocked, and others are, or it is a blocker;
+//!    * for a clean one, where any thread runs;
+//!    * for one of detrix's own threads, always.
 //!
-//! A thread is known by its hits, and by what `/proc` says of it now and then.
+//!    `/proc` tells who runs, of the first [`LOOKS`] threads in question. Where there are more, and none of these is one, a
+//!    clean thread is suspected, and an unknown one charged.
+//!
+//! There is one suspect, the last one. The suspicion ends
+//!
+//! * when a blocker explains the reset: it is served with one, or found unblocked as below;
+//! * when an unknown thread that blocks other signals hits within [`ON_THE_WAY`] and no reset is seen: it is charged;
+//! * at the suspect's next hit after that time. It is charged then, if it has the mask that it had, and no other blocker is
+//!   stopped with SIGTRAP unblocked. None of detrix's own threads is.
+//!
+//! A hit at which no reset is seen makes an unknown thread clean, if it is not charged as above. A blocker that has SIGTRAP
+//! unblocked then, and else its mask, had a reset that was seen with another thread, if there was one since it was last
+//! charged: it gets its mask back. Otherwise it has unblocked the signal itself, and is clean.
+//!
+//! Two mistakes are possible. A thread that is not charged lacks SIGTRAP in its mask, which hardly anything notices. One that
+//! is charged with what it has not done makes the kernel reset the handler at each of its hits from then on: that is the
+//! worse.
 
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 

@@ -1,17 +1,19 @@
 //! Whether memory behind a pointer that a function was passed holds, at one address, what the source says.
 //!
 //! The optimizer moves and removes stores; what it may not change is what the function's caller finds in the end.
-//! With the writes of the bytes that the code shows, and the lines that the line table gives them:
 //!
-//! 1. No write that can follow within the variable's scope is of the same line or an earlier one, or of none: it may
-//!    have been moved from before the address to behind it.
-//! 2. No write that can have come before is of a later line, or of none: it may be ahead of its time.
-//! 3. In a loop, no write behind it has a line of the loop: the value is kept in a register until then.
-//! 4. Some way on leads to a read before any write, or back to the caller in a state in which the value is alive: else a
-//!    store that nobody needs was removed, or the value is gone, and others use its bytes. That the caller may find it
-//!    in any other state does not count: it does not ask for a value that is gone.
+//! A is the address that is asked about, and L its line. W is a write of the value's bytes that the code shows, with the line
+//! that the line table gives it. The value is trusted if
 //!
-//! Losing a value that changes in the loop around the address, or is next read when the caller calls again, is the price.
+//! 1. no W that can follow A within the variable's scope is of L or of a line before it, or of no line: it may have been moved
+//!    from before A to behind it, and
+//! 2. no W that can come before A within the scope is of a line after L, or of an unknown one: it may be ahead of its time, and
+//! 3. no W behind a loop that A is in has a line of the loop: the value is kept in a register until then, and
+//! 4. some way on from A leads to a read before any W, or back to the caller in a state in which the value is alive: else a
+//!    store that nobody needs was removed, or the value is gone, and others use its bytes. That the caller may find it in any
+//!    other state does not count: it does not ask for a value that is gone.
+//!
+//! Losing a value that changes in the loop around A, or is next read when the caller calls again, is the price.
 
 use super::code::{Code, Event, Kind, Object, Pointer};
 use super::flow;

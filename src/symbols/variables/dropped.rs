@@ -2,16 +2,20 @@
 //!
 //! A last expression that reads `names.len()` may be computed when `names` has been dropped: its length is in a register
 //! still, as are its pointer and its capacity, by which the debug information describes it. The pointer leads to memory
-//! that was freed. So at an address of a line
+//! that was freed.
 //!
-//! 1. to which the code leads from a drop of the same function at a later line, as the end of a scope is,
-//! 2. without passing an earlier line on a way that leads to the drop again, as a loop's next turn does,
-//! 3. where the drop is reached without passing the address first, and the address does not lead to the drop without passing an
-//!    earlier line, as the head of a loop does, which is often behind the loop's body,
+//! A is the address that is asked about, and L its line. D is a drop: code that was inlined into the same function at a line
+//! after L, as the end of a scope is. A way is *straight* if it passes no block with code of a line before L from which a drop
+//! is reached again: there begins a loop's next turn. A is behind D if
 //!
-//! whatever has a pointer in it is not shown, of the function and of the calls that are inlined into it there. That is more than
-//! what the drop has dropped, which is not always to be seen: glue is inlined into glue, and a reference may lead to what another
-//! variable owned. Drops that are not inlined, or are a part of other calls, are not seen.
+//! 1. D can be reached from the function's entry without passing A, and
+//! 2. a straight way leads from D to A, and
+//! 3. no straight way leads from A to D, as one does from the head of a loop, which is often behind the loop's body.
+//!
+//! Where A is behind any D, whatever has a pointer in it is not shown, of the function and of the calls that are inlined into
+//! it there. That is more than what D has dropped, which is not always to be seen: glue is inlined into glue, and a reference
+//! may lead to what another variable owned. Drops that are not inlined, or are a part of other calls than `drop`, are not
+//! seen.
 
 use std::ops::Range;
 
@@ -105,7 +109,7 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Rules 1 to 3 of the module's description. `earlier` is whether code has instructions of an earlier line.
+/// Rules 1 to 3 of the module's description. `earlier` is whether code has instructions of a line before L.
 fn leads_here(code: &Code, drops: &[Range<u64>], earlier: impl Fn(&Range<u64>) -> bool) -> bool {
     let flow = &code.flow;
     let is = |set: &[bool], block: usize| set.get(block) == Some(&true);
