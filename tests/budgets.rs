@@ -144,7 +144,7 @@ fn a_logpoint_over_its_budget_is_suspended_and_its_numbers_add_up() {
 }
 
 #[test]
-fn a_client_is_told_that_a_logpoint_pauses_and_that_it_logs_again() {
+fn a_client_is_told_that_a_logpoint_is_suspended_and_that_it_logs_again() {
     let mut world = World::start(&[("DETRIX_LOGPOINT_BUDGET", "0.002")]);
     let mut session = Session::attach(world.port);
     let line = world.line("hot");
@@ -152,7 +152,7 @@ fn a_client_is_told_that_a_logpoint_pauses_and_that_it_logs_again() {
     world.program.run(RUN);
     let logpoint = format!("the logpoint at {}:{line}", world.file.display());
     for news in [
-        "is over its budget and pauses",
+        "is over its budget and suspended",
         "is within its budget again",
     ] {
         let text = told(&mut session, news);

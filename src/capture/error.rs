@@ -39,7 +39,7 @@ pub enum CompileError {
     #[error("`{ty}` cannot be dereferenced")]
     NotAPointer { ty: String },
     #[error(
-        "no method `{method}` can be read of `{ty}`: others than those that only look would run code of the program"
+        "no method `{method}` of `{ty}` is supported: detrix runs no code of the program, and knows only methods of libraries that read"
     )]
     NoMethod { method: String, ty: String },
     #[error("no variant `{variant}` in `{ty}`{hint}")]
@@ -49,10 +49,10 @@ pub enum CompileError {
         hint: String,
     },
     #[error(
-        "`{operator}` of `{ty}` is not possible here: it is neither a number nor what else has it built in"
+        "`{operator}` is not built in for `{ty}`, and operators that the program defines are not run"
     )]
     NoOperator { operator: String, ty: String },
-    #[error("`{left} {operator} {right}`: both sides must have one type; cast one with `as`")]
+    #[error("`{left} {operator} {right}` have different types; cast one with `as`")]
     Mismatched {
         operator: String,
         left: String,
@@ -85,14 +85,14 @@ pub enum CompileError {
     #[error("the expression is too complex")]
     TooComplex,
     #[error(
-        "the expression is longer than {MAX_EXPRESSION} bytes, as far as one is understood; write a shorter one"
+        "the expression is longer than the {MAX_EXPRESSION} bytes that are allowed; shorten it"
     )]
     TooLong,
     #[error("its type cannot be read: {0}")]
     Type(TypeError),
     #[error("it is redacted")]
     Redacted,
-    #[error("the capture program is not sound: {0}")]
+    #[error("the capture program is not sound: {0}; report this as a bug of detrix")]
     Check(CheckError),
 }
 

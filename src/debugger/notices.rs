@@ -1,4 +1,4 @@
-//! What clients are told without having asked: that a logpoint pauses and logs again, that hits were lost, that all
+//! What clients are told without having asked: that a logpoint is suspended and logs again, that hits were dropped, that all
 //! logpoints are gone.
 
 use std::sync::PoisonError;

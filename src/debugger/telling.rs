@@ -34,7 +34,7 @@ impl Told {
             if self.suspended.allows(now) {
                 self.told_suspended = true;
                 news.push(format!(
-                    "is over its budget and pauses until the current 100 ms are over; {} hits so far, {} pauses",
+                    "is over its budget and suspended until the current 100 ms are over; {} hits so far, {} suspensions",
                     counts.hits, counts.suspensions
                 ));
             }
@@ -46,7 +46,7 @@ impl Told {
         if lost > 0 && self.lost.allows(now) {
             self.dropped = counts.dropped;
             news.push(format!(
-                "lost {lost} hits, which came faster than they could be read"
+                "dropped {lost} hits, which came faster than they could be read"
             ));
         }
         news
@@ -133,10 +133,10 @@ mod tests {
             told.news(start + Duration::from_secs(seconds), &counts)
                 .pop()
         };
-        assert!(lost(0, 5).unwrap().contains("lost 5 hits"));
-        assert!(lost(1, 6).unwrap().contains("lost 1 hits"));
+        assert!(lost(0, 5).unwrap().contains("dropped 5 hits"));
+        assert!(lost(1, 6).unwrap().contains("dropped 1 hits"));
         assert_eq!(lost(2, 10), None);
-        assert!(lost(3, 12).unwrap().contains("lost 6 hits"));
+        assert!(lost(3, 12).unwrap().contains("dropped 6 hits"));
         assert_eq!(lost(4, 12), None);
     }
 }

@@ -331,7 +331,7 @@ fn what_looks_at_a_value_is_a_method_of_a_library() {
     ] {
         for of in ["order", "r", "event", "chain"] {
             let shown = world.show(&format!("{{{of}.{method}()}}"));
-            let error = format!("<error: no method `{method}` can be read of `");
+            let error = format!("<error: no method `{method}` of `");
             assert!(shown.starts_with(&error), "{of}.{method}: {shown}");
         }
     }
