@@ -8,7 +8,7 @@ use super::expr::Special;
 use super::floats::Function;
 use super::fold::Fold;
 use super::number::{Binary, Kind, Mode, Number, Unary};
-use super::views::{Entry, Table, Tree};
+use super::views::{Entry, Ring, Small, Table, Tree};
 use crate::symbols::types::TypeRef;
 
 /// An expression that makes sense in a scope.
@@ -299,6 +299,11 @@ pub enum Layout {
     },
     /// Within, so many.
     Array(u64),
+    /// Within, or behind a pointer when they are too many.
+    Small(Small),
+    /// Behind a pointer, from somewhere in a buffer on and then from its start: not in one piece, so that they are had one
+    /// by one.
+    Ring(Ring),
 }
 
 /// A way through the program's memory.

@@ -225,12 +225,12 @@ impl Compiler<'_> {
                 Ok(found)
             }
             Some(Step::Element { layout, index, .. }) => {
-                let elements = self.elements_at(&place, *layout)?;
+                let length = self.length_at(&place, *layout)?;
                 let wide = Node::Cast(Box::new(index.node.clone()), Kind::USIZE);
                 let index = self.lowered(index, &wide)?;
                 self.calculated(&[
                     Calc::Slot(index, Kind::USIZE),
-                    Calc::Slot(elements.length, Kind::USIZE),
+                    Calc::Slot(length, Kind::USIZE),
                     Calc::Binary(Binary::Lt, crate::capture::number::Mode::Checked),
                 ])
             }

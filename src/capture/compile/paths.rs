@@ -8,6 +8,7 @@ use crate::capture::number::{Binary, Kind, Mode, Number};
 use crate::capture::place::{Place, Stop};
 use crate::capture::program::{Calc, Op, Slot};
 use crate::capture::typed::{Folding, Layout, Node, Path, Refusal, Run, Step, Typed};
+use crate::capture::views::{Ring, Small};
 use crate::symbols::place::{Missing, Source};
 use crate::symbols::scope::Variable;
 
@@ -147,24 +148,78 @@ impl<'s> Compiler<'s> {
             let distance = at.checked_mul(stride).ok_or(CompileError::TooComplex)?;
             return Ok(place.at(distance));
         }
-        let (index, signed) = self.index(index)?;
-        let elements = self.elements_at(place, layout)?;
+        let (mut index, signed) = self.index(index)?;
+        let Elements { base, length } = match layout {
+            Layout::Ring(ring) => Elements {
+                length: self.length_at(place, layout)?,
+                base: self.required(&place.at(ring.data), 8)?,
+            },
+            _ => self.elements_at(place, layout)?,
+        };
         self.builder.push(Op::Bounds {
             index,
-            length: elements.length,
+            length,
             signed,
             stride,
             optional,
         });
+        if let Layout::Ring(ring) = layout {
+            index = self.turned(place, ring, (index, stride))?;
+        }
         let to = self.builder.slot().ok_or(CompileError::TooComplex)?;
         self.builder.push(Op::Scale {
             to,
-            base: elements.base,
+            base,
             index,
             stride,
         });
         self.builder.push(Op::Require { slot: to });
         Ok(Place::pointed(to))
+    }
+
+    /// Where in the buffer of a ring an element is.
+    fn turned(
+        &mut self,
+        place: &Place<'s>,
+        ring: Ring,
+        (index, stride): (Slot, u64),
+    ) -> Result<Slot, Stop> {
+        let head = self.required(&place.at(ring.head), 8)?;
+        let capacity = self.required(&place.at(ring.capacity), 8)?;
+        let from_start = self.calculated(&[
+            Calc::Slot(head, Kind::USIZE),
+            Calc::Slot(index, Kind::USIZE),
+            Calc::Binary(Binary::Add, Mode::Wrapping),
+        ])?;
+        let turned = self.calculated(&[
+            Calc::Slot(from_start, Kind::USIZE),
+            Calc::Slot(from_start, Kind::USIZE),
+            Calc::Slot(capacity, Kind::USIZE),
+            Calc::Binary(Binary::Ge, Mode::Wrapping),
+            Calc::Cast(Kind::USIZE),
+            Calc::Slot(capacity, Kind::USIZE),
+            Calc::Binary(Binary::Mul, Mode::Wrapping),
+            Calc::Binary(Binary::Sub, Mode::Wrapping),
+        ])?;
+        // One whose numbers do not go together is being changed, or damaged. Elements without a size have no buffer.
+        if stride > 0 {
+            self.builder.push(Op::Bounds {
+                index: turned,
+                length: capacity,
+                signed: false,
+                stride,
+                optional: false,
+            });
+        }
+        Ok(turned)
+    }
+
+    /// How many elements a sequence has.
+    pub(super) fn length_at(&mut self, place: &Place<'s>, layout: Layout) -> Result<Slot, Stop> {
+        match layout {
+            Layout::Ring(ring) => self.required(&place.at(ring.length), 8),
+            _ => Ok(self.elements_at(place, layout)?.length),
+        }
     }
 
     /// Where a sequence's elements begin, and how many there are.
@@ -201,7 +256,45 @@ impl<'s> Compiler<'s> {
                     length,
                 })
             }
+            Layout::Small(small) => self.small_elements(place, small),
+            Layout::Ring(_) => Err(CompileError::TooComplex.into()),
         }
+    }
+
+    /// As [`Self::elements_at`], of what has its elements inside as long as there is room.
+    fn small_elements(&mut self, place: &Place<'s>, small: Small) -> Result<Elements, Stop> {
+        let Place::Memory { base, offset, .. } = place.at(small.inside) else {
+            return Err(Stop::Unavailable(Missing::Unsupported));
+        };
+        let count = self.required(&place.at(small.capacity), 8)?;
+        let is_outside = self.calculated(&[
+            Calc::Slot(count, Kind::USIZE),
+            Calc::Constant(Number::new(Kind::USIZE, small.room.into())),
+            Calc::Binary(Binary::Gt, Mode::Wrapping),
+            Calc::Cast(Kind::USIZE),
+        ])?;
+        let inside = self.calculated(&[
+            Calc::Slot(base, Kind::USIZE),
+            Calc::Constant(Number::new(Kind::USIZE, u128::from(offset.cast_unsigned()))),
+            Calc::Binary(Binary::Add, Mode::Wrapping),
+        ])?;
+        let data = self.required(&place.at(small.data), 8)?;
+        let length = self.required(&place.at(small.length), 8)?;
+        let mut either = |inside: Slot, outside: Slot| {
+            self.calculated(&[
+                Calc::Slot(inside, Kind::USIZE),
+                Calc::Slot(outside, Kind::USIZE),
+                Calc::Slot(inside, Kind::USIZE),
+                Calc::Binary(Binary::Sub, Mode::Wrapping),
+                Calc::Slot(is_outside, Kind::USIZE),
+                Calc::Binary(Binary::Mul, Mode::Wrapping),
+                Calc::Binary(Binary::Add, Mode::Wrapping),
+            ])
+        };
+        Ok(Elements {
+            base: either(inside, data)?,
+            length: either(count, length)?,
+        })
     }
 
     /// A slot with the value of an index, and whether it is signed.

@@ -220,7 +220,6 @@ pub(super) const CAPACITIES: &[Way] = &[
 
 /// How many elements there are, in what is no sequence of one piece.
 pub(super) const LENGTHS: &[Way] = &[
-    way("alloc::collections::vec_deque::VecDeque<*", &["len"]),
     way("alloc::collections::linked_list::LinkedList<*", &["len"]),
     way(
         "alloc::collections::binary_heap::BinaryHeap<*",

@@ -2,13 +2,13 @@
 
 use super::layouts::{self, Way};
 use super::methods::is_of_std;
-use super::{Item, Typing, literal_item};
+use super::{CHECKED, Item, Typing, literal_item};
 use crate::capture::compile::MAX_HOPS;
 use crate::capture::error::{CompileError, hint};
 use crate::capture::expr::{Bounds, Expr, Literal};
-use crate::capture::number::{Binary, Kind, Number};
+use crate::capture::number::{Binary, Kind, Mode, Number};
 use crate::capture::typed::{Layout, Node, Path, Refusal, Run, Step, Typed, Want};
-use crate::capture::views::View;
+use crate::capture::views::{Ring, View};
 use crate::symbols::scope::{Scope, Unclear, Variable};
 use crate::symbols::types::{Member, Type, TypeKind, TypeRef};
 
@@ -246,15 +246,32 @@ impl Typing<'_, '_> {
                 *element,
             ),
             (View::Plain, TypeKind::Array { element, count }) => (Layout::Array(*count), *element),
+            (View::Small(small), _) => (Layout::Small(*small), small.element),
             _ => return Ok(None),
         };
         Ok(Some((layout, element, self.loader.load(element)?.size)))
     }
 
+    /// As [`Self::sequence`], of which the elements are in two pieces.
+    pub(super) fn ring(
+        &mut self,
+        path: &Path,
+    ) -> Result<Option<(Layout, TypeRef, u64)>, CompileError> {
+        let View::Ring(ring) = *self.view(path.ty)? else {
+            return Ok(None);
+        };
+        let size = self.loader.load(ring.element)?.size;
+        Ok(Some((Layout::Ring(ring), ring.element, size)))
+    }
+
     /// `base[index]`, of a sequence or a map.
     pub(super) fn element(&mut self, base: Path, index: &Expr) -> Result<Path, CompileError> {
         let path = self.auto_deref(base)?;
-        if let Some(elements) = self.sequence(&path)? {
+        let elements = match self.sequence(&path)? {
+            None => self.ring(&path)?,
+            elements => elements,
+        };
+        if let Some(elements) = elements {
             return self.element_of(path, elements, index, false);
         }
         match self.map(&path)? {
@@ -307,7 +324,7 @@ impl Typing<'_, '_> {
             // Of an empty sequence it is an index that none has.
             let node = Node::Binary(
                 Binary::Sub,
-                crate::capture::number::Mode::Wrapping,
+                Mode::Wrapping,
                 Box::new(length),
                 Box::new(Node::Number(one)),
             );
@@ -329,11 +346,30 @@ impl Typing<'_, '_> {
     pub(super) fn length(&mut self, path: &Path, layout: Layout) -> Node {
         match layout {
             Layout::Array(count) => Node::Number(Number::new(Kind::USIZE, u128::from(count))),
-            Layout::Pointed { length, .. } => {
-                let path = path.clone().then(Step::At(length), path.ty);
-                Node::Load(self.operand(path, Want::Number(Kind::USIZE)), Kind::USIZE)
+            Layout::Pointed { length, .. } | Layout::Ring(Ring { length, .. }) => {
+                self.word(path, length)
+            }
+            // What counts those that are inside has how many there is room for outside, where there are more.
+            Layout::Small(small) => {
+                let inside = self.word(path, small.capacity);
+                let outside = self.word(path, small.length);
+                let room = Node::Number(Number::new(Kind::USIZE, small.room.into()));
+                let [inside, outside, room] = [inside, outside, room].map(Box::new);
+                let is_outside = Node::Binary(Binary::Gt, CHECKED, inside.clone(), room);
+                let is_outside = Box::new(Node::Cast(Box::new(is_outside), Kind::USIZE));
+                let wrapping =
+                    |op, left, right| Box::new(Node::Binary(op, Mode::Wrapping, left, right));
+                let more = wrapping(Binary::Sub, outside, inside.clone());
+                let more = wrapping(Binary::Mul, is_outside, more);
+                *wrapping(Binary::Add, inside, more)
             }
         }
+    }
+
+    /// A number of 64 bits so many bytes from the end of a path.
+    fn word(&mut self, path: &Path, offset: u64) -> Node {
+        let path = path.clone().then(Step::At(offset), path.ty);
+        Node::Load(self.operand(path, Want::Number(Kind::USIZE)), Kind::USIZE)
     }
 
     /// `base[start..end]`.
@@ -430,7 +466,7 @@ fn chain(expr: &Expr) -> Option<Vec<&str>> {
 fn after(index: Node) -> Node {
     let one = Node::Number(Number::new(Kind::USIZE, 1));
     let wide = Box::new(Node::Cast(Box::new(index), Kind::USIZE));
-    Node::Binary(Binary::Add, super::CHECKED, wide, Box::new(one))
+    Node::Binary(Binary::Add, CHECKED, wide, Box::new(one))
 }
 
 pub(super) fn on_a_literal(operator: &str) -> CompileError {

@@ -22,6 +22,9 @@ impl Typing<'_, '_> {
             let run = Run::all(elements);
             return self.of_run(path.clone(), run, name, arguments);
         }
+        if let Some(elements) = self.ring(path)? {
+            return self.of_ring(path.clone(), elements, name, arguments);
+        }
         let counted = match self.way(path, &found, layouts::LENGTHS) {
             Some(length) => Some(self.number(Item::Place(length))?),
             None => None,
@@ -34,6 +37,28 @@ impl Typing<'_, '_> {
                 None => Ok(None),
             },
         }
+    }
+
+    /// Elements in two pieces, which are had one by one.
+    fn of_ring(
+        &mut self,
+        path: Path,
+        elements: (Layout, TypeRef, u64),
+        name: &str,
+        arguments: &[Expr],
+    ) -> Result<Option<Item>, CompileError> {
+        Ok(Some(match (name, arguments) {
+            ("len" | "count", []) => Item::Number(self.length(&path, elements.0), Kind::USIZE),
+            ("is_empty", []) => is_zero(self.length(&path, elements.0), Kind::USIZE),
+            ("front" | "back" | "next" | "last", []) => {
+                let last = matches!(name, "back" | "last");
+                Item::Optional(self.end(path, elements, last))
+            }
+            ("get" | "nth", [index]) => {
+                Item::Optional(self.element_of(path, elements, index, true)?)
+            }
+            _ => return Ok(None),
+        }))
     }
 
     /// Elements in a row: all of a sequence, or a part, of which less can be asked.
