@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use detrix_test_support::{Profile, Running, Session, mark, plugin, source, until};
 use serde_json::json;
@@ -150,14 +149,12 @@ fn row_14_setting_logpoints_does_not_pause_the_program() {
 
 /// Waits until the program has priced more orders than `before`, and returns how many.
 fn goes_on(program: &mut Running, before: u64) -> u64 {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let priced = program.number("priced", "priced");
-        if priced > before {
-            return priced;
-        }
-        assert!(Instant::now() < deadline, "the program stands at {before}");
-    }
+    let mut priced = before;
+    until("the program goes on", || {
+        priced = program.number("priced", "priced");
+        priced > before
+    });
+    priced
 }
 
 #[test]

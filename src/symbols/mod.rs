@@ -17,6 +17,7 @@ mod lines;
 mod loaded;
 mod location;
 pub mod lookup;
+mod map;
 mod module;
 #[cfg(any(test, fuzzing, feature = "_survey"))]
 mod offline;

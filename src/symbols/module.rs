@@ -10,7 +10,6 @@ use gimli::{
     LittleEndian, Section as _, SectionId, Unit, UnitOffset, UnitSectionOffset, UnitType,
     constants as dw,
 };
-use memmap2::Mmap;
 use object::read::elf::ElfFile64;
 use object::{Object as _, ObjectSection as _};
 
@@ -18,6 +17,7 @@ use super::error::{MissingInfo, SymbolError};
 use super::functions::{self, UnitFunctions};
 use super::lines::{self, Start};
 use super::loaded::Loaded;
+use super::map::Map;
 use super::optimized::is_optimized;
 use super::recent::Recent;
 
@@ -45,7 +45,7 @@ pub struct Module {
     pub bias: u64,
     /// Executable segments, as addresses of the process.
     pub text: Vec<Range<u64>>,
-    map: Mmap,
+    map: Map,
     file: File,
     /// The stamp of the file when it was opened.
     written: (u64, i64, i64),
@@ -489,12 +489,11 @@ impl Module {
     }
 }
 
-fn map_file(path: &Path) -> std::io::Result<(File, Mmap)> {
+fn map_file(path: &Path) -> std::io::Result<(File, Map)> {
     let file = File::open(path)?;
-    // SAFETY: the mapping is private and read-only. That nobody truncates the file under us is the same bet that the
-    // dynamic linker made when it mapped the same file to run it; where somebody does, `is_as_opened` tells before the
-    // next use.
-    let map = unsafe { Mmap::map(&file) }?;
+    // SAFETY: that nobody cuts the file off under us is the same bet that the dynamic linker made when it mapped the same
+    // file to run it; where somebody does, `is_as_opened` tells before the next use.
+    let map = unsafe { Map::of(&file) }?;
     Ok((file, map))
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use dap::{Decoder, frame};
+use detrix_test_support::until;
 use serde_json::{Value, json};
 
 /// What it does with a request.
