@@ -34,6 +34,8 @@ pub struct Thread {
     /// The number of resets at which that was last seen.
     resets: AtomicU64,
     let_go: AtomicU64,
+    /// 1 for one that is left in a stop of the whole program.
+    group_stopped: AtomicU64,
 }
 
 /// A bit that no mask has: SIGKILL's.
@@ -132,8 +134,18 @@ impl Thread {
         self.watched.load(Ordering::Relaxed) == 1
     }
 
+    /// Remembers that it is left in a stop of the whole program.
+    pub fn set_group_stopped(&self) {
+        self.group_stopped.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether it was left in one, once.
+    pub fn take_group_stopped(&self) -> bool {
+        self.group_stopped.swap(0, Ordering::Relaxed) == 1
+    }
+
     /// Everything that is remembered of a thread, in order.
-    fn memory(&self) -> [&AtomicU64; 8] {
+    fn memory(&self) -> [&AtomicU64; 9] {
         [
             &self.repeat_at,
             &self.repeat_stack,
@@ -143,6 +155,7 @@ impl Thread {
             &self.blocked,
             &self.resets,
             &self.let_go,
+            &self.group_stopped,
         ]
     }
 }

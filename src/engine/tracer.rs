@@ -266,7 +266,7 @@ impl<'a> Tracer<'a> {
             Change::Stopped {
                 event: libc::PTRACE_EVENT_STOP,
                 ..
-            } => drop(sys::listen(tid)),
+            } => self.group_stopped(tid),
             Change::Stopped {
                 event: libc::PTRACE_EVENT_EXEC,
                 ..

@@ -3,14 +3,28 @@
 use core::sync::atomic::Ordering;
 
 use super::Tracer;
+use crate::engine::interrupted;
 use crate::engine::sys;
 use crate::engine::text::Text;
 
 impl Tracer<'_> {
+    /// A thread stops with the whole program; the kernel tells when that ends.
+    pub fn group_stopped(&self, tid: i32) {
+        if let Some(thread) = self.channel.threads.find(tid) {
+            thread.set_group_stopped();
+        }
+        let _ = sys::listen(tid);
+    }
+
     /// A thread's or process' first stop: it was born of one that is traced, and is traced itself.
     pub fn born(&mut self, tid: i32) {
-        if self.channel.threads.find(tid).is_some() {
-            // Not its first stop: a group stop ended.
+        if let Some(thread) = self.channel.threads.find(tid) {
+            // Not its first stop: SIGCONT was sent. That ends a group stop, which makes some calls return early without us as
+            // well, or it had nothing to end, and the kernel only wakes all threads that are traced (kernel/signal.c,
+            // `prepare_signal`).
+            if !thread.take_group_stopped() {
+                interrupted::repair(tid, Some(thread));
+            }
             self.hits.resume(tid, 0);
             return;
         }
