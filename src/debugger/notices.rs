@@ -76,6 +76,8 @@ impl Debugger {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         *trouble = Some(format!("all logpoints are gone: {reason}"));
         drop(trouble);
+        // What they recorded before is still in the ring.
+        self.deliver(usize::MAX);
         for probe in probes {
             self.probes.remove(*probe);
         }

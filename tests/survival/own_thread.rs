@@ -55,6 +55,27 @@ fn row_02_nobody_waits_for_a_stalled_thread() {
 }
 
 #[test]
+fn row_02_what_was_recorded_before_the_tracer_died_is_delivered() {
+    const HITS: usize = 1_000;
+    let (mut program, mut session, _) = armed("own_thread", "hit");
+    program.run("stall");
+    program.run(&format!("hot {HITS}"));
+    until("it stalls", || program.ask("stalled", "stalled") == "true");
+    assert_eq!(totals(&mut program)["logged"], HITS);
+    tracer(&program).signal(libc::SIGKILL);
+    until("the tracer is gone", || {
+        program.process().tracers().is_empty()
+    });
+    program.run("resume");
+    session.outputs(HITS);
+    let changed = session.expect_event("breakpoint");
+    assert_eq!(changed["breakpoint"]["verified"], false, "{changed}");
+    session.disconnect();
+    program.quit();
+    figure(2, "hits delivered after the end of the tracer", HITS);
+}
+
+#[test]
 fn row_02_a_panic_while_hits_are_delivered_is_told() {
     let (mut program, mut session, file) = armed("own_thread", "hit");
     program.run("fire 3");
