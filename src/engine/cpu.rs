@@ -37,6 +37,15 @@ impl Cpu {
         if set == self.all { [u64::MAX; 16] } else { set }
     }
 
+    /// Puts back what a thread's set was before it was narrowed, unless it was changed since: the thread runs already, and
+    /// what is set for it now is the program's own word.
+    pub fn widen(&self, tid: i32, before: &CpuSet) {
+        let mut now = CpuSet::default();
+        if sys::affinity(tid, &mut now).is_ok() && now == self.only {
+            let _ = sys::set_affinity(tid, before);
+        }
+    }
+
     /// What to narrow a thread's set to; `None` where it is so narrow already, or does not have this CPU.
     pub fn narrowed(&self, set: &CpuSet) -> Option<CpuSet> {
         let has_it = set
@@ -44,5 +53,38 @@ impl Cpu {
             .zip(&self.only)
             .all(|(has, only)| has & only == *only);
         (has_it && *set != self.only).then_some(self.only)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_program_has_set_meanwhile_stays() {
+        let of = |tid| {
+            let mut set = CpuSet::default();
+            sys::affinity(tid, &mut set).unwrap();
+            set
+        };
+        // In a thread of its own, whose processors nobody else asks for.
+        let thread = std::thread::spawn(move || {
+            let (me, before) = (sys::thread_id(), of(0));
+            let cpu = Cpu::claim();
+            let (only, all) = (cpu.only, cpu.all);
+            cpu.widen(me, &before);
+            assert_eq!(of(me), before, "it was narrowed");
+            if !cpu.shared {
+                return println!("skipped: there is one processor");
+            }
+            let mut others = all;
+            for (word, only) in others.iter_mut().zip(only) {
+                *word &= !only;
+            }
+            sys::set_affinity(me, &others).unwrap();
+            cpu.widen(me, &before);
+            assert_eq!(of(me), others, "the program has set it");
+        });
+        thread.join().unwrap();
     }
 }

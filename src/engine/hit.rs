@@ -238,7 +238,7 @@ impl<'a> Hits<'a> {
         self.channel.set_narrowed(tid, &back);
         let _ = sys::set_affinity(tid, &narrow);
         self.resume(tid, 0);
-        let _ = sys::set_affinity(tid, &back);
+        self.cpu.widen(tid, &back);
         self.channel.narrowed.store(0, Ordering::Release);
     }
 }
