@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -69,7 +70,7 @@ pub fn retire(leaving: Leaving, handler: Option<Retired>, quiet: bool) {
 }
 
 /// What is known of a thread. With the text restored, one that is out stays out.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
     Out,
     /// It ran; nanoseconds that it had run for when it was first found so.
@@ -84,37 +85,66 @@ fn threads_are_out(shared: &Shared, seen: &mut HashMap<i32, Seen>) -> bool {
         if known == Some(Seen::Out) {
             return;
         }
-        // One that cannot be looked at is gone.
-        match look(shared, tid, known) {
-            Some(now) => {
-                all_out &= now == Some(Seen::Out);
-                seen.extend(now.map(|now| (tid, now)));
+        let read = |name: &str| fs::read_to_string(format!("/proc/self/task/{tid}/{name}"));
+        match look(shared, known, read) {
+            Found::Seen(now) => {
+                all_out &= now == Seen::Out;
+                seen.insert(tid, now);
             }
-            None => drop(seen.remove(&tid)),
+            Found::MayBeInside => all_out = false,
+            Found::Gone => drop(seen.remove(&tid)),
         }
     });
     listed.is_ok() && all_out
 }
 
-/// `None` for a thread that is gone; inside `None` for one that is in a slot or about to run the handler.
-fn look(shared: &Shared, tid: i32, known: Option<Seen>) -> Option<Option<Seen>> {
-    let file = |name| fs::read_to_string(format!("/proc/self/task/{tid}/{name}")).ok();
-    if has_pending_trap(&file("status")?) {
-        return Some(None);
+/// What a look at a thread says.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Gone,
+    /// In a slot, or about to run the handler; or nobody can tell.
+    MayBeInside,
+    Seen(Seen),
+}
+
+/// Looks at a thread by what `read` says of its files in `/proc`.
+fn look(shared: &Shared, known: Option<Seen>, read: impl Fn(&str) -> io::Result<String>) -> Found {
+    match read("status") {
+        Ok(status) if has_pending_trap(&status) => return Found::MayBeInside,
+        Ok(_) => {}
+        // Where descriptors or memory have run out, for one, the thread is there all the same.
+        Err(error) if !is_gone(&error) => return Found::MayBeInside,
+        Err(_) => return Found::Gone,
     }
     if shared.slots.is_empty() {
         // Where a thread is need not be asked, which a process that is not dumpable may not.
-        return Some(Some(Seen::Out));
+        return Found::Seen(Seen::Out);
     }
-    if let Some(pc) = program_counter(&file("syscall").unwrap_or_default()) {
-        return Some((!shared.slots.contains(pc)).then_some(Seen::Out));
+    if let Some(pc) = program_counter(&read("syscall").unwrap_or_default()) {
+        return match shared.slots.contains(pc) {
+            true => Found::MayBeInside,
+            false => Found::Seen(Seen::Out),
+        };
     }
-    let now = file("schedstat")?.split(' ').next()?.parse().unwrap_or(0);
-    Some(Some(match known {
+    // One that has gone since is found so by the next look.
+    let Some(now) = read("schedstat").ok().and_then(|times| own_time(&times)) else {
+        return Found::MayBeInside;
+    };
+    Found::Seen(match known {
         Some(Seen::Running(start)) if now >= start.saturating_add(OWN_TIME) => Seen::Out,
         Some(running) => running,
         None => Seen::Running(now),
-    }))
+    })
+}
+
+/// Whether a thread's file cannot be read because there is no such thread.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
+}
+
+/// In `/proc/PID/task/TID/schedstat`: for how many nanoseconds it ran.
+fn own_time(schedstat: &str) -> Option<u64> {
+    schedstat.split(' ').next()?.parse().ok()
 }
 
 /// In `/proc/PID/task/TID/status`: signals that wait for the thread, bit 0 for signal 1, in hexadecimal.
@@ -158,6 +188,18 @@ mod tests {
         assert!(!has_pending_trap(
             "SigPnd:\t0000000000000008\nShdPnd:\t0000000000000010\n"
         ));
+    }
+
+    #[test]
+    fn a_thread_that_cannot_be_looked_at_is_not_gone() {
+        let shared = Shared::new(super::super::budget::Total::default()).unwrap();
+        let found = |code| look(&shared, None, |_| Err(io::Error::from_raw_os_error(code)));
+        for gone in [libc::ENOENT, libc::ESRCH] {
+            assert_eq!(found(gone), Found::Gone);
+        }
+        for there in [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EACCES] {
+            assert_eq!(found(there), Found::MayBeInside);
+        }
     }
 
     #[test]
