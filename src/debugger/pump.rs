@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsFd;
 use std::rc::Rc;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
@@ -26,6 +26,9 @@ const GATHER: Duration = Duration::from_millis(2);
 /// How often to look for libraries that came or went, while any breakpoint is set.
 const LOOK_FOR_MODULES: Duration = Duration::from_secs(1);
 
+/// How long to wait where hits cannot wake this thread, for want of a descriptor.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
 /// How long to wait after a panic, which may come again and again.
 const RECOVER: Duration = Duration::from_secs(1);
 
@@ -38,24 +41,12 @@ pub async fn pump(debugger: Rc<RefCell<Debugger>>) {
 }
 
 async fn pump_until_panic(debugger: Rc<RefCell<Debugger>>) {
-    let event = debugger
-        .borrow()
-        .engine
-        .event_fd()
-        .as_fd()
-        .try_clone_to_owned();
-    let Ok(event) = event.and_then(|event| {
-        // SAFETY: an eventfd of its own, which stays open and registered until it is dropped with the `AsyncFd`.
-        unsafe { Ok(AsyncFd::register(File::from(event))?) }
-    }) else {
-        tracing::error!("cannot wait for hits: no file descriptor is left; logpoints stay silent");
-        return;
-    };
     let changed = debugger.borrow().changed.clone();
     let mut pump = Pump {
         debugger,
         changed,
-        event,
+        event: None,
+        deaf: None,
         next_look: Instant::now() + LOOK_FOR_MODULES,
     };
     loop {
@@ -66,7 +57,10 @@ async fn pump_until_panic(debugger: Rc<RefCell<Debugger>>) {
 struct Pump {
     debugger: Rc<RefCell<Debugger>>,
     changed: Rc<Notify>,
-    event: AsyncFd<File>,
+    /// What tells of hits; `None` while it cannot be had.
+    event: Option<AsyncFd<File>>,
+    /// What was said of that.
+    deaf: Option<String>,
     next_look: Instant,
 }
 
@@ -111,10 +105,51 @@ impl Pump {
             .min()
     }
 
-    async fn wait(&self, until: Option<Instant>) {
+    /// Has hits wake this task; where that is not possible now, the time when to look again.
+    fn listen(&mut self) -> Option<Instant> {
+        if self.event.is_some() {
+            return None;
+        }
+        let debugger = self.debugger.borrow();
+        let event = debugger.engine.event_fd().try_clone_to_owned();
+        let event = event.and_then(|event| {
+            // SAFETY: an eventfd of its own, which stays open and registered until it is dropped with the `AsyncFd`.
+            unsafe { Ok(AsyncFd::register(File::from(event))?) }
+        });
+        // Another thread can only have been reading it.
+        let mut trouble = debugger
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Ok(event) => {
+                self.event = Some(event);
+                if self.deaf.is_some() && *trouble == self.deaf.take() {
+                    *trouble = None;
+                }
+                None
+            }
+            Err(error) => {
+                let text = format!(
+                    "detrix cannot be woken by hits ({error}) and looks for them each second, when many may be lost; give \
+                     the process more open files, or let it close some"
+                );
+                trouble.get_or_insert_with(|| text.clone());
+                self.deaf.get_or_insert(text);
+                Some(Instant::now() + LISTEN_AGAIN)
+            }
+        }
+    }
+
+    async fn wait(&mut self, until: Option<Instant>) {
+        let again = self.listen();
+        let until = until.into_iter().chain(again).min();
         let readable = async {
+            let Some(event) = &self.event else {
+                return std::future::pending().await;
+            };
             // An error can only be the runtime's end.
-            if let Ok(mut ready) = self.event.readable().await {
+            if let Ok(mut ready) = event.readable().await {
                 let mut count = [0; 8];
                 let _ = ready.get_inner().read(&mut count);
                 ready.clear_ready();

@@ -269,6 +269,7 @@ fn row_19_a_program_that_locks_its_memory() {
 #[test]
 fn row_19_limits_on_files() {
     let (mut program, before) = limited();
+    let file = source("hot.rs");
     let mut refused = 0;
     for left in 0..12 {
         program.run(&format!("files {}", before.descriptors + left));
@@ -281,7 +282,19 @@ fn row_19_limits_on_files() {
                     "{left} left: {why}"
                 );
             }
-            Ok(_) => drop(program.run("sleep")),
+            Ok(_) => {
+                program.run("unlimited");
+                let port = program.number("status", "debug_port") as u16;
+                let mut session = Session::attach(port);
+                session.logpoint(&file, mark(&file, "hot"), "hit");
+                program.run("hot 2");
+                session.outputs(2);
+                until("the status has nothing to tell", || {
+                    program.ask("status", "error").is_empty()
+                });
+                session.disconnect();
+                program.run("sleep");
+            }
         }
         program.run("unlimited");
         before.wait(program.process());
