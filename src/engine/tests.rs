@@ -93,6 +93,20 @@ fn traced() -> usize {
 }
 
 #[test]
+fn an_engine_that_goes_late_leaves_the_handler_of_the_next_one() {
+    let _alone = alone();
+    let before = trap_handler();
+    let old = engine();
+    let ours = trap_handler();
+    assert_ne!(ours, before);
+    let new = engine();
+    drop(old);
+    assert_eq!(trap_handler(), ours);
+    drop(new);
+    assert_eq!(trap_handler(), before);
+}
+
+#[test]
 fn a_hit_is_recorded_and_the_function_does_what_it_does() {
     let _alone = alone();
     let before = text();

@@ -77,8 +77,9 @@ impl TrapHandler {
         let mut previous = current_action()?;
         let mut layer = layer_of(&previous);
         if layer.is_some() {
-            // In a forked child: of the parent's time.
-            // SAFETY: null, or what `install` published and nobody drops in a child.
+            // In a forked child it is of the parent's time; else of an engine that has still to go.
+            // SAFETY: null, or what `install` published: nobody drops it in a child, and where an engine goes, detrix's thread
+            // does it, which is this one.
             let inherited = unsafe { ACTIVE.load(Ordering::SeqCst).as_ref() };
             previous = inherited.map_or(previous, |inherited| inherited.previous);
         } else {
@@ -137,6 +138,10 @@ impl TrapHandler {
     }
 
     fn put_back(&self) {
+        if ACTIVE.load(Ordering::SeqCst) != self.active {
+            // Another one was installed since, and knows what was there before both.
+            return;
+        }
         if is_in_place() {
             // SAFETY: the action that was there before us.
             unsafe { libc::sigaction(libc::SIGTRAP, &self.active().previous, ptr::null_mut()) };
