@@ -20,7 +20,7 @@ use super::channel::{Channel, Command, Progress, Purpose, Stage, rung_at};
 use super::cpu::Cpu;
 use super::hit::Hits;
 use super::shared::Shared;
-use super::sites::{Site, State};
+use super::sites::State;
 use super::stopped::Registers;
 use super::sys::{self, Change, Errno};
 use super::text::Text;
@@ -301,6 +301,7 @@ impl<'a> Tracer<'a> {
                 self.rung(tid);
                 return false;
             }
+            self.leave_slot(tid, pc);
         }
         blocked::prepare_delivery(self.channel, raised_by_trap(tid));
         self.hits.resume(tid, libc::SIGTRAP);
@@ -310,11 +311,8 @@ impl<'a> Tracer<'a> {
     /// Any other signal is about to be delivered. No address of a slot may become visible, and a signal that an
     /// untraced thread would not have noticed must not end a system call.
     fn signalled(&mut self, tid: i32, signal: i32) {
-        if let Ok(pc) = sys::peek_register(tid, sys::PROGRAM_COUNTER)
-            && let Some(site) = self.shared.slots.site_at(pc)
-            && let Some(original) = site.displaced.original(pc)
-        {
-            self.leave_slot(tid, site, pc, original);
+        if let Ok(pc) = sys::peek_register(tid, sys::PROGRAM_COUNTER) {
+            self.leave_slot(tid, pc);
         }
         if signal == SIGSETXID && tid == self.channel.keeper.load(Ordering::Relaxed) {
             // The application changes user or group: detrix's thread compares and replaces this tracer.
@@ -334,7 +332,14 @@ impl<'a> Tracer<'a> {
         self.hits.resume(tid, signal);
     }
 
-    fn leave_slot(&self, tid: i32, site: &Site, pc: u64, original: super::displace::Original) {
+    /// Has a thread that is at `pc`, in a slot, be where it would be without one.
+    fn leave_slot(&self, tid: i32, pc: u64) {
+        let Some(site) = self.shared.slots.site_at(pc) else {
+            return;
+        };
+        let Some(original) = site.displaced.original(pc) else {
+            return;
+        };
         let Ok(stack) = sys::peek_register(tid, sys::STACK_POINTER) else {
             return;
         };
@@ -388,6 +393,8 @@ impl<'a> Tracer<'a> {
             }
         }
         self.channel.bell.answer();
+        // The bell is a trap as any other, which no program ignores.
+        blocked::repair(self.channel, tid);
         self.hits.resume(tid, 0);
     }
 }

@@ -111,6 +111,15 @@ fn row_08_timers_alarms_and_childrens_ends() {
 
 #[test]
 fn row_09_no_address_of_a_copy_becomes_visible() {
+    samples("sample");
+}
+
+#[test]
+fn row_09_no_address_of_a_copy_becomes_visible_by_a_trap_of_the_program() {
+    samples("sample_traps");
+}
+
+fn samples(command: &str) {
     let count = times(500, 5_000);
     let (mut program, mut session, file) = armed("handlers", "hit");
     // A call, which is emulated, and an instruction that runs as a copy.
@@ -118,7 +127,7 @@ fn row_09_no_address_of_a_copy_becomes_visible() {
     for placed in session.logpoints(&file, &lines) {
         assert!(placed.verified, "{placed:?}");
     }
-    let printed = program.run(&format!("sample {count}"));
+    let printed = program.run(&format!("{command} {count}"));
     let told = |key: &str| {
         let line = printed.iter().find_map(|line| line.strip_prefix(key));
         line.unwrap_or_else(|| panic!("no {key}: {printed:?}"))

@@ -120,6 +120,19 @@ fn row_14_a_program_that_ignores_or_handles_sigtrap() {
 }
 
 #[test]
+fn row_14_a_program_that_ignores_sigtrap_while_logpoints_change() {
+    let (mut program, mut session, file) = armed("sigtrap_blocked", "hit");
+    program.run("ignored 0");
+    let ignored = format!("{:#x}", libc::SIG_IGN);
+    for message in ["other", "hit"] {
+        session.logpoint(&file, mark(&file, "hot"), message);
+        assert_eq!(program.ask("action", "action"), ignored);
+    }
+    session.disconnect();
+    program.quit();
+}
+
+#[test]
 fn row_14_a_handler_that_was_set_before_wake() {
     let (mut program, session, file) = armed("sigtrap_blocked", "hit");
     session.disconnect();
