@@ -58,11 +58,12 @@ impl Thread {
         self.repeat_at.store(address, Ordering::Relaxed);
     }
 
-    /// Whether this hit is the expected repetition; it is expected once.
+    /// Whether this hit is the expected repetition; it is expected once. A handler that runs through the same code before it
+    /// is no repetition, nor the last word.
     pub fn take_repeat(&self, address: u64, stack: u64) -> bool {
         self.repeat_at.load(Ordering::Relaxed) == address
-            && self.repeat_at.swap(0, Ordering::Relaxed) == address
             && self.repeat_stack.load(Ordering::Relaxed) == stack
+            && self.repeat_at.swap(0, Ordering::Relaxed) == address
     }
 
     /// Counts restarts in a row of calls made with one stack pointer.
@@ -356,6 +357,10 @@ mod tests {
         assert!(
             !thread.take_repeat(100, 2),
             "another activation of the same code"
+        );
+        assert!(
+            thread.take_repeat(100, 1),
+            "a handler's, before that which it interrupted"
         );
     }
 }
