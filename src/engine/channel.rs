@@ -92,6 +92,8 @@ pub struct Channel {
     pub alive: AtomicU32,
     /// Counts up when the tracer begins to deal with a stop, and when it is done: odd in between.
     pub stops: AtomicU64,
+    /// Whether the tracer keeps to its processor no more, since there was no time for it there.
+    pub unbound: AtomicBool,
     /// Whether the keeper ended the tracer because a stop did not come to an end.
     pub stuck: AtomicBool,
     /// 1 when the tracer is gone and all that it left is repaired.
@@ -123,6 +125,7 @@ impl Channel {
             failed_errno: AtomicI32::new(0),
             alive: AtomicU32::new(1),
             stops: AtomicU64::new(0),
+            unbound: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             gone: AtomicU32::new(0),
             end: AtomicI32::new(0),

@@ -209,7 +209,12 @@ impl<'a> Hits<'a> {
     /// `None` where nobody is narrowed, too.
     fn affinity(&self, tid: i32) -> Option<CpuSet> {
         let mut set = CpuSet::default();
-        (self.cpu.shared && sys::affinity(tid, &mut set).is_ok()).then_some(set)
+        (self.narrows() && sys::affinity(tid, &mut set).is_ok()).then_some(set)
+    }
+
+    /// Whether threads are let go on the tracer's processor.
+    fn narrows(&self) -> bool {
+        self.cpu.shared && !self.channel.unbound.load(Ordering::Relaxed)
     }
 
     /// Lets a thread go on, and deliver `signal`; one that is watched up to its next system call.
@@ -224,7 +229,7 @@ impl<'a> Hits<'a> {
     /// Lets the thread go on where the tracer runs: switching to it there costs a tenth of waking another CPU.
     fn let_go(&self, tid: i32) {
         let mut before = CpuSet::default();
-        if !self.cpu.shared || sys::affinity(tid, &mut before).is_err() {
+        if !self.narrows() || sys::affinity(tid, &mut before).is_err() {
             self.resume(tid, 0);
             return;
         }

@@ -179,10 +179,15 @@ fn wait_for(channel: &Channel, pid: i32) -> i32 {
             Err(_) => return 0,
         }
         sys::futex_wait_for(&channel.alive, 1, WATCH);
-        if watch.finds_it_stuck(channel, pid) {
-            channel.stuck.store(true, Ordering::Release);
-            // SAFETY: takes numbers only; nobody but this thread reaps it.
-            unsafe { libc::kill(pid, libc::SIGKILL) };
+        let stop = channel.stops.load(Ordering::Relaxed);
+        match watch.look(stop, || proc::look(pid, pid).map(|seen| seen.runs)) {
+            Finds::Nothing => {}
+            Finds::Starved => unbind(channel, pid),
+            Finds::Stuck => {
+                channel.stuck.store(true, Ordering::Release);
+                // SAFETY: takes numbers only; nobody but this thread reaps it.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+            }
         }
     }
 }
@@ -190,30 +195,54 @@ fn wait_for(channel: &Channel, pid: i32) -> i32 {
 /// How long between two looks at the tracer, in nanoseconds.
 const WATCH: u64 = 1_000_000_000;
 
-/// At how many looks one after the other a tracer is found waiting in the same stop that is ended.
+/// At how many looks one after the other a tracer is found in the same stop, waiting or without a processor, until something is
+/// done.
 const PATIENCE: u32 = 2;
 
-/// Whether the tracer gets on. While it deals with a stop all threads that stop have to wait for it, and what it reads may be
-/// long in coming: a mapped file of a disk or a server that does not answer, or what userfaultfd(2) ought to provide.
+/// Whether the tracer gets on. While it deals with a stop all threads that stop have to wait for it.
 #[derive(Default)]
 struct Watch {
     stop: u64,
-    found: u32,
+    waits: u32,
+    runs: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Finds {
+    Nothing,
+    /// It would run if there were a processor for it: its own may belong to a thread of a real-time policy.
+    Starved,
+    /// It waits for what may never come: a mapped file of a disk or a server that does not answer, or what userfaultfd(2)
+    /// ought to provide.
+    Stuck,
 }
 
 impl Watch {
-    fn finds_it_stuck(&mut self, channel: &Channel, pid: i32) -> bool {
-        let stop = channel.stops.load(Ordering::Relaxed);
+    /// `runs` asks whether it runs or is about to; `None` where it is gone.
+    fn look(&mut self, stop: u64, runs: impl FnOnce() -> Option<bool>) -> Finds {
         let is_same = stop % 2 == 1 && stop == self.stop;
-        // One that would run if there were a processor for it only needs time.
-        let waits = is_same && proc::look(pid, pid).is_some_and(|seen| !seen.runs);
-        self.found = if waits {
-            self.found.saturating_add(1)
-        } else {
-            0
-        };
         self.stop = stop;
-        self.found >= PATIENCE
+        let runs = if is_same { runs() } else { None };
+        let again = |count: u32, found| if found { count.saturating_add(1) } else { 0 };
+        self.waits = again(self.waits, runs == Some(false));
+        self.runs = again(self.runs, runs == Some(true));
+        match (self.waits >= PATIENCE, self.runs >= PATIENCE) {
+            (true, _) => Finds::Stuck,
+            (_, true) => Finds::Starved,
+            _ => Finds::Nothing,
+        }
+    }
+}
+
+/// Lets the tracer run wherever this thread may.
+fn unbind(channel: &Channel, pid: i32) {
+    // It may have stopped at a site as well, and be narrowed to the tracer's processor itself.
+    let mut own = channel.narrowed_set();
+    if channel.narrowed.load(Ordering::Acquire) == sys::thread_id()
+        || sys::affinity(0, &mut own).is_ok()
+    {
+        channel.unbound.store(true, Ordering::Relaxed);
+        let _ = sys::set_affinity(pid, &own);
     }
 }
 
@@ -299,6 +328,23 @@ fn write_directly(address: u64, byte: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tracer_that_does_not_get_on_is_helped_or_ended() {
+        let mut watch = Watch::default();
+        let mut look = |stop, runs| watch.look(stop, || runs);
+        assert_eq!(look(7, Some(true)), Finds::Nothing, "a new stop");
+        assert_eq!(look(7, Some(true)), Finds::Nothing);
+        assert_eq!(look(7, Some(true)), Finds::Starved);
+        assert_eq!(look(7, Some(false)), Finds::Nothing, "it has run since");
+        assert_eq!(look(7, Some(false)), Finds::Stuck);
+        assert_eq!(look(9, Some(false)), Finds::Nothing);
+        assert_eq!(look(9, Some(false)), Finds::Nothing);
+        assert_eq!(look(10, Some(false)), Finds::Nothing, "in no stop");
+        assert_eq!(look(10, Some(true)), Finds::Nothing);
+        assert_eq!(look(11, None), Finds::Nothing);
+        assert_eq!(look(11, None), Finds::Nothing, "it is gone");
+    }
 
     #[test]
     fn row_18_yama_is_asked_where_it_wants_to_be() {
