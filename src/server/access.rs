@@ -1,8 +1,8 @@
 //! Who may connect to the port for debug clients.
 //!
 //! Whoever is let in can read this process' memory, and the protocol asks for no name or password. So a connection over
-//! loopback is accepted from the user that this process runs as, and from root, who can read it anyway; others have to be
-//! on a list.
+//! loopback is accepted from the user that this process runs as, if that user may read its memory anyway, and from root,
+//! who may; others have to be on a list.
 
 mod owner;
 
@@ -27,7 +27,8 @@ pub enum Refusal {
     Network(IpAddr),
     /// The user is another one.
     #[error(
-        "user {0} is neither the user of this process nor root; debug_allow (DETRIX_DEBUG_ALLOW) can have `uid:{0}`"
+        "user {0} is neither root nor the user of this process, as whom one may trace it; debug_allow (DETRIX_DEBUG_ALLOW) \
+         can have `uid:{0}`"
     )]
     User(u32),
     /// The user has no number in this process' user namespace, or the one that stands for all of these.
@@ -47,7 +48,7 @@ pub enum Refusal {
     Unknown(String),
 }
 
-/// Whether the other end of a connection over loopback belongs to the user that this process runs as, or to root: both
+/// Whether the other end of a connection over loopback belongs to root, or to the user that this process runs as, where both
 /// can read whatever this process knows anyway.
 pub fn is_own_user(peer: SocketAddr, local: SocketAddr) -> bool {
     matches!(Allow::default().permits(peer, local), Ok(Some(_)))
@@ -79,9 +80,34 @@ impl Allow {
 
     /// Looked at each time: a process may change its user while it is awake.
     fn is_trusted(&self, user: u32) -> bool {
-        let own = [nix::unistd::getuid(), nix::unistd::geteuid()];
-        user == 0 || own.iter().any(|own| own.as_raw() == user) || self.has_user(user)
+        user == 0 || own_user() == Some(user) || self.has_user(user)
     }
+}
+
+/// The user that may read this process' memory; `None` where nobody but root may.
+fn own_user() -> Option<u32> {
+    let users = nix::unistd::getresuid().ok()?;
+    let groups = nix::unistd::getresgid().ok()?;
+    may_read(
+        [users.real, users.effective, users.saved].map(|user| user.as_raw()),
+        [groups.real, groups.effective, groups.saved].map(|group| group.as_raw()),
+        is_dumpable(),
+    )
+}
+
+/// As whoever runs it says, not only root (prctl(2), PR_GET_DUMPABLE): 1, not 2.
+fn is_dumpable() -> bool {
+    // SAFETY: takes a number only.
+    unsafe { libc::prctl(libc::PR_GET_DUMPABLE) == 1 }
+}
+
+/// The kernel's own rule (kernel/ptrace.c, `__ptrace_may_access`): real, effective and saved user, and group, are the same,
+/// and the process has not become what it is by more privileges than that. So the real user of a set-user-ID program may
+/// not, nor one whom a server of root's takes on for a while.
+fn may_read(users: [u32; 3], groups: [u32; 3], dumpable: bool) -> Option<u32> {
+    let same = |[real, effective, saved]: [u32; 3]| real == effective && effective == saved;
+    let [user, ..] = users;
+    (same(users) && same(groups) && dumpable).then_some(user)
 }
 
 /// Counts refusals, and says which of them to log.

@@ -24,6 +24,23 @@ fn the_own_user_is_served_over_loopback() {
 }
 
 #[test]
+fn nobody_but_root_is_trusted_with_privileges_that_were_gained_or_lent() {
+    const GROUP: [u32; 3] = [100; 3];
+    assert_eq!(may_read([1000; 3], GROUP, true), Some(1000));
+    for users in [
+        // A set-user-ID program, one that goes back to its caller for a while, and a server that takes a user on.
+        [1000, 0, 0],
+        [1000, 1000, 0],
+        [0, 1000, 0],
+        [1000, 1001, 1001],
+    ] {
+        assert_eq!(may_read(users, GROUP, true), None, "{users:?}");
+    }
+    assert_eq!(may_read([1000; 3], [100, 42, 42], true), None);
+    assert_eq!(may_read([1000; 3], GROUP, false), None);
+}
+
+#[test]
 fn networks_are_what_is_listed() {
     let local = address("10.0.0.1:1");
     let far = address("10.0.0.7:5000");
