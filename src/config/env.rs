@@ -17,14 +17,12 @@ impl Config {
     /// [`Error::ConfigError`] for it.
     #[must_use]
     pub fn with_env_overrides(self) -> Self {
-        self.overridden(|variable| std::env::var_os(variable)).0
+        self.overridden(variable).0
     }
 
     /// Whether there is to be no debugger, whatever else is set and however wrong.
     pub(crate) fn is_switched_off(&self) -> bool {
-        let (config, _) = self
-            .clone()
-            .overridden(|variable| std::env::var_os(variable));
+        let (config, _) = self.clone().overridden(variable);
         !config.enabled
     }
 
@@ -34,7 +32,7 @@ impl Config {
     ///
     /// [`Error::ConfigError`], which names the variable or the field.
     pub(crate) fn with_environment(self) -> Result<Self> {
-        let config = self.with_variables(|variable| std::env::var_os(variable))?;
+        let config = self.with_variables(variable)?;
         config.warn_deprecated();
         Ok(config)
     }
@@ -64,6 +62,34 @@ impl Config {
         }
         (self, wrong)
     }
+}
+
+/// What the environment says, where that is to be trusted.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    of_owner(is_secure(), || std::env::var_os(name))
+}
+
+/// The home directory, where the environment, which names it, is to be trusted.
+pub(crate) fn home() -> Option<PathBuf> {
+    of_owner(is_secure(), std::env::home_dir)
+}
+
+/// Whoever starts a program with more privileges than their own writes its environment, and would decide who may look
+/// into it.
+fn of_owner<T>(secure: bool, read: impl FnOnce() -> Option<T>) -> Option<T> {
+    if secure { None } else { read() }
+}
+
+/// Whether this program has been started with more privileges than those of who started it (getauxval(3), AT_SECURE).
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn is_secure() -> bool {
+    // SAFETY: takes a number only.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn is_secure() -> bool {
+    false
 }
 
 /// A variable, and the field that it is for.
@@ -379,6 +405,13 @@ mod tests {
         };
         let (config, _) = overridden(set, &[("DETRIX_REDACT", "ssn")]);
         assert_eq!(config.redact, ["own"]);
+    }
+
+    #[test]
+    fn a_program_with_more_privileges_than_its_callers_does_not_ask_them() {
+        assert_eq!(of_owner(true, || Some(1)), None);
+        assert_eq!(of_owner(false, || Some(1)), Some(1));
+        assert!(!is_secure(), "these tests are no such program");
     }
 
     #[test]

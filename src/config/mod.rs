@@ -2,7 +2,7 @@
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(detrix_unsupported)))]
 pub(crate) mod allow;
-mod env;
+pub(crate) mod env;
 mod rules;
 
 use std::num::NonZeroU64;

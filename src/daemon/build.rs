@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::git;
 use crate::config::Config;
+use crate::config::env::variable;
 
 /// What is known about the build of this program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +23,7 @@ impl BuildInfo {
     pub fn detect(config: &Config) -> Self {
         Self::from(
             config,
-            |variable| env::var(variable).ok(),
+            |name| variable(name)?.into_string().ok(),
             env::current_dir().ok().as_deref(),
         )
     }

@@ -1,6 +1,5 @@
 //! The secret that the daemon and the control plane ask for.
 
-use std::env;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
@@ -9,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use hyper::header::HeaderValue;
 
-use crate::config::Config;
+use crate::config::{Config, env};
 
 /// Where a token is looked for, for messages.
 pub const PLACES: &str =
@@ -36,10 +35,10 @@ impl Token {
     /// file that has some, in the configured home before `~/detrix`, in each `auth-token` before `mcp-token`. What is
     /// wrong with one of them is logged as a warning, and the next is taken.
     pub fn discover(config: &Config) -> Option<Self> {
-        let default = env::home_dir().map(|home| home.join("detrix"));
+        let default = env::home().map(|home| home.join("detrix"));
         let mut homes: Vec<PathBuf> = config.detrix_home.clone().into_iter().collect();
         homes.extend(default.filter(|default| config.detrix_home.as_ref() != Some(default)));
-        let (token, warnings) = search(env::var_os("DETRIX_TOKEN"), &homes);
+        let (token, warnings) = search(env::variable("DETRIX_TOKEN"), &homes);
         for warning in warnings {
             tracing::warn!("{warning}");
         }
