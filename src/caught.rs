@@ -25,6 +25,15 @@ pub async fn caught<F: Future>(future: F) -> Result<F::Output, String> {
     .await
 }
 
+/// What `action` comes to, as [`caught`] has it.
+///
+/// # Errors
+///
+/// The message of its panic.
+pub fn attempted<T>(action: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(action)).map_err(|payload| message(&*payload))
+}
+
 /// What `panic!` was given.
 fn message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
@@ -45,6 +54,9 @@ mod tests {
         };
         let outcome: Result<(), String> = caught(after_a_while).await;
         assert_eq!(outcome, Err("number 7".to_owned()));
+        assert_eq!(attempted(|| 1), Ok(1));
+        let outcome: Result<(), String> = attempted(|| panic!("number {}", 8));
+        assert_eq!(outcome, Err("number 8".to_owned()));
         let unnamed = caught(async { std::panic::panic_any(3) }).await;
         assert_eq!(unnamed, Err("a panic without a message".to_owned()));
     }

@@ -244,7 +244,7 @@ impl Debugger {
 
     /// Forgets probes that the engine has removed, after their last records are delivered.
     fn forget(&mut self, removed: &[u32]) {
-        self.deliver(usize::MAX);
+        self.deliver_rest();
         for probe in removed {
             self.probes.remove(*probe);
         }

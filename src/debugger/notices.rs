@@ -72,12 +72,12 @@ impl Debugger {
             reason,
             "all logpoints are gone; the program's code is as it was"
         );
+        // What they recorded before is still in the ring.
+        self.deliver_rest();
         // Another thread can only have been reading it.
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         *trouble = Some(format!("all logpoints are gone: {reason}"));
         drop(trouble);
-        // What they recorded before is still in the ring.
-        self.deliver(usize::MAX);
         for probe in probes {
             self.probes.remove(*probe);
         }

@@ -13,7 +13,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::Debugger;
 use crate::capture::render::{self, Names};
-use crate::caught::caught;
+use crate::caught::{attempted, caught};
 use crate::server::backend::{Hit, Part};
 use crate::symbols::Symbols;
 
@@ -178,6 +178,13 @@ impl Names for Symbols {
 }
 
 impl Debugger {
+    /// Delivers what is there, before those are forgotten who get it. A panic costs some of it, and is told.
+    pub(super) fn deliver_rest(&mut self) {
+        if let Err(why) = attempted(|| self.deliver(usize::MAX)) {
+            self.tell_panic(&why);
+        }
+    }
+
     /// Renders up to `limit` records and sends them to their clients; returns how many there were.
     pub(super) fn deliver(&mut self, limit: usize) -> usize {
         let Self {

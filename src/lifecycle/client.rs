@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use super::debugging::{Debugging, Warm};
 use super::orders::{Order, Where};
 use super::state::State;
+use crate::caught::attempted;
 use crate::config::{Config, StartState};
 use crate::daemon::{BuildInfo, Daemon, Registration, Token, Url};
 use crate::error::{Error, Result};
@@ -309,8 +310,9 @@ impl Client {
                     state = ClientState::Warm;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot be warm, sleeps instead");
                     self.state.known().status.last_error = Some(error.to_string());
+                    // Also after a panic, of a subscriber for one, which is not to end this thread.
+                    let _ = attempted(|| tracing::warn!(%error, "cannot be warm, sleeps instead"));
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::caught::attempted;
 use crate::config::Config;
 use crate::daemon::Token;
 use crate::responses::{ClientState, DaemonLink, LogpointCounts, LogpointStatus, StatusResponse};
@@ -75,7 +76,8 @@ impl State {
             "detrix's own code panicked and went to sleep: {why}; wake it again, and report this as a bug of detrix"
         );
         self.known().status.last_error = Some(error.clone());
-        tracing::error!("{error}");
+        // A subscriber may be what has panicked.
+        let _ = attempted(|| tracing::error!("{error}"));
     }
 
     /// What `status` answers.

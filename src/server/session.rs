@@ -18,6 +18,7 @@ use super::clients::{Clients, Kind, Seat};
 use super::detrix;
 use super::outlet::Outlet;
 use super::quota::{self, Quota};
+use crate::caught::attempted;
 
 /// What this adapter can do.
 const CAPABILITIES: Capabilities = Capabilities {
@@ -318,8 +319,10 @@ impl<B: Backend> Session<B> {
 }
 
 impl<B: Backend> Drop for Session<B> {
+    /// A panic may be what drops it, and whatever panics here on top of that, a subscriber of `tracing` or rendering, would
+    /// end the program. What [`Session::close`] does it takes before it does it, so the next attempt goes on behind that.
     fn drop(&mut self) {
-        self.close();
+        while attempted(|| self.close()).is_err() {}
     }
 }
 

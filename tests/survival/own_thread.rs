@@ -5,12 +5,14 @@ use std::process::Command;
 use detrix_test_support::{Profile, Running, Session, fixture, mark, source, until};
 use serde_json::Value;
 
-use crate::world::{armed, figure, hits, times, tracer};
+use crate::world::{armed, figure, hits, times, tracer, unbounded};
 
 /// What the fixture's event panics in.
 const DELIVERY: &str = "panic 1";
 const SESSION: &str = "panic 2";
 const LIFECYCLE: &str = "panic 3";
+const EVERYTHING: &str = "panic 4";
+const NOTHING: &str = "panic 0";
 
 fn totals(program: &mut Running) -> Value {
     serde_json::from_str(&program.ask("status", "totals")).expect("the totals are JSON")
@@ -142,6 +144,43 @@ fn row_02_a_panic_in_a_session_ends_that_session_alone() {
     good.disconnect();
     program.quit();
     figure(2, "panics in a session", 1);
+}
+
+#[test]
+fn row_02_a_panic_upon_a_panic_in_a_session_does_not_end_the_program() {
+    let file = source("hot.rs");
+    let line = mark(&file, "hot");
+    let mut program = unbounded("own_thread");
+    let port = program.port();
+    let text = program.process().text();
+    program.run("fire 2");
+    let mut client = dap::Client::connect(("127.0.0.1", port)).expect("connect");
+    client.initialize().expect("the server answers");
+    let mut set = |message: &str| {
+        let breakpoints = serde_json::json!([{ "line": line, "logMessage": message }]);
+        let arguments =
+            serde_json::json!({ "source": { "path": file }, "breakpoints": breakpoints });
+        client.call("setBreakpoints", arguments)
+    };
+    set("hit").expect("the server answers");
+    until("it logs", || hits(&mut program) > 0);
+    program.run(EVERYTHING);
+    // What is set is written down by an event that panics, and so is what goes with the session.
+    set("another").expect_err("the session ends without an answer");
+    until("the text is whole", || {
+        program.process().tracers().is_empty() && program.process().text() == text
+    });
+    assert_eq!(program.ask("hot 100", "hot"), "5050");
+    program.run(NOTHING);
+    let mut session = Session::attach(port);
+    session.logpoint(&file, line, "again");
+    assert_eq!(session.output().text, "again");
+    session.logpoints(&file, &[]);
+    session.drain();
+    session.disconnect();
+    program.run("cease");
+    program.quit();
+    figure(2, "panics upon panics in a session", 1);
 }
 
 #[test]
