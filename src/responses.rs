@@ -69,8 +69,9 @@ pub struct LogpointCounts {
     pub logged: u64,
     /// Hits that were lost, because they came faster than they could be read.
     pub dropped: u64,
-    /// Hits that were not looked at: threads were on their way into the logpoint when it was suspended or expired. What
-    /// passes later runs the program's own code, and is counted nowhere.
+    /// Hits that were not looked at: threads were on their way into the logpoint when it was suspended or expired; in the
+    /// totals also those of threads that were not traced yet, or not any more. What passes later runs the program's own
+    /// code, and is counted nowhere.
     pub missed: u64,
     /// How often the budget suspended it.
     pub suspensions: u64,

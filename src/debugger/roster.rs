@@ -1,5 +1,6 @@
 //! The logpoints and their numbers, for whoever asks on whatever thread, however busy or stuck detrix's own is.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -46,7 +47,10 @@ impl Roster {
 
     /// All logpoints since the start, those that are gone included.
     pub fn totals(&self) -> LogpointCounts {
-        counts(self.total.tally.counts())
+        let passed = self.total.passed.load(Ordering::Relaxed);
+        let mut totals = counts(self.total.tally.counts());
+        totals.missed = totals.missed.saturating_add(passed);
+        totals
     }
 
     /// That detrix's own thread does not come round, where it does not.

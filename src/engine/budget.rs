@@ -73,6 +73,8 @@ pub struct Total {
     pub tally: Tally,
     /// How often one was suspended or has expired.
     pub limited: AtomicU64,
+    /// Hits of threads that were not traced.
+    pub passed: AtomicU64,
 }
 
 impl Total {

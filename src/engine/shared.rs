@@ -156,14 +156,11 @@ pub struct TidQueue {
     entries: [AtomicI32; 16],
     /// Threads that cannot be traced, until the next look at all threads: nobody has to be told of their hits.
     refused: [AtomicI32; 16],
-    /// Hits that passed through without a record.
-    pub passed: AtomicU64,
 }
 
 impl TidQueue {
     /// Adds the thread that asks; false where nothing can be done for it now.
     pub fn push(&self, tid: i32) -> bool {
-        self.passed.fetch_add(1, Ordering::Relaxed);
         let has = |entry: &AtomicI32| entry.load(Ordering::Relaxed) == tid;
         if self.refused.iter().any(has) {
             return false;

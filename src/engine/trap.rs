@@ -231,8 +231,14 @@ fn pass(shared: &Shared, info: &libc::siginfo_t, context: &mut libc::ucontext_t)
     if let Some(site) = site.filter(|site| site.state() != State::Gone) {
         *pc = site.displaced.slot() as i64;
         // A process of its own that inherited patched text has nobody to tell.
-        if sys::process_id() == shared.app && shared.untraced.push(sys::thread_id()) {
-            shared.call_attention();
+        if sys::process_id() == shared.app {
+            let tid = sys::thread_id();
+            if site.state() == State::Armed && !shared.is_own(tid) {
+                shared.total.passed.fetch_add(1, Ordering::Relaxed);
+            }
+            if shared.untraced.push(tid) {
+                shared.call_attention();
+            }
         }
         return true;
     }

@@ -94,7 +94,10 @@ fn row_12_threads_that_no_tracer_is_told_of() {
     program.run("fire 2");
     session.outputs(10);
     assert_eq!(program.ask(&command, "sum"), undisturbed);
-    // The first hits pass; then the thread is traced, and logs, unless it has ended before.
+    // The first hits pass, and are counted as such; then the thread is traced, and logs, unless it has ended before.
+    let totals = program.ask("status", "totals");
+    let totals: serde_json::Value = serde_json::from_str(&totals).expect("the totals are JSON");
+    assert!(totals["missed"].as_u64() > Some(0), "{totals}");
     let own: BTreeSet<String> = (2..count).map(|index| format!("thread {index}")).collect();
     until("one of them logs", || {
         program.send(&command);
