@@ -32,6 +32,7 @@ impl Config {
     ///
     /// [`Error::ConfigError`], which names the variable or the field.
     pub(crate) fn with_environment(self) -> Result<Self> {
+        warn_ignored();
         let config = self.with_variables(variable)?;
         config.warn_deprecated();
         Ok(config)
@@ -72,6 +73,17 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
 /// The home directory, where the environment, which names it, is to be trusted.
 pub(crate) fn home() -> Option<PathBuf> {
     of_owner(is_secure(), std::env::home_dir)
+}
+
+/// Says so where variables are set that do not count.
+fn warn_ignored() {
+    let ours = |name: &OsString| name.as_encoded_bytes().starts_with(b"DETRIX_");
+    if is_secure() && std::env::vars_os().any(|(name, _)| ours(&name)) {
+        tracing::warn!(
+            "variables DETRIX_... are ignored: this program has more privileges than who started it (set-user-ID, or file \
+             capabilities); set the fields of `Config` in the code"
+        );
+    }
 }
 
 /// Whoever starts a program with more privileges than their own writes its environment, and would decide who may look
