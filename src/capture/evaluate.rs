@@ -116,6 +116,9 @@ fn ended(entry: Entry) -> Trouble {
                 "<no value in this thread: not made yet, or destroyed>"
             }
             first if first == Refusal::Unmade as u64 => "<not made yet>",
+            first if first == Refusal::Damaged as u64 => {
+                "<unavailable: its numbers do not go together>"
+            }
             _ => "<unwrap of None>",
         }
         .into(),

@@ -63,17 +63,18 @@ impl Redaction {
     }
 }
 
-/// The members of a pair of which the first may name what the second is: of a tuple of two, as lists of headers have
-/// them, and of what has a name or key and a value.
-pub fn pair(members: &[Member]) -> Option<(&Member, &Member)> {
-    if let [first, second] = members
-        && *first.name == *"__0"
-        && *second.name == *"__1"
-    {
-        return Some((first, second));
-    }
-    let one_of = |names: [&str; 2]| members.iter().find(|it| names.contains(&&*it.name));
-    one_of(["key", "name"]).zip(one_of(["value", "val"]))
+/// The members that may name what a member is: the first of a tuple of two, as lists of headers have them, and what is
+/// called a name or key beside a value.
+pub fn names_of<'m>(
+    members: &'m [Member],
+    member: &Member,
+) -> impl Iterator<Item = &'m Member> + use<'m> {
+    let names: &[&str] = match &*member.name {
+        "__1" if members.len() == 2 => &["__0"],
+        "value" | "val" => &["key", "name"],
+        _ => &[],
+    };
+    members.iter().filter(|it| names.contains(&&*it.name))
 }
 
 /// Whether values of a type are variants, or nothing but one value of another.

@@ -401,6 +401,7 @@ pub enum Refusal {
     Key,
     ThreadLocal,
     Unmade,
+    Damaged,
 }
 
 impl Path {

@@ -22,7 +22,8 @@ impl Config {
 
     /// Whether there is to be no debugger, whatever else is set and however wrong.
     pub(crate) fn is_switched_off(&self) -> bool {
-        let (config, _) = self.clone().overridden(variable);
+        // Anybody may switch it off, also who must not decide anything else.
+        let (config, _) = self.clone().overridden(|name| std::env::var_os(name));
         !config.enabled
     }
 
@@ -80,8 +81,8 @@ fn warn_ignored() {
     let ours = |name: &OsString| name.as_encoded_bytes().starts_with(b"DETRIX_");
     if is_secure() && std::env::vars_os().any(|(name, _)| ours(&name)) {
         tracing::warn!(
-            "variables DETRIX_... are ignored: this program has more privileges than who started it (set-user-ID, or file \
-             capabilities); set the fields of `Config` in the code"
+            "variables DETRIX_... are ignored: this program has more privileges than who started it (set-user-ID, file \
+             capabilities, or a security module); set the fields of `Config` in the code"
         );
     }
 }

@@ -223,7 +223,7 @@ impl Config {
     pub fn detrix_home_path(&self) -> Option<PathBuf> {
         self.detrix_home
             .clone()
-            .or_else(|| Some(std::env::home_dir()?.join("detrix")))
+            .or_else(|| Some(env::home()?.join("detrix")))
     }
 
     /// The address that the debug port is opened on.

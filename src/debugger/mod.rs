@@ -244,7 +244,7 @@ impl Debugger {
 
     /// Forgets probes that the engine has removed, after their last records are delivered.
     fn forget(&mut self, removed: &[u32]) {
-        self.deliver_rest();
+        self.deliver_before(usize::MAX);
         for probe in removed {
             self.probes.remove(*probe);
         }
@@ -350,8 +350,8 @@ impl Backend for Debugger {
     }
 
     fn threads(&mut self) -> Vec<(i64, String)> {
-        // Who asks has all that was logged until now, and knows it by the answer.
-        self.deliver(usize::MAX);
+        // Who asks has what was logged before, and knows it by the answer; of a flood the first of it.
+        self.deliver_before(pump::BATCH);
         let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
             return Vec::new();
         };

@@ -73,7 +73,7 @@ impl Debugger {
             "all logpoints are gone; the program's code is as it was"
         );
         // What they recorded before is still in the ring.
-        self.deliver_rest();
+        self.deliver_before(usize::MAX);
         // Another thread can only have been reading it.
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         *trouble = Some(format!("all logpoints are gone: {reason}"));

@@ -18,7 +18,7 @@ use crate::server::backend::{Hit, Part};
 use crate::symbols::Symbols;
 
 /// How many records are rendered before the sessions get their turn.
-const BATCH: usize = 512;
+pub(super) const BATCH: usize = 512;
 
 /// How long to gather records once they flow: waking this thread for each would cost the program more than the hit.
 const GATHER: Duration = Duration::from_millis(2);
@@ -178,9 +178,10 @@ impl Names for Symbols {
 }
 
 impl Debugger {
-    /// Delivers what is there, before those are forgotten who get it. A panic costs some of it, and is told.
-    pub(super) fn deliver_rest(&mut self) {
-        if let Err(why) = attempted(|| self.deliver(usize::MAX)) {
+    /// Delivers what is there, up to `limit` records, before something else is done: those be forgotten who get it, or a
+    /// client be answered. A panic costs some of it, and is told.
+    pub(super) fn deliver_before(&mut self, limit: usize) {
+        if let Err(why) = attempted(|| self.deliver(limit)) {
             self.tell_panic(&why);
         }
     }

@@ -22,6 +22,7 @@ static ACTIVE: AtomicPtr<Active> = AtomicPtr::new(ptr::null_mut());
 struct Active {
     shared: Arc<Shared>,
     previous: libc::sigaction,
+    layer: usize,
 }
 
 /// How often the application can set a handler of its own over ours that calls ours.
@@ -76,13 +77,16 @@ impl TrapHandler {
     pub fn install(shared: Arc<Shared>) -> io::Result<Self> {
         let mut previous = current_action()?;
         let mut layer = layer_of(&previous);
+        // In a forked child it is of the parent's time; else of an engine that has still to go.
+        // SAFETY: null, or what `install` published: nobody drops it in a child, and where an engine goes, detrix's thread
+        // does it, which is this one.
+        let inherited = unsafe { ACTIVE.load(Ordering::SeqCst).as_ref() };
         if layer.is_some() {
-            // In a forked child it is of the parent's time; else of an engine that has still to go.
-            // SAFETY: null, or what `install` published: nobody drops it in a child, and where an engine goes, detrix's thread
-            // does it, which is this one.
-            let inherited = unsafe { ACTIVE.load(Ordering::SeqCst).as_ref() };
             previous = inherited.map_or(previous, |inherited| inherited.previous);
         } else {
+            if let Some(below) = inherited.and_then(|inherited| LAYER.get(inherited.layer)) {
+                below.covered.store(true, Ordering::SeqCst);
+            }
             layer = LAYER
                 .iter()
                 .position(|layer| !layer.covered.load(Ordering::SeqCst));
@@ -95,7 +99,11 @@ impl TrapHandler {
         };
         below.handler.store(previous.sa_sigaction, Ordering::SeqCst);
         below.flags.store(previous.sa_flags, Ordering::SeqCst);
-        let active = Box::into_raw(Box::new(Active { shared, previous }));
+        let active = Box::into_raw(Box::new(Active {
+            shared,
+            previous,
+            layer,
+        }));
         ACTIVE.store(active, Ordering::SeqCst);
         let this = Self { active, layer };
         // SAFETY: zeroes are a valid sigaction; the handler may run in any thread at any time, that is what it is for.

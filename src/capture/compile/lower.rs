@@ -42,13 +42,14 @@ impl Compiler<'_> {
             Node::Either(operand, inner, default) => {
                 let present = self.present(typed, *operand)?;
                 let out = self.free_slot()?;
-                // An argument is computed whether it is needed or not.
-                let default = self.lowered(typed, default)?;
-                self.copy(out, default)?;
                 let choose = self.choose(present, &[(1, 1)], false)?;
                 let inner = self.lowered(typed, inner)?;
                 self.copy(out, inner)?;
+                let end = self.builder.push(Op::Jump { to: 0 });
                 self.builder.patch(choose);
+                let default = self.lowered(typed, default)?;
+                self.copy(out, default)?;
+                self.builder.patch(end);
                 Ok(out)
             }
             _ => {

@@ -201,15 +201,14 @@ impl<'s> Compiler<'s> {
             Calc::Binary(Binary::Mul, Mode::Wrapping),
             Calc::Binary(Binary::Sub, Mode::Wrapping),
         ])?;
-        // One whose numbers do not go together is being changed, or damaged. Elements without a size have no buffer.
+        // Elements without a size have no buffer.
         if stride > 0 {
-            self.builder.push(Op::Bounds {
-                index: turned,
-                length: capacity,
-                signed: false,
-                stride,
-                optional: false,
-            });
+            let is_inside = self.calculated(&[
+                Calc::Slot(turned, Kind::USIZE),
+                Calc::Slot(capacity, Kind::USIZE),
+                Calc::Binary(Binary::Lt, Mode::Wrapping),
+            ])?;
+            self.chosen(is_inside, (&[(1, 1)], false), Refusal::Damaged, false)?;
         }
         Ok(turned)
     }

@@ -396,7 +396,6 @@ impl<'a> Renderer<'a> {
             return;
         }
         self.put(open);
-        let pair = redact::pair(members);
         match level.depth.checked_sub(1) {
             None => self.put(".."),
             Some(depth) => {
@@ -411,9 +410,9 @@ impl<'a> Renderer<'a> {
                     if !tuple {
                         self.put(format_args!("{}: ", member.name));
                     }
-                    let name = pair.filter(|(_, value)| value.offset == member.offset);
                     if self.compiled.redaction.hides_name(&member.name)
-                        || name.is_some_and(|(name, _)| self.hides_second(name, address))
+                        || redact::names_of(members, member)
+                            .any(|name| self.hides_second(name, address))
                     {
                         self.put(REDACTED);
                         continue;

@@ -252,6 +252,16 @@ fn what_has_the_name_of_a_secret_beside_it_is_redacted() {
     );
     redacting(&mut world, true);
     assert_eq!(world.show("{shut.value}"), "<redacted>");
+    let members = [("name", 0, word), ("key", 8, text), ("val", 24, word)];
+    let setting = world.types.structure("shop::Setting", 32, &members);
+    let mut bytes = words(&[1]);
+    bytes.extend(world.fat(b"password", 8));
+    bytes.extend(words(&[4711]));
+    world.variable("setting", setting, &bytes);
+    assert_eq!(
+        world.show("{setting} {setting.val}"),
+        "Setting { name: 1, key: \"password\", val: <redacted> } <redacted>"
+    );
 }
 
 #[test]

@@ -51,6 +51,15 @@ impl Constant {
         })
     }
 
+    /// Whether it is one literal, to which a cast gives its type. What is computed of several has one before it is cast.
+    pub(super) fn is_literal(&self) -> bool {
+        match self {
+            Self::Literal(_) => true,
+            Self::Unary(_, inner) => inner.is_literal(),
+            Self::Binary(..) => false,
+        }
+    }
+
     /// What it is where nothing gives it a type: an `i32`, as in Rust; a literal that is too large for one has 128 bits.
     ///
     /// # Errors

@@ -469,17 +469,15 @@ impl<'a, 's> Typing<'a, 's> {
         if !self.redaction.is_strict() || !self.redaction.hides_anything() {
             return Ok(());
         }
-        let pair = redact::pair(members).filter(|(_, second)| second.offset == member.offset);
-        let Some((first, _)) = pair else {
-            return Ok(());
-        };
-        let found = self.load(first.ty)?;
-        let is_text = matches!(
-            *self.view(first.ty)?,
-            View::Text { .. } | View::Bytes { .. } | View::Reference { .. }
-        );
-        if is_text || redact::may_wrap_a_name(&found) {
-            return Err(CompileError::Redacted);
+        for name in redact::names_of(members, member) {
+            let found = self.load(name.ty)?;
+            let is_text = matches!(
+                *self.view(name.ty)?,
+                View::Text { .. } | View::Bytes { .. } | View::Reference { .. }
+            );
+            if is_text || redact::may_wrap_a_name(&found) {
+                return Err(CompileError::Redacted);
+            }
         }
         Ok(())
     }

@@ -168,7 +168,7 @@ impl Typing<'_, '_> {
 
     pub(super) fn cast(&mut self, item: Item, kind: Kind) -> Result<Item, CompileError> {
         match &item {
-            Item::Integer(constant) if kind.is_integer() => {
+            Item::Integer(constant) if kind.is_integer() && constant.is_literal() => {
                 // `300 as u8` is an error of the compiler, `300i32 as u8` is not.
                 return Ok(Item::Number(constant.of(kind)?, kind));
             }

@@ -164,7 +164,8 @@ impl Session {
         outputs.into_iter().map(|output| output.text).collect()
     }
 
-    /// All outputs of what the program has done until now: the server sends them before it answers `threads`.
+    /// All outputs of what the program has done until now, some hundred at most: the server sends them before it answers
+    /// `threads`.
     pub fn drain(&mut self) -> Vec<Output> {
         self.request("threads", json!({}));
         let mut outputs = Vec::new();
