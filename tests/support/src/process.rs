@@ -194,6 +194,26 @@ impl Process {
             * 1024
     }
 
+    /// The bytes that it keeps in memory by mlock(2) and the like, by file, or other name, of the mapping (`smaps`).
+    #[must_use]
+    pub fn locked(self) -> BTreeMap<String, u64> {
+        let mut locked = BTreeMap::new();
+        let mut name = String::new();
+        for line in self.read("smaps").lines() {
+            let mut words = line.split_whitespace();
+            let first = words.next().unwrap_or_default();
+            if !first.ends_with(':') {
+                name = words.nth(4).unwrap_or_default().to_owned();
+            } else if first == "Locked:" {
+                let kib: u64 = words.next().and_then(|it| it.parse().ok()).unwrap_or(0);
+                if kib > 0 {
+                    *locked.entry(name.clone()).or_default() += kib << 10;
+                }
+            }
+        }
+        locked
+    }
+
     /// A field of its main thread's `status`, such as `SigBlk`.
     #[must_use]
     pub fn field(self, name: &str) -> Option<String> {
