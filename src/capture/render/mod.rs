@@ -18,7 +18,7 @@
 //! | `<poisoned>` after a value | a thread panicked while it held the lock |
 //! | `<invalid bool 3>` | no value of the type has these bytes |
 //! | `<error: …>` | the expression makes no sense here |
-//! | `<redacted>` | hidden by its name or its type's, see [`redact`](super::redact) |
+//! | `<redacted>` | hidden by its name or its type's, see [`redact`] |
 
 mod collections;
 mod forms;
