@@ -2,6 +2,8 @@
 //!
 //! The only file that knows `findshlibs`.
 
+mod forks;
+
 use std::ffi::c_int;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -25,6 +27,10 @@ pub struct Loaded {
 
 /// All loaded objects, the executable first.
 pub fn list() -> Vec<Loaded> {
+    forks::between(list_now)
+}
+
+fn list_now() -> Vec<Loaded> {
     let mut all = Vec::new();
     TargetSharedLibrary::each(|library| {
         let bias = library.virtual_memory_bias().0 as u64;
@@ -74,7 +80,7 @@ pub fn generation() -> (u64, u64) {
     let mut counters = (0u64, 0u64);
     // SAFETY: `first` has the signature that dl_iterate_phdr(3) demands, does not unwind, and gets a pointer that is
     // valid during the call.
-    unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut counters).cast()) };
+    forks::between(|| unsafe { libc::dl_iterate_phdr(Some(first), (&raw mut counters).cast()) });
     counters
 }
 
