@@ -3,8 +3,7 @@
 //! dl_iterate_phdr(3) takes a lock of glibc's that fork(2) does not give back to the child, as it does with malloc's: a child
 //! that is made meanwhile would wait for ever when it asks the same, as it does to unwind, or to load a library.
 
-use std::sync::Once;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Threads that ask the dynamic linker.
@@ -12,8 +11,9 @@ static ASKING: AtomicU32 = AtomicU32::new(0);
 /// Forks that are being made.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// How long a fork waits at most: no thread of the program may wait for one of detrix's that does not get on.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// How long a fork waits at most, for a thread that the processor was taken from: one that does not get on at all is not
+/// waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a fork is waited for at most.
 const LONGEST_FORK: Duration = Duration::from_secs(1);
@@ -51,19 +51,20 @@ impl Drop for Asking {
 }
 
 fn register() {
-    static REGISTERED: Once = Once::new();
-    REGISTERED.call_once(|| {
-        // SAFETY: the handlers only use what may be used around a fork: atomics, the clock, and sched_yield(2). A failure
+    // Not a `Once`: a child that is made while another thread is at it would wait for that thread for ever.
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    if !REGISTERED.swap(true, Ordering::SeqCst) {
+        // SAFETY: the handlers only use what may be used around a fork: atomics, the clock, and nanosleep(2). A failure
         // (no memory) leaves forks as they are.
         unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
-    });
+    }
 }
 
 extern "C" fn before() {
     FORKS.fetch_add(1, Ordering::SeqCst);
     let end = Instant::now() + PATIENCE;
     while ASKING.load(Ordering::SeqCst) > 0 && Instant::now() < end {
-        std::thread::yield_now();
+        std::thread::sleep(PAUSE);
     }
 }
 
@@ -78,38 +79,59 @@ extern "C" fn in_child() {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
+    use std::process::Command;
 
     use super::super::{generation, list};
     use super::*;
 
+    const ALONE: &str = "DETRIX_TEST_FORKS_ALONE";
+
+    /// In a process of its own: other tests of this one ask the linker by themselves, as unwinding does.
     #[test]
     fn a_child_may_ask_the_dynamic_linker() {
+        if std::env::var_os(ALONE).is_some() {
+            return fork_beside_a_thread_that_asks();
+        }
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--nocapture", "a_child_may_ask_the_dynamic_linker"])
+            .env(ALONE, "1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("1 passed"), "{text}");
+    }
+
+    fn fork_beside_a_thread_that_asks() {
         static END: AtomicBool = AtomicBool::new(false);
+        // Registered before the first fork, as it is where detrix wakes.
+        list();
         let asking = std::thread::spawn(|| {
             while !END.load(Ordering::Relaxed) {
                 list();
             }
         });
-        let made = (0..100).take_while(|_| {
-            // SAFETY: the child allocates, which glibc allows it, asks the linker, and ends; SIGALRM ends one that waits.
-            let child = unsafe { libc::fork() };
-            if child == 0 {
-                // SAFETY: both take numbers.
-                unsafe {
-                    libc::alarm(20);
-                    generation();
-                    libc::_exit(0);
-                }
-            }
-            let mut status = 0;
-            // SAFETY: a child of ours, and room for its status.
-            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-            status == 0
-        });
-        let made = made.count();
+        let made = (0..100).take_while(|_| child_asks()).count();
         END.store(true, Ordering::Relaxed);
         asking.join().unwrap();
         assert_eq!(made, 100, "the next child waited for ever");
+    }
+
+    fn child_asks() -> bool {
+        // SAFETY: the child allocates, which glibc allows it, asks the linker, and ends; SIGALRM ends one that waits.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            // SAFETY: both take numbers.
+            unsafe {
+                libc::alarm(60);
+                generation();
+                libc::_exit(0);
+            }
+        }
+        let mut status = 0;
+        // SAFETY: a child of ours, and room for its status.
+        assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+        status == 0
     }
 }
