@@ -15,11 +15,12 @@ use object::{Object as _, ObjectSection as _};
 
 use super::error::{MissingInfo, SymbolError};
 use super::functions::{self, UnitFunctions};
-use super::lines::{self, Start};
+use super::lines::{self, Rows, Start};
 use super::loaded::Loaded;
 use super::map::Map;
 use super::optimized::is_optimized;
 use super::recent::Recent;
+use super::statics::Spaces;
 
 /// Bytes of a mapped file.
 pub type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -29,6 +30,12 @@ const KEPT_UNITS: usize = 64;
 
 /// Line tables whose rows are kept; they are larger.
 const KEPT_TABLES: usize = 8;
+
+/// Files whose rows are kept.
+const KEPT_FILES: usize = 16;
+
+/// Units whose statics are kept: those of one crate, of which there are few in each.
+const KEPT_SPACES: usize = 512;
 
 /// And how many paths of functions.
 const KEPT_PATHS: usize = 256;
@@ -56,6 +63,8 @@ pub struct Module {
     functions: Recent<u64, UnitFunctions>,
     optimized: Recent<u64, bool>,
     starts: Recent<usize, Vec<Start>>,
+    rows: Recent<(usize, Vec<u64>), Rows>,
+    spaces: Recent<u64, Spaces>,
     paths: Recent<u64, String>,
 }
 
@@ -148,6 +157,8 @@ impl Module {
             functions: Recent::new(KEPT_UNITS),
             optimized: Recent::new(KEPT_UNITS),
             starts: Recent::new(KEPT_TABLES),
+            rows: Recent::new(KEPT_FILES),
+            spaces: Recent::new(KEPT_SPACES),
             paths: Recent::new(KEPT_PATHS),
         })
     }
@@ -466,7 +477,32 @@ impl Module {
         Ok(String::clone(&path))
     }
 
-    /// The rows of a line table, from the cache if they were asked for recently.
+    /// The rows that a line table has for some files, from the cache if they were asked for recently.
+    ///
+    /// # Errors
+    ///
+    /// Where DWARF is damaged.
+    pub fn rows<'a>(
+        &'a self,
+        dwarf: &Dwarf<Slice<'a>>,
+        table: DebugLineOffset,
+        files: &[u64],
+    ) -> gimli::Result<Arc<Rows>> {
+        let read = || lines::rows(self, dwarf, table, files);
+        self.rows.get_or_try((table.0, files.to_vec()), read)
+    }
+
+    /// The statics of a unit, from the cache if they were asked for recently.
+    ///
+    /// # Errors
+    ///
+    /// Where DWARF is damaged.
+    pub fn spaces(&self, unit: &Unit<Slice<'_>>) -> gimli::Result<Arc<Spaces>> {
+        let offset = unit.header.offset().0 as u64;
+        self.spaces.get_or_try(offset, || Spaces::read(unit))
+    }
+
+    /// All rows of a line table, from the cache if they were asked for recently.
     ///
     /// # Errors
     ///

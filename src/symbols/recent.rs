@@ -9,7 +9,7 @@ pub struct Recent<K, V> {
     most: usize,
 }
 
-impl<K: Copy + PartialEq, V> Recent<K, V> {
+impl<K: Clone + PartialEq, V> Recent<K, V> {
     /// `most` is how many are kept.
     pub fn new(most: usize) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl<K: Copy + PartialEq, V> Recent<K, V> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let at = kept.iter().position(test)?;
         let element = kept.remove(at)?;
-        kept.push_front((element.0, Arc::clone(&element.1)));
+        kept.push_front(element.clone());
         Some(element)
     }
 }

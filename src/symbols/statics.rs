@@ -1,10 +1,14 @@
 //! Statics and thread-locals by their path.
 //!
-//! There is no index of them: the units of the crate that a path begins with are read, namespace by namespace. A unit's
-//! name says its crate, as `src/main.rs/@/orders.8f3a-cgu.0` does (rustc's `compile_unit_metadata`), so that the others
+//! Only the units of the crate that a path begins with are read, once while they are asked for often. A unit's name says its
+//! crate, as `src/main.rs/@/orders.8f3a-cgu.0` does (rustc's `compile_unit_metadata`), so that the others
 //! cost no more than their first entry. Those of an incremental build are named by a hash alone, and are all read.
 
-use gimli::{AttributeValue, Dwarf, EntriesTreeNode, Operation, Unit, constants as dw};
+mod spaces;
+
+use gimli::{AttributeValue, Dwarf, Operation, Unit, constants as dw};
+
+pub use self::spaces::Spaces;
 
 use super::functions;
 use super::module::{Module, Slice};
@@ -40,18 +44,18 @@ pub fn find(index: u32, module: &Module, path: &[String], krate: Option<&str>) -
         if !is_meant {
             continue;
         }
+        // What is damaged has none.
+        let Ok(spaces) = module.spaces(&unit) else {
+            continue;
+        };
         let reader = Reader {
             index,
             module,
             dwarf: &dwarf,
             unit: &unit,
+            spaces: &spaces,
         };
-        // What is damaged has none.
-        let mut tree = unit.entries_tree(None);
-        let root = tree.as_mut().ok().and_then(|tree| tree.root().ok());
-        if let Some(root) = root {
-            let _ = reader.within(root, path, &mut found);
-        }
+        let _ = reader.within(None, path, &mut found);
     }
     // One unit may have more of a thread-local than another.
     if found
@@ -103,38 +107,37 @@ struct Reader<'u, 'a> {
     module: &'u Module,
     dwarf: &'u Dwarf<Slice<'a>>,
     unit: &'u Unit<Slice<'a>>,
+    spaces: &'u Spaces,
 }
 
 impl<'a> Reader<'_, 'a> {
     /// Collects the statics within a namespace. Recurses once for each segment of the path.
     fn within(
         &self,
-        space: EntriesTreeNode<'_, '_, Slice<'a>>,
+        space: Option<usize>,
         path: &[String],
         to: &mut Vec<Variable>,
     ) -> gimli::Result<()> {
         let Some((first, rest)) = path.split_first() else {
             return Ok(());
         };
-        let mut children = space.children();
-        while let Some(child) = children.next()? {
-            let entry = child.entry();
-            let tag = entry.tag();
-            if !matches!(tag, dw::DW_TAG_variable | dw::DW_TAG_namespace)
-                || !self.is_named(entry, first)?
-            {
+        for (at, held) in self.spaces.within(space) {
+            if held.is_variable && !rest.is_empty() {
                 continue;
             }
-            match (rest, tag) {
-                ([], dw::DW_TAG_variable) => to.extend(self.variable(entry, first)?),
-                ([], _) => {
+            let entry = self.unit.entry(held.entry)?;
+            if !self.is_named(&entry, first)? {
+                continue;
+            }
+            match rest {
+                [] if held.is_variable => to.extend(self.variable(&entry, first)?),
+                [] => {
                     let mut variables = Vec::new();
-                    self.made_within(child, &mut variables, MADE_WITHIN)?;
+                    self.made_within(at, &mut variables, MADE_WITHIN)?;
                     let found = thread_locals::one_of(self.index, self.module, first, &variables);
                     to.extend(found);
                 }
-                (rest, dw::DW_TAG_namespace) => self.within(child, rest, to)?,
-                _ => {}
+                rest => self.within(Some(at), rest, to)?,
             }
         }
         Ok(())
@@ -143,19 +146,16 @@ impl<'a> Reader<'_, 'a> {
     /// Collects the thread-locals in namespaces that the compiler made, as `{constant#0}` and `{closure#0}` are.
     fn made_within(
         &self,
-        space: EntriesTreeNode<'_, '_, Slice<'a>>,
+        space: usize,
         to: &mut Vec<ThreadLocal>,
         depth: usize,
     ) -> gimli::Result<()> {
-        let mut children = space.children();
-        while let Some(child) = children.next()? {
-            let entry = child.entry();
-            match entry.tag() {
-                dw::DW_TAG_variable => to.extend(self.thread_local(entry)?),
-                dw::DW_TAG_namespace if depth > 0 && self.is_made(entry)? => {
-                    self.made_within(child, to, depth - 1)?;
-                }
-                _ => {}
+        for (at, held) in self.spaces.within(Some(space)) {
+            let entry = self.unit.entry(held.entry)?;
+            if held.is_variable {
+                to.extend(self.thread_local(&entry)?);
+            } else if depth > 0 && self.is_made(&entry)? {
+                self.made_within(at, to, depth - 1)?;
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use gimli::{Dwarf, Unit, UnitOffset};
 use super::InstanceId;
 use crate::symbols::declaration::Declaration;
 use crate::symbols::functions::{self, Instance, UnitFunctions};
-use crate::symbols::lines::{self, Mention, Row, Rows};
+use crate::symbols::lines::{Mention, Row, Rows};
 use crate::symbols::module::{Module, Slice};
 
 /// One unit that mentions the file.
@@ -17,7 +17,7 @@ pub(super) struct Table<'a> {
     pub(super) dwarf: Dwarf<Slice<'a>>,
     pub(super) unit: Unit<Slice<'a>>,
     pub(super) files: Vec<u64>,
-    pub(super) rows: Rows,
+    pub(super) rows: Arc<Rows>,
 }
 
 impl<'a> Table<'a> {
@@ -27,7 +27,7 @@ impl<'a> Table<'a> {
             let Some(first) = group.first() else { continue };
             let dwarf = module.dwarf();
             let files: Vec<u64> = group.iter().map(|mention| mention.file).collect();
-            let rows = lines::rows(module, &dwarf, first.program, &files)?;
+            let rows = module.rows(&dwarf, first.program, &files)?;
             let unit = module.unit(&dwarf, first.unit)?;
             tables.push(Self {
                 module,
