@@ -1,5 +1,6 @@
 //! What is visible at one address: the variables, by scope.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::place::{Location, Source};
@@ -11,6 +12,8 @@ pub struct Scope {
     /// The functions as a user knows them, by their [`Variable::depth`]: `orders::engine::Book::insert`. Empty where they
     /// were not asked for.
     pub functions: Vec<String>,
+    /// The names of all that each of them declares, here or elsewhere in it.
+    pub declared: Vec<BTreeSet<Box<str>>>,
     /// The depth of the function that a line belongs to; 0 where it is about none.
     pub depth: u32,
     /// Innermost first, so the first one with a given name is the one that Rust would mean at that line.

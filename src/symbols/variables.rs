@@ -26,6 +26,7 @@ use super::scope::{Scope, Variable};
 use super::types::TypeRef;
 use super::unwind;
 
+mod declared;
 mod dropped;
 mod elsewhere;
 mod kept;
@@ -83,6 +84,7 @@ pub fn scope_at(
     for block in blocks.iter().rev().filter(|block| named && block.call) {
         let declared = Declaration::read(module, &dwarf, &unit, block.entry)?;
         scope.functions.push(declared.path);
+        scope.declared.push(reader.declared(block)?);
     }
     let mut level = calls;
     let mut lost = Vec::new();

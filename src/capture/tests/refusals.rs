@@ -16,6 +16,10 @@ fn a_closure_has_parts_of_what_is_around_it() {
     world.scope.functions = [here, "core::iter::Iterator::map", outer]
         .map(str::to_owned)
         .into();
+    let declared = [&["rate"][..], &[], &["rate", "total"]];
+    world.scope.declared = declared
+        .map(|names| names.iter().map(|&name| name.into()).collect())
+        .into();
     for (name, ty, value, depth) in [
         ("point__x", word, 1_u64, 0),
         ("self__at__x", word, 2, 0),
@@ -25,6 +29,7 @@ fn a_closure_has_parts_of_what_is_around_it() {
         ("point", point, 8 | 9 << 32, 2),
         ("other__x", word, 10, 2),
         ("total", word, 11, 2),
+        ("rate", word, 12, 2),
     ] {
         world.variable(name, ty, &words(&[value]));
         world.scope.variables.last_mut().unwrap().depth = depth;
@@ -49,6 +54,8 @@ fn a_closure_has_parts_of_what_is_around_it() {
             "accumulator",
             "<error: no variable `accumulator` is visible here".into(),
         ),
+        // Before its own `let`.
+        ("rate", "<error: no variable `rate` is visible here".into()),
         (
             "other.x",
             "<error: no variable `other` is visible here".into(),

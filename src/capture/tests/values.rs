@@ -418,6 +418,8 @@ fn pointers() {
     let second = world.heap(&words(&[target]));
     let third = world.heap(&words(&[second]));
     world.variable("raw", raw, &words(&[target]));
+    let several = world.types.array(raw, 2);
+    world.variable("several", several, &words(&[target, 1]));
     world.variable("function", function, &words(&[0x1234]));
     world.variable("boxed", boxed, &words(&[third]));
     world.variable("wild", reference, &words(&[0x10]));
@@ -430,6 +432,13 @@ fn pointers() {
     assert_eq!(
         world.show("{raw} {*raw} {function}"),
         format!("{target:#x} 7 0x1234")
+    );
+    // `first` gives a reference.
+    assert_eq!(
+        world.show(
+            "{*several.first().unwrap()} {**several.first().unwrap()} {*several.last().unwrap()}"
+        ),
+        format!("{target:#x} 7 0x1")
     );
     assert_eq!(
         world.show("{boxed} {*boxed} {***boxed} {&&boxed} {*&boxed}"),

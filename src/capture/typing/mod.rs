@@ -154,6 +154,10 @@ impl<'a, 's> Typing<'a, 's> {
             Expr::Deref(inner) => match (&**inner, self.item(inner)?) {
                 // `*&x` is `x`.
                 (Expr::Reference(_), item) => Ok(item),
+                // What it refers to is the place itself here, and that of a raw pointer would be one too far.
+                (inner, Item::Place(path)) if gives_reference(inner) && self.is_raw(&path)? => {
+                    Ok(Item::Place(path))
+                }
                 (inner, Item::Place(path)) => match self.deref(path.clone()) {
                     // What a method or a pattern refers to is the place itself here: there may be one `*` too many.
                     Err(CompileError::NotAPointer { .. })
@@ -492,6 +496,18 @@ fn is_of_method(expr: &Expr) -> bool {
     match expr {
         Expr::Method(..) => true,
         Expr::Deref(inner) => is_of_method(inner),
+        _ => false,
+    }
+}
+
+/// Whether a method gives a reference to what it finds, where it finds something.
+fn gives_reference(expr: &Expr) -> bool {
+    let Expr::Method(receiver, name, _) = expr else {
+        return false;
+    };
+    match name.as_str() {
+        "first" | "last" | "front" | "back" | "get" | "as_ref" | "as_mut" => true,
+        "unwrap" | "expect" | "unwrap_or" => gives_reference(receiver),
         _ => false,
     }
 }

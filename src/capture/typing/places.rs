@@ -47,11 +47,18 @@ impl Typing<'_, '_> {
         }
     }
 
-    /// Whether a variable can be meant by its name: not one of a library's function that this one is inlined into.
+    /// Whether a variable can be meant by its name: of the functions that this one is inlined into not one of a library's,
+    /// and none whose name means something else further in, as that of a variable does before its `let`.
     fn is_named(&self, variable: &Variable) -> bool {
-        let function = usize::try_from(variable.depth).ok();
-        let function = function.and_then(|depth| self.scope.functions.get(depth));
-        variable.depth <= self.scope.depth || !function.is_some_and(|it| is_of_std(it))
+        let scope = self.scope;
+        let index = |depth| usize::try_from(depth).unwrap_or(usize::MAX);
+        let (here, of) = (index(scope.depth), index(variable.depth));
+        // What is of none is a static.
+        let (true, Some(function)) = (of > here, scope.functions.get(of)) else {
+            return true;
+        };
+        let further_in = scope.declared.get(here..of).unwrap_or_default();
+        !is_of_std(function) && !further_in.iter().any(|it| it.contains(&variable.name))
     }
 
     /// `point.x` where that is all of `point` that the closure has captured: it is a variable `point__x` there.
@@ -128,6 +135,11 @@ impl Typing<'_, '_> {
                 None => Err(not_a_pointer(&found)),
             },
         }
+    }
+
+    /// Whether a value is a raw pointer.
+    pub(super) fn is_raw(&mut self, path: &Path) -> Result<bool, CompileError> {
+        Ok(matches!(*self.view(path.ty)?, View::Address))
     }
 
     /// What is behind a reference or an owner; `None` for other values.
