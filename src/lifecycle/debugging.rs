@@ -22,6 +22,22 @@ pub use crate::server::access::is_own_user;
 use crate::server::{self, Clients, Leaving};
 use crate::symbols::Symbols;
 
+/// Makes the calling thread an ordinary one, where whoever made it has a real-time policy: it must not be more urgent than
+/// what the application does.
+pub fn give_up_priority() {
+    // SAFETY: takes a number.
+    let policy = unsafe { libc::sched_getscheduler(0) };
+    if matches!(
+        policy & !libc::SCHED_RESET_ON_FORK,
+        libc::SCHED_FIFO | libc::SCHED_RR
+    ) {
+        let ordinary = libc::sched_param { sched_priority: 0 };
+        // To lower it is always allowed.
+        // SAFETY: the kernel reads one structure.
+        unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const ordinary) };
+    }
+}
+
 /// Leaves the application's signals to the application's threads. What a thread raises itself stays deliverable.
 pub fn keep_signals_away() {
     let mut signals = SigSet::all();
@@ -184,4 +200,33 @@ fn listen(config: &Config) -> Result<std::net::TcpListener> {
     })?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_of_a_real_time_policy_makes_an_ordinary_one() {
+        // SAFETY: take numbers, and a structure that the kernel reads.
+        let policy = || unsafe { libc::sched_getscheduler(0) };
+        let urgent = libc::sched_param { sched_priority: 1 };
+        let ordinary = std::thread::spawn(move || {
+            // SAFETY: as above.
+            if unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &raw const urgent) } != 0 {
+                eprintln!("skipped: this user may not use real-time policies");
+                return None;
+            }
+            std::thread::spawn(move || {
+                let inherited = policy();
+                give_up_priority();
+                Some((inherited, policy()))
+            })
+            .join()
+            .unwrap()
+        });
+        if let Some(found) = ordinary.join().unwrap() {
+            assert_eq!(found, (libc::SCHED_RR, libc::SCHED_OTHER));
+        }
+    }
 }

@@ -197,6 +197,7 @@ fn start(config: Config) -> Result<Handle> {
         let (state, orders) = (state.clone(), orders.clone());
         move || {
             debugging::keep_signals_away();
+            debugging::give_up_priority();
             // Here, not in `init`: an async runtime must not be dropped inside of another one, should anything fail.
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
