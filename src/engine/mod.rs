@@ -317,6 +317,8 @@ impl Drop for Engine {
         let mut leaving = Leaving::new(self.shared.clone());
         let quiet = leaving.is_quiet();
         let handler = self.trap.take().map(TrapHandler::remove);
+        // A thread may have found the handler's data just before.
+        let quiet = quiet && leaving.is_quiet();
         quiet::retire(leaving, handler, quiet);
     }
 }

@@ -7,19 +7,21 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::proc;
 use super::shared::Shared;
-use super::trap::Retired;
+use super::trap::{self, Retired};
 use crate::per_process::PerProcess;
 
 /// How long sleep waits for threads; what is not quiet by then is kept, and tried again at the next sleep, for as long, all of
 /// it together.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How many looks one after the other have to find all threads out: the list of threads has gaps where some end meanwhile.
+const LOOKS: u32 = 2;
 
 /// A thread that has run for so long since is past any slot.
 const OWN_TIME: u64 = 20_000_000;
@@ -48,11 +50,12 @@ impl Leaving {
     }
 
     fn is_quiet_by(&mut self, end: Instant) -> bool {
+        let mut found = 0;
         loop {
-            let quiet = self.shared.in_handler.load(Ordering::SeqCst) == 0
-                && threads_are_out(&self.shared, &mut self.seen);
-            if quiet || Instant::now() >= end {
-                return quiet;
+            let quiet = !trap::is_entered() && threads_are_out(&self.shared, &mut self.seen);
+            found = if quiet { found + 1 } else { 0 };
+            if found == LOOKS || Instant::now() >= end {
+                return found == LOOKS;
             }
             thread::sleep(Duration::from_millis(1));
         }

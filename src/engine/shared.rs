@@ -39,8 +39,6 @@ pub struct Shared {
     pub nonce: AtomicU64,
     /// The SIGTRAP action that was last seen in place.
     pub trap_action: ActionCell,
-    /// Threads inside of the SIGTRAP handler.
-    pub in_handler: AtomicU32,
     /// Threads that ran into a site while nobody traced them.
     pub untraced: TidQueue,
     own_threads: [AtomicI32; 8],
@@ -62,7 +60,6 @@ impl Shared {
             attention: AtomicU32::new(0),
             nonce: AtomicU64::new(0),
             trap_action: ActionCell::default(),
-            in_handler: AtomicU32::new(0),
             untraced: TidQueue::default(),
             own_threads: Default::default(),
         })

@@ -4,20 +4,30 @@
 //! a forked child that inherited patched text. It goes on in the site's slot, without a record. A trap that is not ours
 //! goes to the handler that was there before, or does what it would have done.
 
+use std::ffi::c_int;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 
 use super::channel::rung_at;
+use super::keeper;
 use super::shared::Shared;
 use super::sites::State;
-use super::sys;
+use super::sys::{self, SignalSet};
 use super::text::INT3;
 
 /// What the handler works on; null while asleep.
 static ACTIVE: AtomicPtr<Active> = AtomicPtr::new(ptr::null_mut());
+
+/// Threads that may look at what [`ACTIVE`] points to, or may begin to: raised before that is read.
+static IN_HANDLER: AtomicU32 = AtomicU32::new(0);
+
+/// The process whose threads these are: a child inherits the count.
+static COUNTED: AtomicI32 = AtomicI32::new(0);
 
 struct Active {
     shared: Arc<Shared>,
@@ -41,7 +51,7 @@ const HANDLERS: [Handler; LAYERS] = [
     handle::<7>,
 ];
 
-type Handler = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut libc::c_void);
 
 static LAYER: [Layer; LAYERS] = [const { Layer::new() }; LAYERS];
 
@@ -49,6 +59,8 @@ static LAYER: [Layer; LAYERS] = [const { Layer::new() }; LAYERS];
 struct Layer {
     handler: AtomicUsize,
     flags: AtomicI32,
+    /// Signals that it blocks while it runs.
+    mask: AtomicU64,
     /// Whether the application's handler lay over it when we fell asleep: it may go on to call it.
     covered: AtomicBool,
 }
@@ -58,6 +70,7 @@ impl Layer {
         Self {
             handler: AtomicUsize::new(libc::SIG_DFL),
             flags: AtomicI32::new(0),
+            mask: AtomicU64::new(0),
             covered: AtomicBool::new(false),
         }
     }
@@ -81,6 +94,15 @@ impl TrapHandler {
         // SAFETY: null, or what `install` published: nobody drops it in a child, and where an engine goes, detrix's thread
         // does it, which is this one.
         let inherited = unsafe { ACTIVE.load(Ordering::SeqCst).as_ref() };
+        let own = sys::process_id();
+        if COUNTED.swap(own, Ordering::SeqCst) != own {
+            // The parent's threads are not here.
+            IN_HANDLER.store(0, Ordering::SeqCst);
+        }
+        if let Some(inherited) = inherited.filter(|inherited| inherited.shared.app != own) {
+            // As a rule the parent's tracer has done it, but not where a thread forked that it did not trace.
+            keeper::repair_text(&inherited.shared.sites);
+        }
         if layer.is_some() {
             previous = inherited.map_or(previous, |inherited| inherited.previous);
         } else {
@@ -99,6 +121,7 @@ impl TrapHandler {
         };
         below.handler.store(previous.sa_sigaction, Ordering::SeqCst);
         below.flags.store(previous.sa_flags, Ordering::SeqCst);
+        below.mask.store(mask_of(&previous), Ordering::SeqCst);
         let active = Box::into_raw(Box::new(Active {
             shared,
             previous,
@@ -110,9 +133,8 @@ impl TrapHandler {
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = *handler as usize;
-            // NODEFER: a trap while SIGTRAP is blocked kills. ONSTACK: the thread's own stack may be tiny.
-            action.sa_flags =
-                libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER | libc::SA_RESTART;
+            // NODEFER: a trap while SIGTRAP is blocked kills.
+            action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER | chosen_flags(&previous);
             if libc::sigaction(libc::SIGTRAP, &action, ptr::null_mut()) != 0 {
                 return Err(io::Error::last_os_error());
             }
@@ -167,6 +189,11 @@ impl Drop for TrapHandler {
     }
 }
 
+/// Whether a thread may be looking at what a handler works on that is in place, or was.
+pub fn is_entered() -> bool {
+    IN_HANDLER.load(Ordering::SeqCst) != 0
+}
+
 /// What the handler worked on.
 pub struct Retired {
     _active: Box<Active>,
@@ -175,6 +202,21 @@ pub struct Retired {
 /// Whether the handler is in place.
 pub fn is_in_place() -> bool {
     current_action().is_ok_and(|action| layer_of(&action).is_some())
+}
+
+/// Flags that a handler below ours has to find as it set them; where there is none: the thread's own stack may be tiny, and
+/// nothing may end a system call.
+fn chosen_flags(previous: &libc::sigaction) -> c_int {
+    const CHOSEN: c_int = libc::SA_ONSTACK | libc::SA_RESTART;
+    match previous.sa_sigaction {
+        libc::SIG_DFL | libc::SIG_IGN => CHOSEN,
+        _ => previous.sa_flags & CHOSEN,
+    }
+}
+
+fn mask_of(action: &libc::sigaction) -> SignalSet {
+    // SAFETY: glibc's set is larger, and begins with the kernel's.
+    unsafe { ptr::from_ref(&action.sa_mask).cast::<SignalSet>().read() }
 }
 
 fn layer_of(action: &libc::sigaction) -> Option<usize> {
@@ -196,30 +238,30 @@ fn current_action() -> io::Result<libc::sigaction> {
 
 /// Runs in any thread, the tracer included: no libc but for a trap that is not ours.
 extern "C" fn handle<const AT: usize>(
-    signal: libc::c_int,
+    signal: c_int,
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) {
-    // SAFETY: null, or what `install` published.
+    IN_HANDLER.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: null, or what `install` published, which is not freed while the count says that it may be looked at.
     let active = unsafe { ACTIVE.load(Ordering::SeqCst).as_ref() };
+    let is_awake = active.is_some();
     let ours = active.is_some_and(|active| {
-        active.shared.in_handler.fetch_add(1, Ordering::SeqCst);
         // SAFETY: the kernel's arguments to a handler with SA_SIGINFO.
-        let ours = unsafe {
+        unsafe {
             pass(
                 &active.shared,
                 &*info,
                 &mut *context.cast::<libc::ucontext_t>(),
             )
-        };
-        // Before the application's handler runs, which may never return here.
-        active.shared.in_handler.fetch_sub(1, Ordering::SeqCst);
-        ours
+        }
     });
+    // Before the application's handler runs, which may never return here.
+    IN_HANDLER.fetch_sub(1, Ordering::SeqCst);
     let Some(below) = LAYER.get(AT).filter(|_| !ours) else {
         return;
     };
-    if active.is_some() || below.covered.load(Ordering::SeqCst) {
+    if is_awake || below.covered.load(Ordering::SeqCst) {
         // SAFETY: as above.
         unsafe { below.defer(AT, signal, info, context) };
     }
@@ -263,11 +305,11 @@ impl Layer {
     unsafe fn defer(
         &self,
         at: usize,
-        signal: libc::c_int,
+        signal: c_int,
         info: *mut libc::siginfo_t,
         context: *mut libc::c_void,
     ) {
-        type Simple = extern "C" fn(libc::c_int);
+        type Simple = extern "C" fn(c_int);
         let called_by_kernel =
             || current_action().is_ok_and(|action| layer_of(&action) == Some(at));
         match self.handler.load(Ordering::SeqCst) {
@@ -281,6 +323,10 @@ impl Layer {
             libc::SIG_DFL | libc::SIG_IGN => unsafe { die(signal, context) },
             // SAFETY: what the application gave to sigaction(2), with or without SA_SIGINFO.
             handler => unsafe {
+                if called_by_kernel() {
+                    let trap = 1 << (libc::SIGTRAP - 1);
+                    sys::block_more_signals(self.mask.load(Ordering::SeqCst) & !trap);
+                }
                 if self.flags.load(Ordering::SeqCst) & libc::SA_SIGINFO != 0 {
                     std::mem::transmute::<usize, Handler>(handler)(signal, info, context);
                 } else {
@@ -297,7 +343,7 @@ impl Layer {
 /// # Safety
 ///
 /// `context` is the kernel's.
-unsafe fn die(signal: libc::c_int, context: *mut libc::c_void) {
+unsafe fn die(signal: c_int, context: *mut libc::c_void) {
     // SAFETY: the kernel's context; zeroes are a valid sigaction, and mean SIG_DFL.
     unsafe {
         let action: libc::sigaction = std::mem::zeroed();

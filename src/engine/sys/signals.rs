@@ -9,11 +9,20 @@ pub type SignalSet = u64;
 
 /// Sets this task's mask of blocked signals.
 pub fn block_signals(set: SignalSet) {
+    change_mask(libc::SIG_SETMASK, set);
+}
+
+/// Blocks some signals more in this task.
+pub fn block_more_signals(set: SignalSet) {
+    change_mask(libc::SIG_BLOCK, set);
+}
+
+fn change_mask(how: i32, set: SignalSet) {
     // SAFETY: the kernel reads one set; no old one is asked for.
     let _ = unsafe {
         syscall(
             libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK as usize,
+            how as usize,
             &set as *const _ as usize,
             0,
             size_of::<SignalSet>(),
