@@ -48,6 +48,8 @@ pub enum Stage {
     List = 3,
     /// Seize a thread.
     Seize = 4,
+    /// Wait for a thread.
+    Wait = 5,
 }
 
 /// An order for the tracer. The sites live as long as [`Shared`].
@@ -96,6 +98,8 @@ pub struct Channel {
     pub unbound: AtomicBool,
     /// Whether the keeper ended the tracer because a stop did not come to an end.
     pub stuck: AtomicBool,
+    /// Whether it did not answer the bell: its keeper ends it.
+    pub unheard: AtomicBool,
     /// 1 when the tracer is gone and all that it left is repaired.
     pub gone: AtomicU32,
     /// How the tracer ended, as wait(2) encodes it.
@@ -127,6 +131,7 @@ impl Channel {
             stops: AtomicU64::new(0),
             unbound: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
+            unheard: AtomicBool::new(false),
             gone: AtomicU32::new(0),
             end: AtomicI32::new(0),
             narrowed: AtomicI32::new(0),
@@ -182,6 +187,7 @@ impl Channel {
             2 => Stage::Memory,
             3 => Stage::List,
             4 => Stage::Seize,
+            5 => Stage::Wait,
             _ => return None,
         };
         Some((stage, self.failed_errno.load(Ordering::Relaxed)))

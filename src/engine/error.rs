@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::channel::{Channel, Stage};
 use super::displace::Refusal;
+use super::sys::Errno;
 
 /// Why there is no tracer.
 #[derive(Debug, Error)]
@@ -119,7 +120,7 @@ pub fn refusal(channel: &Channel) -> EngineError {
             _ => EngineError::Ended(describe_end(channel)),
         };
     };
-    let refused = matches!(errno, libc::EPERM | libc::EACCES | libc::ENOSYS);
+    let refused = Errno(errno).is_refusal();
     match (refused, why_refused()) {
         (true, Some((reason, fix))) => EngineError::Refused { reason, fix },
         (true, None) if stage == Stage::Seize => EngineError::Refused {
@@ -135,6 +136,7 @@ pub fn refusal(channel: &Channel) -> EngineError {
                 Stage::Memory => "opening /proc/PID/mem",
                 Stage::List => "listing the threads in /proc/PID/task",
                 Stage::Seize => "seizing a thread",
+                Stage::Wait => "waiting for a thread (wait4)",
             };
             EngineError::Start {
                 what,
@@ -166,10 +168,10 @@ fn why_refused() -> Option<(String, &'static str)> {
         field("/proc/thread-self/status", "Seccomp:").as_str(),
         "" | "0"
     ) {
-        let reason = "a seccomp filter refuses ptrace".into();
+        let reason = "a seccomp filter refuses ptrace, or what a tracer needs beside it".into();
         return Some((
             reason,
-            "allow ptrace, process_vm_readv and close_range in the filter (containers: --cap-add=SYS_PTRACE)",
+            "allow ptrace, process_vm_readv, waitid, wait4 and close_range in the filter (containers: --cap-add=SYS_PTRACE)",
         ));
     }
     None

@@ -176,27 +176,37 @@ fn wait_for(channel: &Channel, pid: i32) -> i32 {
             }
             Ok(_) | Err(sys::Errno::INTR) => {}
             // Somebody else has reaped it, with a wait for all clones.
-            Err(_) => return 0,
+            Err(_) if is_ending || sys::is_no_thread_of(pid, pid) => return 0,
+            // A filter of system calls may not let anybody ask.
+            Err(_) => {}
         }
         sys::futex_wait_for(&channel.alive, 1, WATCH);
+        if channel.unheard.load(Ordering::Acquire) {
+            end(pid);
+        }
         let stop = channel.stops.load(Ordering::Relaxed);
         match watch.look(stop, || proc::look(pid, pid).map(|seen| seen.runs)) {
             Finds::Nothing => {}
             Finds::Starved => unbind(channel, pid),
             Finds::Stuck => {
                 channel.stuck.store(true, Ordering::Release);
-                // SAFETY: takes numbers only; nobody but this thread reaps it.
-                unsafe { libc::kill(pid, libc::SIGKILL) };
+                end(pid);
             }
         }
     }
 }
 
+/// Ends a tracer, which this thread has not reaped yet.
+fn end(pid: i32) {
+    // SAFETY: takes numbers only.
+    unsafe { libc::kill(pid, libc::SIGKILL) };
+}
+
 /// How long between two looks at the tracer, in nanoseconds.
 const WATCH: u64 = 1_000_000_000;
 
-/// At how many looks one after the other a tracer is found in the same stop, waiting or without a processor, until something is
-/// done.
+/// At how many looks one after the other a tracer is found where it was, waiting in a stop or without a processor, until
+/// something is done.
 const PATIENCE: u32 = 2;
 
 /// Whether the tracer gets on. While it deals with a stop all threads that stop have to wait for it.
@@ -210,7 +220,8 @@ struct Watch {
 #[derive(Debug, PartialEq, Eq)]
 enum Finds {
     Nothing,
-    /// It would run if there were a processor for it: its own may belong to a thread of a real-time policy.
+    /// It would run if there were a processor for it, to deal with a stop or to hear of one: its own may belong to a thread of
+    /// a real-time policy.
     Starved,
     /// It waits for what may never come: a mapped file of a disk or a server that does not answer, or what userfaultfd(2)
     /// ought to provide.
@@ -220,11 +231,12 @@ enum Finds {
 impl Watch {
     /// `runs` asks whether it runs or is about to; `None` where it is gone.
     fn look(&mut self, stop: u64, runs: impl FnOnce() -> Option<bool>) -> Finds {
-        let is_same = stop % 2 == 1 && stop == self.stop;
+        let is_same = stop == self.stop;
+        let is_in_stop = stop % 2 == 1;
         self.stop = stop;
         let runs = if is_same { runs() } else { None };
         let again = |count: u32, found| if found { count.saturating_add(1) } else { 0 };
-        self.waits = again(self.waits, runs == Some(false));
+        self.waits = again(self.waits, is_in_stop && runs == Some(false));
         self.runs = again(self.runs, runs == Some(true));
         match (self.waits >= PATIENCE, self.runs >= PATIENCE) {
             (true, _) => Finds::Stuck,
@@ -341,7 +353,10 @@ mod tests {
         assert_eq!(look(9, Some(false)), Finds::Nothing);
         assert_eq!(look(9, Some(false)), Finds::Nothing);
         assert_eq!(look(10, Some(false)), Finds::Nothing, "in no stop");
+        assert_eq!(look(10, Some(false)), Finds::Nothing);
+        assert_eq!(look(10, Some(false)), Finds::Nothing);
         assert_eq!(look(10, Some(true)), Finds::Nothing);
+        assert_eq!(look(10, Some(true)), Finds::Starved, "it hears of none");
         assert_eq!(look(11, None), Finds::Nothing);
         assert_eq!(look(11, None), Finds::Nothing, "it is gone");
     }

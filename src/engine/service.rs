@@ -1,6 +1,7 @@
 //! One tracer after another: made when the first site is wanted, given orders, replaced, seen off.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::blocked;
@@ -142,13 +143,18 @@ impl Service {
     }
 }
 
-/// Gives orders, some at a time; false when they were not answered. Without any it waits for what the tracer is doing.
+/// Gives orders, some at a time; false when they were not answered, after which there is no tracer soon. Without any it waits
+/// for what the tracer is doing.
 fn ring(tracer: &Tracer, orders: &[Command]) -> bool {
     let bell = &tracer.channel.bell;
-    match orders {
+    let heard = match orders {
         [] => bell.ring(orders),
         _ => orders.chunks(ORDERS).all(|orders| bell.ring(orders)),
+    };
+    if !heard {
+        tracer.channel.unheard.store(true, Ordering::Release);
     }
+    heard
 }
 
 impl Patcher for Service {

@@ -114,6 +114,7 @@ impl<'a> Tracer<'a> {
             sys::futex_wait(&channel.go, 0);
         }
         // Not the process: its first thread may have ended, and has no memory then.
+        reap_if_any(sys::process_id()).map_err(at(Stage::Wait))?;
         let text = Text::open(channel.keeper.load(Ordering::Acquire)).map_err(at(Stage::Memory))?;
         let hits = Hits::new(channel, Cpu::claim(), event);
         let mut tracer = Self {
@@ -136,22 +137,14 @@ impl<'a> Tracer<'a> {
     }
 
     /// A thread that is just ending refuses to be seized like one that must not be (EPERM), and a main thread that has
-    /// ended before the others stays in the list: one that can be seized shows that tracing is allowed. But without the one
-    /// that rings the bell nothing works.
+    /// ended before the others stays in the list. But without the one that rings the bell nothing works.
     fn seize_all(&mut self) -> Result<(), (Stage, Errno)> {
-        let mut refusal = None;
-        let mut deaf = false;
+        self.seize(self.channel.ringer)
+            .map_err(|errno| (Stage::Seize, errno))?;
         proc::each_thread(self.shared.app, |tid| {
-            if let Err(errno) = self.seize(tid) {
-                refusal = Some((Stage::Seize, errno));
-                deaf |= tid == self.channel.ringer;
-            }
+            let _ = self.seize(tid);
         })
-        .map_err(|errno| (Stage::List, errno))?;
-        match refusal {
-            Some(refusal) if deaf || self.channel.threads.count() == 0 => Err(refusal),
-            _ => Ok(()),
-        }
+        .map_err(|errno| (Stage::List, errno))
     }
 
     fn seize(&mut self, tid: i32) -> Result<(), Errno> {
@@ -248,7 +241,10 @@ impl<'a> Tracer<'a> {
             Change::Ended if tid == self.shared.app => sys::exit(0),
             Change::Ended => {
                 self.channel.threads.remove(tid);
-                let _ = sys::wait(tid, libc::__WALL | libc::WNOHANG);
+                // Else it would be told of this thread for ever.
+                if reap_if_any(tid).is_err() {
+                    sys::exit(1);
+                }
             }
             Change::Stopped {
                 signal: libc::SIGTRAP,
@@ -388,6 +384,8 @@ impl<'a> Tracer<'a> {
                 Command::Disarm(site) => enforce::disarm(&self.text, unsafe { &*site }),
                 // SAFETY: as above.
                 Command::Resume => unsafe { enforce::resume(self.shared, &self.text, sys::now()) },
+                // Its number may be that of a thread of another process by now.
+                Command::Seize(tid) if sys::is_no_thread_of(self.shared.app, tid) => {}
                 Command::Seize(tid) => drop(self.seize(tid)),
                 Command::Leave => self.leaving = Some(0),
             }
@@ -396,6 +394,14 @@ impl<'a> Tracer<'a> {
         // The bell is a trap as any other, which no program ignores.
         blocked::repair(self.channel, tid);
         self.hits.resume(tid, 0);
+    }
+}
+
+/// Reaps a task that has ended, if it is one of ours; an error where nobody may.
+fn reap_if_any(tid: i32) -> Result<(), Errno> {
+    match sys::wait(tid, libc::__WALL | libc::WNOHANG) {
+        Err(errno) if errno.is_refusal() => Err(errno),
+        _ => Ok(()),
     }
 }
 

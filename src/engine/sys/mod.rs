@@ -29,6 +29,11 @@ pub struct Errno(pub i32);
 
 impl Errno {
     pub const INTR: Self = Self(libc::EINTR);
+
+    /// Whether somebody forbids the call, a filter of system calls for one.
+    pub fn is_refusal(self) -> bool {
+        matches!(self.0, libc::EPERM | libc::EACCES | libc::ENOSYS)
+    }
 }
 
 /// One system call with six arguments; unused ones are 0.

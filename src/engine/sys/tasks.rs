@@ -133,8 +133,17 @@ pub fn raise_priority(nice: i32) {
 
 /// Whether the thread `tid` belongs to the process `pid`.
 pub fn is_thread_of(pid: i32, tid: i32) -> bool {
+    find_thread(pid, tid).is_ok()
+}
+
+/// Whether the process `pid` has no thread `tid` for sure: a filter of system calls may not let anybody ask.
+pub fn is_no_thread_of(pid: i32, tid: i32) -> bool {
+    find_thread(pid, tid) == Err(Errno(libc::ESRCH))
+}
+
+fn find_thread(pid: i32, tid: i32) -> Result<(), Errno> {
     // SAFETY: takes numbers only; signal 0 sends nothing.
-    check(unsafe { syscall(libc::SYS_tgkill, pid as usize, tid as usize, 0, 0, 0, 0) }).is_ok()
+    check(unsafe { syscall(libc::SYS_tgkill, pid as usize, tid as usize, 0, 0, 0, 0) }).map(drop)
 }
 
 /// Whether programs that have privileges of their own, by a set-user-ID bit for one, get them although the caller traces

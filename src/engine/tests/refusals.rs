@@ -8,9 +8,19 @@ fn filtered<T: Send + 'static>(
     prepare: impl FnOnce() -> Option<Engine> + Send + 'static,
     run: impl FnOnce(Option<Engine>) -> T + Send + 'static,
 ) -> T {
+    filtered_call(libc::SYS_ptrace, action, prepare, run)
+}
+
+/// As [`filtered`], with another system call.
+fn filtered_call<T: Send + 'static>(
+    call: libc::c_long,
+    action: u32,
+    prepare: impl FnOnce() -> Option<Engine> + Send + 'static,
+    run: impl FnOnce(Option<Engine>) -> T + Send + 'static,
+) -> T {
     std::thread::spawn(move || {
         let engine = prepare();
-        detrix_test_support::filter(libc::SYS_ptrace, action);
+        detrix_test_support::filter(call, action);
         run(engine)
     })
     .join()
@@ -63,6 +73,35 @@ fn a_trial_says_the_same_and_leaves_as_little() {
 }
 
 #[test]
+fn a_filter_that_lets_nobody_wait_is_named_and_leaves_nothing() {
+    let _alone = alone();
+    let faults = || sys::signal_action(libc::SIGSEGV).unwrap();
+    let before = (trap_handler(), faults());
+    let refuse = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    for _ in 0..20 {
+        let refused = |_| start().map(drop);
+        let error = filtered_call(libc::SYS_wait4, refuse, || None, refused).unwrap_err();
+        assert!(matches!(error, EngineError::Refused { .. }), "{error:?}");
+        assert!(error.to_string().contains("seccomp filter"), "{error}");
+        assert_eq!((trap_handler(), faults()), before);
+    }
+}
+
+#[test]
+fn a_tracer_that_does_not_hear_the_bell_is_ended() {
+    let _alone = alone();
+    let before = text();
+    let mut engine = engine();
+    assert!(engine.change(&[], vec![placement(1)])[0].is_ok());
+    let tracer = engine.service.tracer.as_ref().unwrap();
+    tracer.channel.unheard.store(true, Ordering::Release);
+    detrix_test_support::until("its end", || tracer.is_gone());
+    assert_eq!(text(), before);
+    let events = engine.tick();
+    assert!(matches!(events[..], [Event::Lost { .. }]), "{events:?}");
+}
+
+#[test]
 fn a_trial_leaves_a_tracer_at_work_alone() {
     let _alone = alone();
     let mut engine = engine();
@@ -94,14 +133,11 @@ fn probes_that_go_with_a_tracer_that_cannot_be_replaced_are_told() {
     };
     filtered(refuse, armed, |engine| {
         let mut engine = engine.unwrap();
-        let end = Instant::now() + Duration::from_secs(10);
         let pid = tracer_of(&engine);
         // SAFETY: the tracer is a process of ours.
         unsafe { libc::kill(pid, libc::SIGKILL) };
-        while !engine.service.tracer.as_ref().unwrap().is_gone() {
-            assert!(Instant::now() < end);
-            std::thread::yield_now();
-        }
+        let tracer = engine.service.tracer.as_ref().unwrap();
+        detrix_test_support::until("its end", || tracer.is_gone());
         let other = Placement {
             address: other as extern "C" fn(u64) -> u64 as usize as u64,
             ..placement(2)
