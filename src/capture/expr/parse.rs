@@ -5,6 +5,7 @@ use super::{Bounds, Expr, FormatPart, Literal, Special, quoted};
 use crate::capture::error::CompileError;
 use crate::capture::number::{Binary, Kind, Unary};
 use crate::capture::template::MAX_EXPRESSION;
+use std::cell::Cell;
 use syn::parse::Parser as _;
 use syn::punctuated::Punctuated;
 
@@ -13,15 +14,17 @@ pub(super) fn parse(source: &str) -> Result<Expr, CompileError> {
     if source.len() > MAX_EXPRESSION {
         return Err(CompileError::TooLong);
     }
+    convert(&syntax(source)?, MAX_DEPTH, &Nodes(Cell::new(MAX_NODES)))
+}
+
+fn syntax(source: &str) -> Result<syn::Expr, CompileError> {
     if source.matches(NESTING).count() > MAX_NESTING {
         return Err(CompileError::TooComplex);
     }
-    let parsed: syn::Expr =
-        syn::parse_str(&without_dollars(source)).map_err(|error| CompileError::Syntax {
-            text: source.into(),
-            reason: error.to_string(),
-        })?;
-    convert(&parsed, MAX_DEPTH)
+    syn::parse_str(&without_dollars(source)).map_err(|error| CompileError::Syntax {
+        text: source.into(),
+        reason: error.to_string(),
+    })
 }
 
 /// What can make the parser recurse, but for keywords, of which no harmful number fits into [`MAX_EXPRESSION`].
@@ -33,6 +36,21 @@ pub(super) const MAX_NESTING: usize = 40;
 
 /// How deep an expression may be, which operators in a row make it too: what is done with it recurses as deep.
 const MAX_DEPTH: usize = 48;
+
+/// How many nodes an expression may have. Each hole of a `format!` has its own of the value that it names, so that few bytes
+/// can stand for any number of them.
+pub(super) const MAX_NODES: usize = 1024;
+
+/// How many more there may be.
+pub(super) struct Nodes(Cell<usize>);
+
+impl Nodes {
+    pub(super) fn take(&self) -> Result<(), CompileError> {
+        let rest = self.0.get().checked_sub(1);
+        self.0.set(rest.ok_or(CompileError::TooComplex)?);
+        Ok(())
+    }
+}
 
 /// What a `$` becomes, which Rust does not have in names.
 const DOLLAR: &str = "__dollar_";
@@ -61,9 +79,10 @@ fn special(name: &str) -> Result<Expr, CompileError> {
     }
 }
 
-fn convert(expr: &syn::Expr, depth: usize) -> Result<Expr, CompileError> {
+fn convert(expr: &syn::Expr, depth: usize, nodes: &Nodes) -> Result<Expr, CompileError> {
     let depth = depth.checked_sub(1).ok_or(CompileError::TooComplex)?;
-    let convert = |expr: &syn::Expr| convert(expr, depth);
+    nodes.take()?;
+    let convert = |expr: &syn::Expr| convert(expr, depth, nodes);
     let inner = |expr: &syn::Expr| convert(expr).map(Box::new);
     match expr {
         syn::Expr::Paren(paren) => convert(&paren.expr),
@@ -133,7 +152,7 @@ fn convert(expr: &syn::Expr, depth: usize) -> Result<Expr, CompileError> {
             }
             _ => Err(unsupported("a function call", RUNS_CODE)),
         },
-        syn::Expr::Macro(call) => macro_call(&call.mac, depth),
+        syn::Expr::Macro(call) => macro_call(&call.mac, depth, nodes),
         syn::Expr::Struct(literal) => {
             let fields = literal.fields.iter().map(|field| match &field.member {
                 syn::Member::Named(name) => Ok((plain(name), convert(&field.expr)?)),
@@ -223,8 +242,8 @@ fn operator(op: &syn::BinOp) -> Result<Operator, CompileError> {
     }))
 }
 
-fn macro_call(call: &syn::Macro, depth: usize) -> Result<Expr, CompileError> {
-    let convert = |expr: &syn::Expr| convert(expr, depth);
+fn macro_call(call: &syn::Macro, depth: usize, nodes: &Nodes) -> Result<Expr, CompileError> {
+    let convert = |expr: &syn::Expr| convert(expr, depth, nodes);
     let syntax = |error: syn::Error| CompileError::Syntax {
         text: call.tokens.to_string(),
         reason: error.to_string(),
@@ -246,7 +265,7 @@ fn macro_call(call: &syn::Macro, depth: usize) -> Result<Expr, CompileError> {
             let guard = guard.as_ref().map(convert).transpose()?.map(Box::new);
             Ok(Expr::Matches(
                 Box::new(convert(&value)?),
-                pattern(&matched)?,
+                pattern(&matched, nodes)?,
                 guard,
             ))
         }
@@ -265,7 +284,8 @@ fn macro_call(call: &syn::Macro, depth: usize) -> Result<Expr, CompileError> {
                     "write its text as the first argument",
                 ));
             };
-            format_parts(&text.value(), &arguments.collect::<Vec<_>>(), depth).map(Expr::Format)
+            let arguments: Vec<&syn::Expr> = arguments.collect();
+            format_parts(&text.value(), &arguments, convert).map(Expr::Format)
         }
         _ => Err(CompileError::Unsupported {
             what: format!("the macro `{}!`", path_segments(&call.path).join("::")),
@@ -278,9 +298,8 @@ fn macro_call(call: &syn::Macro, depth: usize) -> Result<Expr, CompileError> {
 fn format_parts(
     text: &str,
     arguments: &[&syn::Expr],
-    depth: usize,
+    convert: impl Fn(&syn::Expr) -> Result<Expr, CompileError>,
 ) -> Result<Vec<FormatPart>, CompileError> {
-    let convert = |expr: &syn::Expr| convert(expr, depth);
     let wrong = |reason: &str| CompileError::Syntax {
         text: text.into(),
         reason: reason.into(),
@@ -329,7 +348,7 @@ fn format_parts(
             } else if let Some(value) = named_argument(name) {
                 convert(value)?
             } else {
-                parse(name)?
+                convert(&syntax(name)?)?
             };
             if !plain_text.is_empty() {
                 parts.push(FormatPart::Text(std::mem::take(&mut plain_text)));

@@ -1,15 +1,16 @@
 //! From syn's patterns to [`Pattern`].
 
-use super::parse::{literal_of, path_segments, plain, unsupported};
+use super::parse::{Nodes, literal_of, path_segments, plain, unsupported};
 use super::{Literal, Pattern, TuplePattern};
 use crate::capture::error::CompileError;
 
 /// Recurses no deeper than the parser did.
-pub(super) fn pattern(found: &syn::Pat) -> Result<Pattern, CompileError> {
+pub(super) fn pattern(found: &syn::Pat, nodes: &Nodes) -> Result<Pattern, CompileError> {
+    nodes.take()?;
     match found {
         syn::Pat::Wild(_) | syn::Pat::Rest(_) => Ok(Pattern::Any),
-        syn::Pat::Paren(paren) => pattern(&paren.pat),
-        syn::Pat::Reference(reference) => pattern(&reference.pat),
+        syn::Pat::Paren(paren) => pattern(&paren.pat, nodes),
+        syn::Pat::Reference(reference) => pattern(&reference.pat, nodes),
         syn::Pat::Lit(literal) => literal_of(&literal.lit).map(Pattern::Literal),
         syn::Pat::Range(range) => {
             let end = |end: &Option<Box<syn::Expr>>| end.as_deref().map(constant).transpose();
@@ -25,11 +26,10 @@ pub(super) fn pattern(found: &syn::Pat) -> Result<Pattern, CompileError> {
             Ok(Pattern::Path(vec![plain(&name.ident)]))
         }
         syn::Pat::Path(path) => Ok(Pattern::Path(path_segments(&path.path))),
-        syn::Pat::TupleStruct(tuple) => tuple_pattern(tuple.elems.iter())
+        syn::Pat::TupleStruct(tuple) => tuple_pattern(tuple.elems.iter(), nodes)
             .map(|fields| Pattern::Tuple(path_segments(&tuple.path), fields)),
-        syn::Pat::Tuple(tuple) => {
-            tuple_pattern(tuple.elems.iter()).map(|fields| Pattern::Tuple(Vec::new(), fields))
-        }
+        syn::Pat::Tuple(tuple) => tuple_pattern(tuple.elems.iter(), nodes)
+            .map(|fields| Pattern::Tuple(Vec::new(), fields)),
         syn::Pat::Struct(structure) => {
             let fields = structure.fields.iter().map(|field| {
                 let name = match &field.member {
@@ -38,7 +38,7 @@ pub(super) fn pattern(found: &syn::Pat) -> Result<Pattern, CompileError> {
                 };
                 let inner = match (&field.colon_token, &*field.pat) {
                     (None, _) => Pattern::Binding(name.clone()),
-                    (Some(_), inner) => pattern(inner)?,
+                    (Some(_), inner) => pattern(inner, nodes)?,
                 };
                 Ok((name, inner))
             });
@@ -48,7 +48,7 @@ pub(super) fn pattern(found: &syn::Pat) -> Result<Pattern, CompileError> {
         syn::Pat::Or(or) => or
             .cases
             .iter()
-            .map(pattern)
+            .map(|case| pattern(case, nodes))
             .collect::<Result<_, _>>()
             .map(Pattern::Or),
         _ => Err(unsupported(
@@ -60,14 +60,15 @@ pub(super) fn pattern(found: &syn::Pat) -> Result<Pattern, CompileError> {
 
 fn tuple_pattern<'a>(
     fields: impl Iterator<Item = &'a syn::Pat>,
+    nodes: &Nodes,
 ) -> Result<TuplePattern, CompileError> {
     let mut first = Vec::new();
     let mut last = None;
     for field in fields {
         match (field, &mut last) {
             (syn::Pat::Rest(_), _) => last = Some(Vec::new()),
-            (_, None) => first.push(pattern(field)?),
-            (_, Some(last)) => last.push(pattern(field)?),
+            (_, None) => first.push(pattern(field, nodes)?),
+            (_, Some(last)) => last.push(pattern(field, nodes)?),
         }
     }
     Ok(TuplePattern { first, last })

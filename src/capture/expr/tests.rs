@@ -286,3 +286,28 @@ fn deep_nesting_fits_a_thread_of_two_megabytes() {
         Err(CompileError::TooComplex)
     );
 }
+
+/// Braces that are written as escapes are none for the parser, and each hole is a value of its own.
+#[test]
+fn holes_do_not_multiply_without_end() {
+    let nested = |levels: usize, holes: usize| {
+        let open = format!(r#"format!("{}","#, r"\x7b0}".repeat(holes)).repeat(levels);
+        format!("{open}a{}", ")".repeat(levels))
+    };
+    for (levels, holes) in [(17, 3), (20, 2), (8, 8)] {
+        let source = nested(levels, holes);
+        assert!(source.len() <= MAX_EXPRESSION, "{source}");
+        assert_eq!(
+            Expr::parse(&source),
+            Err(CompileError::TooComplex),
+            "{source}"
+        );
+    }
+    assert!(Expr::parse(&nested(4, 4)).is_ok());
+    let cases = format!(
+        r#"format!("{}",matches!(a,{}1))"#,
+        "{0}".repeat(60),
+        "1|".repeat(60)
+    );
+    assert_eq!(Expr::parse(&cases), Err(CompileError::TooComplex));
+}
