@@ -115,6 +115,12 @@ fn deep_expressions_fit_a_thread_of_two_megabytes() {
         ("v[v[", "1", "]as usize]as usize"),
         ("", "n", ".clone()"),
         ("", "n", ".min(1)"),
+        ("matches!(n+1+1+1+1+1+1+1+1,n if ", "n>0", ")"),
+        (
+            "matches!(n+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1,n if ",
+            "n>0",
+            ")",
+        ),
     ];
     let compile = move || {
         let mut world = world();
@@ -134,4 +140,42 @@ fn deep_expressions_fit_a_thread_of_two_megabytes() {
         .unwrap()
         .join()
         .unwrap();
+}
+
+/// A name that a pattern binds stands for all that it is bound to, each time that it is mentioned.
+#[test]
+fn copies_of_what_is_bound_have_an_end() {
+    let mut world = world();
+    for (first, open, levels) in [
+        ("matches!(n,b if ", "matches!(b+b+b,b if ", 18),
+        ("matches!(1,b if ", "matches!(b+b+b,b if ", 18),
+        ("matches!(1u8,b if ", "matches!(b+b+b,b if ", 18),
+        (
+            "matches!(small,b if ",
+            "matches!(b.checked_add(b),Some(b) if ",
+            12,
+        ),
+        ("matches!(v[0],b if ", "matches!(v[b+b+b],b if ", 12),
+    ] {
+        let nested = |levels: usize| {
+            let close = ")".repeat(levels + 1);
+            format!("{first}{}true{close}", open.repeat(levels))
+        };
+        let source = nested(levels);
+        assert!(source.len() <= crate::capture::template::MAX_EXPRESSION);
+        assert_eq!(
+            world.decide(&source),
+            Err("the expression is too complex".into()),
+            "{source}"
+        );
+        let shown = world.show(&format!("{{{source}}}"));
+        assert_eq!(shown, "<error: the expression is too complex>", "{source}");
+        let shown = world.show(&format!("{{{}}}", nested(1)));
+        assert!(matches!(&*shown, "true" | "false"), "{shown}");
+    }
+    let sum = vec!["b"; 40].join("+");
+    assert_eq!(
+        world.show(&format!("{{matches!(n, b if {sum} == 40 * n)}}")),
+        "true"
+    );
 }

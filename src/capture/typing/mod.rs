@@ -13,6 +13,7 @@ mod operators;
 mod patterns;
 mod places;
 mod sequences;
+mod size;
 mod thread_locals;
 
 use self::constant::Constant;
@@ -26,6 +27,7 @@ use super::types::Loader;
 use super::views::View;
 use crate::symbols::scope::Scope;
 use crate::symbols::types::{Member, Type, TypeKind, TypeRef};
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Types an expression whose value is shown in `format`.
@@ -40,7 +42,8 @@ pub fn shown(
     loader: &mut Loader<'_>,
     redaction: &Redaction,
 ) -> Result<Typed, CompileError> {
-    let mut typing = Typing::new(scope, loader, redaction);
+    let left = Cell::new(size::MAX_SIZE);
+    let mut typing = Typing::new(scope, loader, redaction, &left);
     let item = typing.item(expr)?;
     let node = typing.formatted(item, format)?;
     Ok(typing.finish(node))
@@ -57,7 +60,8 @@ pub fn condition(
     loader: &mut Loader<'_>,
     redaction: &Redaction,
 ) -> Result<Typed, CompileError> {
-    let mut typing = Typing::new(scope, loader, redaction);
+    let left = Cell::new(size::MAX_SIZE);
+    let mut typing = Typing::new(scope, loader, redaction, &left);
     let item = typing.item(expr)?;
     let node = typing.boolean(item)?;
     Ok(typing.finish(node))
@@ -68,6 +72,8 @@ struct Typing<'a, 's> {
     scope: &'a Scope,
     loader: &'a mut Loader<'s>,
     redaction: &'a Redaction,
+    /// How much more may be made.
+    left: &'a Cell<usize>,
     operands: Vec<Operand>,
     marks: Vec<(Node, &'static str)>,
     /// What the patterns around have bound, the innermost last; `None` for what may be one thing or another.
@@ -102,11 +108,17 @@ enum Item {
 }
 
 impl<'a, 's> Typing<'a, 's> {
-    fn new(scope: &'a Scope, loader: &'a mut Loader<'s>, redaction: &'a Redaction) -> Self {
+    fn new(
+        scope: &'a Scope,
+        loader: &'a mut Loader<'s>,
+        redaction: &'a Redaction,
+        left: &'a Cell<usize>,
+    ) -> Self {
         Self {
             scope,
             loader,
             redaction,
+            left,
             operands: Vec::new(),
             marks: Vec::new(),
             bound: Vec::new(),
@@ -124,7 +136,7 @@ impl<'a, 's> Typing<'a, 's> {
         let bound = places.collect();
         Typing {
             bound,
-            ..Typing::new(self.scope, &mut *self.loader, self.redaction)
+            ..Typing::new(self.scope, &mut *self.loader, self.redaction, self.left)
         }
     }
 
@@ -144,6 +156,17 @@ impl<'a, 's> Typing<'a, 's> {
     }
 
     fn item(&mut self, expr: &Expr) -> Result<Item, CompileError> {
+        self.count(1);
+        let item = self.item_of(expr)?;
+        // What is computed of one thing several times may have grown unseen.
+        if size::of_item(&item) > size::MAX_SIZE {
+            return Err(CompileError::TooComplex);
+        }
+        self.bounded()?;
+        Ok(item)
+    }
+
+    fn item_of(&mut self, expr: &Expr) -> Result<Item, CompileError> {
         match expr {
             Expr::Literal(literal) => literal_item(literal),
             Expr::Reference(inner) => self.item(inner),
@@ -369,6 +392,7 @@ impl<'a, 's> Typing<'a, 's> {
     }
 
     fn operand(&mut self, path: Path, want: Want) -> usize {
+        self.count(size::of_path(&path));
         self.operands.push(Operand { path, want });
         self.operands.len() - 1
     }

@@ -2,7 +2,7 @@
 
 use super::methods::of_a_lock;
 use super::operators::{bits, no_operator};
-use super::{CHECKED, Item, Typing, kind_of, literal_item};
+use super::{CHECKED, Item, Typing, kind_of, literal_item, size};
 use crate::capture::error::{CompileError, hint};
 use crate::capture::expr::{Literal, Pattern, TuplePattern};
 use crate::capture::number::{Binary, Kind, Number, Unary};
@@ -163,6 +163,8 @@ impl Typing<'_, '_> {
 
     /// Whether a value is what a pattern describes.
     pub(super) fn pattern(&mut self, item: &Item, pattern: &Pattern) -> Result<Node, CompileError> {
+        self.count(size::of_item(item));
+        self.bounded()?;
         match (pattern, item) {
             (Pattern::Any, _) => Ok(always()),
             (Pattern::Binding(name), _) => Ok(self.bind(name, item)),
