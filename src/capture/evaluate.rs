@@ -217,6 +217,13 @@ impl Evaluation<'_> {
                     false => default?,
                 }
             }
+            Node::Fallback(_, inner, default) => {
+                let default = unless_it_panics(self.number(default))?;
+                match self.checked(inner)? {
+                    Some(number) => number,
+                    None => default?,
+                }
+            }
             Node::Fits(inner) => Number::boolean(self.checked(inner)?.is_some()),
             Node::Function(function, inner) => function.of(self.number(inner)?),
             Node::Fold(fold, operand, kind, wanted) => {

@@ -82,6 +82,8 @@ pub enum Node {
     Optional(usize, Box<Node>),
     /// The first node where the operand is something, else the second.
     Either(usize, Box<Node>, Box<Node>),
+    /// The first number, which is of that type, where it fits, else the second.
+    Fallback(Kind, Box<Node>, Box<Node>),
     /// `Some` of a number, or `None` where it does not fit.
     Checked(Box<Node>),
     /// Whether a number fits.
@@ -119,7 +121,8 @@ impl Node {
             | Self::And(left, right)
             | Self::Or(left, right)
             | Self::Compare(_, left, right)
-            | Self::Either(_, left, right) => {
+            | Self::Either(_, left, right)
+            | Self::Fallback(_, left, right) => {
                 left.walk(visit);
                 right.walk(visit);
             }

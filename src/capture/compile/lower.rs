@@ -41,16 +41,11 @@ impl Compiler<'_> {
             }
             Node::Either(operand, inner, default) => {
                 let present = self.present(typed, *operand)?;
-                let out = self.free_slot()?;
-                let choose = self.choose(present, &[(1, 1)], false)?;
-                let inner = self.lowered(typed, inner)?;
-                self.copy(out, inner)?;
-                let end = self.builder.push(Op::Jump { to: 0 });
-                self.builder.patch(choose);
-                let default = self.lowered(typed, default)?;
-                self.copy(out, default)?;
-                self.builder.patch(end);
-                Ok(out)
+                self.either(typed, present, inner, default)
+            }
+            Node::Fallback(_, inner, default) => {
+                let fits = self.fits(typed, inner)?;
+                self.either(typed, fits, inner, default)
             }
             _ => {
                 let mut steps = Vec::new();
@@ -117,6 +112,11 @@ impl Compiler<'_> {
                 }
                 _ => return Err(only_shown("`unwrap_or` of this type")),
             },
+            Node::Fallback(kind, ..) if kind.size() <= 8 => {
+                let slot = self.lowered(typed, node)?;
+                steps.push(Calc::Slot(slot, *kind));
+            }
+            Node::Fallback(..) => return Err(only_shown("`unwrap_or` of this type")),
             Node::Function(function, inner) => {
                 self.steps(typed, inner, steps)?;
                 steps.push(Calc::Function(*function));
@@ -167,6 +167,26 @@ impl Compiler<'_> {
         let right = self.lowered(typed, right)?;
         self.copy(out, right)?;
         self.builder.patch(choose);
+        Ok(out)
+    }
+
+    /// The first node where the slot is 1, else the second.
+    fn either(
+        &mut self,
+        typed: &Typed,
+        slot: Slot,
+        inner: &Node,
+        default: &Node,
+    ) -> Result<Slot, Stop> {
+        let out = self.free_slot()?;
+        let choose = self.choose(slot, &[(1, 1)], false)?;
+        let inner = self.lowered(typed, inner)?;
+        self.copy(out, inner)?;
+        let end = self.builder.push(Op::Jump { to: 0 });
+        self.builder.patch(choose);
+        let default = self.lowered(typed, default)?;
+        self.copy(out, default)?;
+        self.builder.patch(end);
         Ok(out)
     }
 

@@ -407,7 +407,10 @@ impl<'s> Compiler<'s> {
 /// The type of an integer that a node gives.
 fn kind(node: &Node) -> Option<Kind> {
     match node {
-        Node::Load(_, kind) | Node::Cast(_, kind) | Node::Fold(_, _, kind, _) => Some(*kind),
+        Node::Load(_, kind)
+        | Node::Cast(_, kind)
+        | Node::Fold(_, _, kind, _)
+        | Node::Fallback(kind, ..) => Some(*kind),
         Node::Number(number) => Some(number.kind),
         Node::Special(_) => Some(Kind::unsigned(64)),
         Node::Unary(_, _, inner) | Node::Binary(_, _, inner, _) | Node::Either(_, inner, _) => {

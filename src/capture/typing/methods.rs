@@ -183,7 +183,7 @@ impl Typing<'_, '_> {
             }
             (
                 "is_some" | "is_none" | "is_ok" | "is_err" | "unwrap" | "expect" | "unwrap_err"
-                | "expect_err" | "ok" | "err" | "unwrap_or",
+                | "expect_err" | "ok" | "err" | "unwrap_or" | "unwrap_or_default",
                 _,
             ) => {
                 if let Some(item) = self.of_sum(path, name, arguments)? {
@@ -342,7 +342,14 @@ impl Typing<'_, '_> {
                 Some(Item::Place(payload))
             }
             ("ok" | "err", []) => Some(Item::Optional(payload.optional(true))),
-            ("unwrap_or", [default]) => Some(self.either(payload.optional(true), default)?),
+            ("unwrap_or", [default]) => {
+                let default = self.item(default)?;
+                Some(self.either(payload.optional(true), default)?)
+            }
+            ("unwrap_or_default", []) => {
+                let default = self.default_at(&payload)?;
+                Some(self.either(payload.optional(true), default)?)
+            }
             _ => None,
         })
     }
@@ -358,26 +365,25 @@ impl Typing<'_, '_> {
             ("is_some", []) => Some(Item::Number(present(self, path), Kind::Bool)),
             ("is_none", []) => Some(Item::Number(not(present(self, path)), Kind::Bool)),
             ("unwrap", []) | ("expect", [_]) => Some(Item::Place(path.optional(false))),
-            ("unwrap_or", [default]) => Some(self.either(path, default)?),
+            ("unwrap_or", [default]) => {
+                let default = self.item(default)?;
+                Some(self.either(path, default)?)
+            }
+            ("unwrap_or_default", []) => {
+                let default = self.default_at(&path)?;
+                Some(self.either(path, default)?)
+            }
             _ => None,
         })
     }
 
     /// What there is, or else a default of the same type.
-    fn either(&mut self, path: Path, default: &Expr) -> Result<Item, CompileError> {
-        let default = self.item(default)?;
+    fn either(&mut self, path: Path, default: Item) -> Result<Item, CompileError> {
         let inner = self.auto_deref(path.clone())?;
         let operand_is_number = self.kind_at(&inner)?;
         if let Some(kind) = operand_is_number {
             let operand = self.operand(inner, Want::Number(kind));
-            let (default, other) = self.settled(default, kind)?;
-            if other != kind {
-                return Err(CompileError::Mismatched {
-                    operator: "unwrap_or".into(),
-                    left: kind.name().into(),
-                    right: other.name().into(),
-                });
-            }
+            let default = self.in_place_of(kind, default)?;
             let load = Box::new(Node::Load(operand, kind));
             return Ok(Item::Number(
                 Node::Either(operand, load, Box::new(default)),
@@ -397,6 +403,36 @@ impl Typing<'_, '_> {
         })
     }
 
+    /// A default as a number of the type that it stands in for.
+    fn in_place_of(&mut self, kind: Kind, default: Item) -> Result<Node, CompileError> {
+        let (default, other) = self.settled(default, kind)?;
+        if other != kind {
+            return Err(CompileError::Mismatched {
+                operator: "unwrap_or".into(),
+                left: kind.name().into(),
+                right: other.name().into(),
+            });
+        }
+        Ok(default)
+    }
+
+    /// What `Default` gives for the type at the end of a path, where that is no code of the program.
+    fn default_at(&mut self, path: &Path) -> Result<Item, CompileError> {
+        let path = self.auto_deref(path.clone())?;
+        if let Some(kind) = self.kind_at(&path)? {
+            return Ok(Item::Number(Node::Number(Number::new(kind, 0)), kind));
+        }
+        let found = self.load(path.ty)?;
+        let is_of_library = *found.name == *"&str" || is_of_std(&found.name);
+        match *self.view(path.ty)? {
+            View::Text { .. } if is_of_library => Ok(Item::Text(Node::Words(String::new()))),
+            _ => Err(CompileError::Unsupported {
+                what: format!("`unwrap_or_default` of `{}`", found.name),
+                why: "only of a number or text of the standard library the default is known",
+            }),
+        }
+    }
+
     fn of_checked(
         &mut self,
         node: Node,
@@ -408,6 +444,17 @@ impl Typing<'_, '_> {
             ("is_some", []) => Some(Item::Number(Node::Fits(Box::new(node)), Kind::Bool)),
             ("is_none", []) => Some(Item::Number(not(Node::Fits(Box::new(node))), Kind::Bool)),
             ("unwrap", []) | ("expect", [_]) => Some(Item::Number(node, kind)),
+            ("unwrap_or", [default]) => {
+                let default = self.item(default)?;
+                let default = self.in_place_of(kind, default)?;
+                let (node, default) = (Box::new(node), Box::new(default));
+                Some(Item::Number(Node::Fallback(kind, node, default), kind))
+            }
+            ("unwrap_or_default", []) => {
+                let zero = Box::new(Node::Number(Number::new(kind, 0)));
+                let node = Node::Fallback(kind, Box::new(node), zero);
+                Some(Item::Number(node, kind))
+            }
             _ => None,
         })
     }
