@@ -64,6 +64,9 @@ fn conditions_decide_as_they_are_shown() {
         "niche.unwrap() == 77",
         "letter >= 'a' && letter <= 'z'",
         "small.wrapping_add(9) == 3",
+        "small.wrapping_neg() == 6",
+        "small.checked_neg().is_none()",
+        "zero.checked_neg() == Some(0)",
         "$thread == 77",
         "symbol.len() == 7",
     ] {

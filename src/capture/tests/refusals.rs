@@ -102,6 +102,17 @@ fn what_is_wrong_is_told() {
         ("zero == -1", "`-1` does not fit `u64`"),
         ("order + 1", "`+` is not built in for `Order`"),
         ("-n", "`-` is not built in for `u32`"),
+        ("n.abs()", "`abs` is not built in for `u32`"),
+        (
+            "n.wrapping_abs()",
+            "`wrapping_abs` is not built in for `u32`",
+        ),
+        ("n.checked_abs()", "`checked_abs` is not built in for `u32`"),
+        (
+            "n.unsigned_abs()",
+            "`unsigned_abs` is not built in for `u32`",
+        ),
+        ("f.checked_neg()", "`checked_neg` is not built in for `f64`"),
         ("yes + yes", "`+` is not built in for `bool`"),
         ("order as u8", "`Order` cannot be cast to `u8`"),
         ("n as bool", "`u32` cannot be cast to `bool`"),

@@ -87,8 +87,13 @@ impl Typing<'_, '_> {
     fn absolute(&mut self, item: Item, name: &str) -> Result<Option<Item>, CompileError> {
         let (node, kind) = self.number(item)?;
         let node = Box::new(node);
-        let signed = matches!(kind, Kind::Integer { signed: true, .. });
-        if !(signed || (kind.is_float() && name == "abs")) {
+        let fits = match name {
+            "abs" => kind.is_signed() || kind.is_float(),
+            // Unsigned integers have these as well.
+            "wrapping_neg" | "checked_neg" => kind.is_integer(),
+            _ => kind.is_signed(),
+        };
+        if !fits {
             return Err(no_operator(name, kind.name()));
         }
         Ok(Some(match name {
