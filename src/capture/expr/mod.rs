@@ -80,6 +80,8 @@ pub struct Bounds {
 pub enum Literal {
     /// With the type of its suffix.
     Integer(i128, Option<Kind>),
+    /// As [`Self::Integer`], above `i128::MAX`, which nothing but a `u128` can be.
+    Large(u128, Option<Kind>),
     /// Its digits, with the type of its suffix.
     Float(String, Option<Kind>),
     /// `true` or `false`.
@@ -88,6 +90,27 @@ pub enum Literal {
     Char(char),
     /// A string.
     Text(String),
+}
+
+impl Literal {
+    /// `-` before it, where that gives a literal.
+    fn negated(&self) -> Option<Self> {
+        match self {
+            Self::Integer(value, kind) => value.checked_neg().map(|it| Self::Integer(it, *kind)),
+            Self::Large(value, kind) => {
+                let is_least = *value == i128::MIN.unsigned_abs();
+                is_least.then_some(Self::Integer(i128::MIN, *kind))
+            }
+            Self::Float(digits, kind) => {
+                let opposite = match digits.strip_prefix('-') {
+                    Some(positive) => positive.to_owned(),
+                    None => format!("-{digits}"),
+                };
+                Some(Self::Float(opposite, *kind))
+            }
+            Self::Bool(_) | Self::Char(_) | Self::Text(_) => None,
+        }
+    }
 }
 
 /// A pattern of `matches!`.

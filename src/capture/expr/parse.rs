@@ -188,22 +188,11 @@ pub(super) fn path_segments(path: &syn::Path) -> Vec<String> {
 }
 
 fn negated(expr: Expr) -> Expr {
-    match expr {
-        Expr::Literal(Literal::Integer(value, kind)) => {
-            Expr::Literal(Literal::Integer(value.wrapping_neg(), kind))
-        }
-        Expr::Literal(Literal::Float(digits, kind)) => {
-            Expr::Literal(Literal::Float(opposite(&digits), kind))
-        }
-        other => Expr::Unary(Unary::Neg, Box::new(other)),
-    }
-}
-
-fn opposite(digits: &str) -> String {
-    match digits.strip_prefix('-') {
-        Some(positive) => positive.to_owned(),
-        None => format!("-{digits}"),
-    }
+    let literal = match &expr {
+        Expr::Literal(literal) => literal.negated(),
+        _ => None,
+    };
+    literal.map_or_else(|| Expr::Unary(Unary::Neg, Box::new(expr)), Expr::Literal)
 }
 
 enum Operator {
@@ -415,10 +404,12 @@ pub(super) fn literal_of(literal: &syn::Lit) -> Result<Literal, CompileError> {
             if kind.is_some_and(Kind::is_float) {
                 return Ok(Literal::Float(value.base10_digits().into(), kind));
             }
-            value
-                .base10_parse()
-                .map(|number| Literal::Integer(number, kind))
-                .map_err(|error| syntax(value.to_string(), error))
+            // In a pattern the sign may be its own.
+            match (value.base10_parse(), value.base10_parse()) {
+                (Ok(number), _) => Ok(Literal::Integer(number, kind)),
+                (Err(_), Ok(number)) => Ok(Literal::Large(number, kind)),
+                (Err(error), Err(_)) => Err(syntax(value.to_string(), error)),
+            }
         }
         syn::Lit::Float(value) => {
             let kind = suffix(value.suffix())?;

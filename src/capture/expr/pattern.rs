@@ -82,11 +82,7 @@ fn constant(end: &syn::Expr) -> Result<Literal, CompileError> {
             op: syn::UnOp::Neg(_),
             expr,
             ..
-        }) => match constant(expr)? {
-            Literal::Integer(value, kind) => Ok(Literal::Integer(value.wrapping_neg(), kind)),
-            Literal::Float(digits, kind) => Ok(Literal::Float(format!("-{digits}"), kind)),
-            _ => Err(wrong()),
-        },
+        }) => constant(expr)?.negated().ok_or_else(wrong),
         _ => Err(wrong()),
     }
 }

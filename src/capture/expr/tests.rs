@@ -28,6 +28,14 @@ fn places() {
             Expr::Literal(Literal::Integer(1000, Some(Kind::unsigned(64)))),
         ),
         ("0x10", integer(16)),
+        (
+            "0xffff_ffff_ffff_ffff_ffff_ffff_ffff_fffe",
+            Expr::Literal(Literal::Large(u128::MAX - 1, None)),
+        ),
+        (
+            "-170141183460469231731687303715884105728",
+            integer(i128::MIN),
+        ),
         ("-2.5", Expr::Literal(Literal::Float("-2.5".into(), None))),
         (
             "1f32",
@@ -197,7 +205,7 @@ fn refusals_say_what_and_why() {
         "a.",
         "1 +",
         "a[",
-        "999999999999999999999999999999999999999999",
+        "340282366920938463463374607431768211456",
         "1z8",
         "matches!(a)",
         r#"format!("{}")"#,

@@ -637,3 +637,46 @@ fn a_default_has_the_type_of_what_is_not_there() {
         assert!(shown.contains(error), "{expression}: {shown}");
     }
 }
+
+#[test]
+fn literals_have_up_to_128_bits() {
+    let mut world = world();
+    let id = world.types.base("u128");
+    world.variable("id", id, &(u128::MAX - 1).to_le_bytes());
+    for (expression, expected) in [
+        ("id == 0xffff_ffff_ffff_ffff_ffff_ffff_ffff_fffe", "true"),
+        ("id == 340282366920938463463374607431768211455u128", "false"),
+        ("0xffff_ffff_ffff_ffff_ffff_ffff_ffff_ffff - id", "1"),
+        (
+            "matches!(id, 0xffff_ffff_ffff_ffff_ffff_ffff_ffff_fff0..)",
+            "true",
+        ),
+        (
+            "wide - 1 == -170141183460469231731687303715884105728",
+            "true",
+        ),
+        (
+            "matches!(wide, -170141183460469231731687303715884105728..0)",
+            "true",
+        ),
+        (
+            "-0xffff_ffff_ffff_ffff_ffff_ffff_ffff_fffe == wide",
+            "<error: `340282366920938463463374607431768211454` does not fit `i128`>",
+        ),
+        (
+            "n == 0xffff_ffff_ffff_ffff_ffff_ffff_ffff_fffe",
+            "<error: `340282366920938463463374607431768211454` does not fit `u32`>",
+        ),
+        (
+            "0xffff_ffff_ffff_ffff_ffff_ffff_ffff_fffeu64",
+            "<error: `340282366920938463463374607431768211454` does not fit `u64`>",
+        ),
+    ] {
+        let shown = world.show(&format!("{{{expression}}}"));
+        assert_eq!(shown, expected, "{expression}");
+    }
+    assert_eq!(
+        world.decide("id == 0xffff_ffff_ffff_ffff_ffff_ffff_ffff_fffe"),
+        Ok(true)
+    );
+}

@@ -1,16 +1,21 @@
 //! Integer literals without a type, and what is computed of them.
 
 use super::CHECKED;
-use super::operators::{integer, no_operator};
+use super::operators::{integer, misfit, no_operator};
 use crate::capture::error::CompileError;
 use crate::capture::number::{Binary, Kind, Number, Unary, binary, unary};
 use crate::capture::typed::Node;
+
+/// What alone has room for a [`Constant::Large`].
+const WIDEST: Kind = Kind::unsigned(128);
 
 /// What literals without a type give. They get the type of what they are used with, and only then a value: `!0 >> 4` has
 /// one for each type.
 #[derive(Clone, Debug)]
 pub(super) enum Constant {
     Literal(i128),
+    /// A literal above `i128::MAX`.
+    Large(u128),
     Unary(Unary, Box<Constant>),
     Binary(Binary, Box<Constant>, Box<Constant>),
 }
@@ -25,6 +30,8 @@ impl Constant {
         let wrapped = |inner: &Node| Box::new(inner.clone());
         Ok(match self {
             Self::Literal(value) => Node::Number(integer(*value, kind)?),
+            Self::Large(value) if kind == WIDEST => Node::Number(Number::new(kind, *value)),
+            Self::Large(value) => return Err(misfit(value.to_string(), kind)),
             Self::Unary(Unary::Neg | Unary::Abs, _) if !kind.is_signed() => {
                 return Err(no_operator("-", kind.name()));
             }
@@ -54,7 +61,7 @@ impl Constant {
     /// Whether it is one literal, to which a cast gives its type. What is computed of several has one before it is cast.
     pub(super) fn is_literal(&self) -> bool {
         match self {
-            Self::Literal(_) => true,
+            Self::Literal(_) | Self::Large(_) => true,
             Self::Unary(_, inner) => inner.is_literal(),
             Self::Binary(..) => false,
         }
@@ -71,6 +78,7 @@ impl Constant {
                 signed: true,
                 bits: 128,
             },
+            Self::Large(_) => WIDEST,
             _ => Kind::I32,
         };
         Ok((self.of(kind)?, kind))

@@ -558,6 +558,10 @@ fn literal_item(literal: &Literal) -> Result<Item, CompileError> {
             let number = operators::integer(*value, *kind)?;
             Item::Number(Node::Number(number), *kind)
         }
+        Literal::Large(value, None) => Item::Integer(Constant::Large(*value)),
+        Literal::Large(value, Some(kind)) => {
+            Item::Number(Constant::Large(*value).of(*kind)?, *kind)
+        }
         Literal::Float(digits, None) => Item::Float(digits.clone()),
         Literal::Float(digits, Some(kind)) => Item::Number(operators::float(digits, *kind)?, *kind),
         Literal::Bool(value) => Item::Number(Node::Number(Number::boolean(*value)), Kind::Bool),

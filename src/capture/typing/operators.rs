@@ -220,10 +220,14 @@ fn is_comparison(op: Binary) -> bool {
 }
 
 pub(super) fn integer(value: i128, kind: Kind) -> Result<Number, CompileError> {
-    Number::integer(kind, value).ok_or_else(|| CompileError::OutOfRange {
-        literal: value.to_string(),
+    Number::integer(kind, value).ok_or_else(|| misfit(value.to_string(), kind))
+}
+
+pub(super) fn misfit(literal: String, kind: Kind) -> CompileError {
+    CompileError::OutOfRange {
+        literal,
         ty: kind.name().into(),
-    })
+    }
 }
 
 pub(super) fn float(digits: &str, kind: Kind) -> Result<Node, CompileError> {
@@ -233,10 +237,7 @@ pub(super) fn float(digits: &str, kind: Kind) -> Result<Node, CompileError> {
     };
     number
         .map(Node::Number)
-        .ok_or_else(|| CompileError::OutOfRange {
-            literal: digits.into(),
-            ty: kind.name().into(),
-        })
+        .ok_or_else(|| misfit(digits.into(), kind))
 }
 
 /// `u8::MAX` and the like.

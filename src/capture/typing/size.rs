@@ -68,7 +68,7 @@ fn of_node(node: &Node) -> usize {
 
 fn of_constant(constant: &Constant) -> usize {
     let within = match constant {
-        Constant::Literal(_) => 0,
+        Constant::Literal(_) | Constant::Large(_) => 0,
         Constant::Unary(_, inner) => of_constant(inner),
         Constant::Binary(_, left, right) => of_constant(left).saturating_add(of_constant(right)),
     };
