@@ -14,7 +14,6 @@ use super::program::{is_pseudo, pseudo};
 use super::record::{Code, Entry, Record, Why};
 use super::render::{Names, Showing, missing};
 use super::typed::{Node, Part, Refusal};
-use super::views::View;
 
 impl Compiled {
     /// The text of an expression.
@@ -454,20 +453,19 @@ impl Evaluation<'_> {
         let (address, _) = self.found(*index)?;
         let types = &self.compiled.types;
         let found = types.get(*ty).ok_or(Fault::Type)?;
-        let View::Text { data, length } = *types.view(*ty, &found) else {
-            return Err(Fault::Type.into());
-        };
+        let place = types.view(*ty, &found).text().ok_or(Fault::Type)?;
         let word = |offset: u64| {
             let number = self.number_at(address.wrapping_add(offset), Kind::USIZE)?;
             Ok::<_, Trouble>(number.bits() as u64)
         };
-        let (pointer, length) = (word(data)?, word(length)?);
+        let (pointer, length) = (word(place.data)?, word(place.length)?);
         if length > i64::MAX.cast_unsigned() {
             return Err(Trouble::Said(format!("<invalid length {length}>")));
         }
         if length == 0 {
             return Ok(whole(String::new()));
         }
+        let pointer = pointer.wrapping_add(place.header);
         // A wild pointer must not lead to where the record keeps registers.
         if is_pseudo(pointer) {
             return Err(Trouble::Said(format!("<unreadable {pointer:#x}>")));

@@ -353,10 +353,12 @@ pub struct Search {
 pub enum Wanted {
     /// A number of `size` bytes, at most 8.
     Number { slot: Slot, size: u8, signed: bool },
-    /// A text; keys have the pointer to theirs, and its length, at these offsets.
+    /// A text; keys have theirs `header` bytes behind the start of what the pointer at `data` points to, and its length at
+    /// `length`.
     Text {
         words: Words,
         data: u32,
+        header: u32,
         length: u32,
     },
 }

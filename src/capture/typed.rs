@@ -8,7 +8,7 @@ use super::expr::Special;
 use super::floats::Function;
 use super::fold::Fold;
 use super::number::{Binary, Kind, Mode, Number, Unary};
-use super::views::{Entry, Ring, Small, Table, Tree};
+use super::views::{Entry, Pointed, Ring, Small, Table, Tree};
 use crate::symbols::types::TypeRef;
 
 /// An expression that makes sense in a scope.
@@ -293,13 +293,8 @@ impl Run {
 /// How a sequence holds its elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// Behind a pointer, with a number of them; both are offsets.
-    Pointed {
-        /// Of the pointer.
-        data: u64,
-        /// Of the number.
-        length: u64,
-    },
+    /// Behind a pointer.
+    Pointed(Pointed),
     /// Within, so many.
     Array(u64),
     /// Within, or behind a pointer when they are too many.
@@ -390,8 +385,8 @@ impl Map {
 pub enum Key {
     /// A number of the type that keys have.
     Number(Typed, Kind),
-    /// A text; keys have the pointer to theirs, and its length, at these offsets.
-    Text(Typed, (u64, u64)),
+    /// A text; where keys have theirs.
+    Text(Typed, Pointed),
 }
 
 /// What is asked for although it is not there.

@@ -136,6 +136,36 @@ impl Types {
         self.fat(&name, element)
     }
 
+    /// An `Arc` or an `Rc` of `str` or of `[T]`, whose elements stand behind two counters.
+    pub fn shared(&mut self, owner: &str, target: &str, element: TypeRef) -> TypeRef {
+        let word = self.base("usize");
+        let tail = match owner {
+            "alloc::sync::Arc" => "data",
+            _ => "value",
+        };
+        let inner = self.structure(
+            &format!("{owner}Inner<{target}>"),
+            16,
+            &[("strong", 0, word), ("weak", 8, word), (tail, 16, element)],
+        );
+        let data = self.pointer(&format!("*mut {owner}Inner"), inner);
+        let fat = self.structure(
+            &format!("*const {owner}Inner<{target}>"),
+            16,
+            &[("data_ptr", 0, data), ("length", 8, word)],
+        );
+        let pointer = self.structure(
+            &format!("core::ptr::non_null::NonNull<{owner}Inner<{target}>>"),
+            16,
+            &[("pointer", 0, fat)],
+        );
+        self.structure(
+            &format!("{owner}<{target}, alloc::alloc::Global>"),
+            16,
+            &[("ptr", 0, pointer)],
+        )
+    }
+
     /// As rustc 1.95 lays it out: capacity, pointer, length.
     pub fn vec(&mut self, element: TypeRef) -> TypeRef {
         let name = self.get(element).name.clone();
@@ -388,6 +418,11 @@ impl World {
     pub fn fat(&mut self, bytes: &[u8], length: u64) -> Vec<u8> {
         let address = self.heap(bytes);
         words(&[address, length])
+    }
+
+    /// The two words of an `Arc` or an `Rc` of `str` or of `[T]`.
+    pub fn counted(&mut self, bytes: &[u8], length: u64) -> Vec<u8> {
+        self.fat(&[&words(&[1, 1]), bytes].concat(), length)
     }
 
     /// A `Vec`'s or `String`'s three words.

@@ -21,10 +21,11 @@ impl<'s> Compiler<'s> {
                 size: kind.size(),
                 signed: kind.is_signed(),
             },
-            Key::Text(typed, (data, length)) => Wanted::Text {
+            Key::Text(typed, text) => Wanted::Text {
                 words: self.words(typed, &typed.node)?,
-                data: narrow(*data)?,
-                length: narrow(*length)?,
+                data: narrow(text.data)?,
+                header: narrow(text.header)?,
+                length: narrow(text.length)?,
             },
         };
         let (key, key_type) = map.entry().key;

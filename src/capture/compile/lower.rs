@@ -1,13 +1,13 @@
 //! Computations at the hit, for what decides what is read: conditions and indices.
 
 use super::Compiler;
+use super::paths::Elements;
 use crate::capture::error::CompileError;
 use crate::capture::fold::Fold;
 use crate::capture::number::{Binary, Kind};
 use crate::capture::place::Stop;
 use crate::capture::program::{Calc, Op, Slot, Words};
 use crate::capture::typed::{Comparison, Node, Step, Typed, Want};
-use crate::capture::views::View;
 
 impl Compiler<'_> {
     /// A slot with the value of a node of at most 64 bits.
@@ -319,13 +319,9 @@ impl Compiler<'_> {
                 let path = &operand.ok_or(CompileError::TooComplex)?.path;
                 let place = self.place(path)?;
                 let view = self.view_of(path.ty).ok_or(CompileError::TooComplex)?;
-                let View::Text { data, length } = *view else {
-                    return Err(CompileError::TooComplex.into());
-                };
-                Ok(Words::Memory {
-                    base: self.required(&place.at(data), 8)?,
-                    length: self.required(&place.at(length), 8)?,
-                })
+                let text = view.text().ok_or(CompileError::TooComplex)?;
+                let Elements { base, length } = self.pointed(&place, text)?;
+                Ok(Words::Memory { base, length })
             }
             _ => Err(only_shown("text that is put together")),
         }

@@ -8,7 +8,7 @@ use crate::capture::number::{Binary, Kind, Mode, Number};
 use crate::capture::place::{Place, Stop};
 use crate::capture::program::{Calc, Op, Slot};
 use crate::capture::typed::{Folding, Layout, Node, Path, Refusal, Run, Step, Typed};
-use crate::capture::views::{Ring, Small};
+use crate::capture::views::{Pointed, Ring, Small};
 use crate::symbols::place::{Missing, Source};
 use crate::symbols::scope::Variable;
 
@@ -228,10 +228,7 @@ impl<'s> Compiler<'s> {
         layout: Layout,
     ) -> Result<Elements, Stop> {
         match layout {
-            Layout::Pointed { data, length } => Ok(Elements {
-                length: self.required(&place.at(length), 8)?,
-                base: self.required(&place.at(data), 8)?,
-            }),
+            Layout::Pointed(pointed) => self.pointed(place, pointed),
             Layout::Array(count) => {
                 // An array whose elements are chosen while the program runs is in memory, never in registers.
                 let Place::Memory { base, offset, .. } = *place else {
@@ -258,6 +255,25 @@ impl<'s> Compiler<'s> {
             Layout::Small(small) => self.small_elements(place, small),
             Layout::Ring(_) => Err(CompileError::TooComplex.into()),
         }
+    }
+
+    /// As [`Self::elements_at`], of what is behind a pointer; also of text.
+    pub(super) fn pointed(
+        &mut self,
+        place: &Place<'s>,
+        pointed: Pointed,
+    ) -> Result<Elements, Stop> {
+        let length = self.required(&place.at(pointed.length), 8)?;
+        let target = self.required(&place.at(pointed.data), 8)?;
+        let base = match pointed.header {
+            0 => target,
+            header => self.calculated(&[
+                Calc::Slot(target, Kind::USIZE),
+                Calc::Constant(Number::new(Kind::USIZE, header.into())),
+                Calc::Binary(Binary::Add, Mode::Wrapping),
+            ])?,
+        };
+        Ok(Elements { base, length })
     }
 
     /// As [`Self::elements_at`], of what has its elements inside as long as there is room.

@@ -122,6 +122,7 @@ impl Bytes<'_> {
                 false => Wanted::Text {
                     words: self.words(),
                     data: self.size(),
+                    header: self.size(),
                     length: self.size(),
                 },
             },

@@ -16,8 +16,17 @@ const MAX_HEIGHT: u64 = 24;
 
 /// A key that is looked for, as far as it can be known beforehand.
 pub(super) enum Key {
-    Number { value: u64, size: u8, signed: bool },
-    Text { text: Text, data: u64, length: u64 },
+    Number {
+        value: u64,
+        size: u8,
+        signed: bool,
+    },
+    Text {
+        text: Text,
+        data: u64,
+        header: u64,
+        length: u64,
+    },
 }
 
 /// Where keys are that may be read together with one of them.
@@ -86,10 +95,12 @@ impl<M: Machine> Run<'_, M> {
             Wanted::Text {
                 words,
                 data,
+                header,
                 length,
             } => Key::Text {
                 text: self.resolve(words)?,
                 data: data.into(),
+                header: header.into(),
                 length: length.into(),
             },
         };
@@ -247,14 +258,19 @@ impl<M: Machine> Run<'_, M> {
                 };
                 Ok(comparable(found).cmp(&comparable(value)))
             }
-            Key::Text { text, data, length } => {
+            Key::Text {
+                text,
+                data,
+                header,
+                length,
+            } => {
                 let bytes = self.key_number(at.wrapping_add(length), 8, keys, span)?;
                 // In a table, only equality counts.
                 if span.backwards && bytes != text.length {
                     return Ok(Ordering::Less);
                 }
                 let pointer = self.key_number(at.wrapping_add(data), 8, keys, span)?;
-                let found = self.text_at(pointer, bytes)?;
+                let found = self.text_at(pointer.wrapping_add(header), bytes)?;
                 let common = bytes.min(text.length);
                 let order = self.order(found, 0, text, common)?;
                 Ok(order.then(bytes.cmp(&text.length)))

@@ -77,14 +77,20 @@ impl<M: Machine> Run<'_, M> {
                         size,
                         signed,
                     },
-                    Key::Text { data, length, .. } => {
+                    Key::Text {
+                        data,
+                        header,
+                        length,
+                        ..
+                    } => {
                         let bytes = at.wrapping_add(length);
                         let bytes = self.key_number(bytes, 8, &mut keys, &span)?;
                         let data_at = at.wrapping_add(data);
                         let pointer = self.key_number(data_at, 8, &mut keys, &span)?;
                         Key::Text {
-                            text: self.text_at(pointer, bytes)?,
+                            text: self.text_at(pointer.wrapping_add(header), bytes)?,
                             data,
+                            header,
                             length,
                         }
                     }

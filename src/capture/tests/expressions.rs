@@ -1,6 +1,6 @@
 //! Expressions over values in memory and registers.
 
-use super::world::{World, words};
+use super::world::{STACK, World, words};
 use super::{all, world};
 
 #[test]
@@ -297,6 +297,108 @@ fn methods_are_reads() {
         ("$thread", "77"),
         ("$time", "2001-09-09T01:46:40.000000Z"),
     ]);
+}
+
+/// Text and numbers whose owners count who shares them.
+fn shared() -> World {
+    let mut world = World::new();
+    let (byte, word) = (world.types.base("u8"), world.types.base("u64"));
+    for (owner, text, numbers) in [
+        ("alloc::sync::Arc", "arc", "arcs"),
+        ("alloc::rc::Rc", "rc", "rcs"),
+    ] {
+        let ty = world.types.shared(owner, "str", byte);
+        let bytes = world.counted(b"BTC", 3);
+        world.variable(text, ty, &bytes);
+        let ty = world.types.shared(owner, "[u64]", word);
+        let bytes = world.counted(&words(&[7, 9, 8]), 3);
+        world.variable(numbers, ty, &bytes);
+    }
+    let boxed = world
+        .types
+        .fat("alloc::boxed::Box<str, alloc::alloc::Global>", byte);
+    let bytes = world.fat(b"BTC", 3);
+    world.variable("boxed", boxed, &bytes);
+    let reference = world.types.reference(world.scope.variables[0].ty);
+    world.variable("to_arc", reference, &words(&[STACK]));
+    let ty = world.types.shared("alloc::sync::Arc", "str", byte);
+    world.variable("wild", ty, &words(&[16, 3]));
+    world.variable("huge", ty, &words(&[STACK, u64::MAX]));
+    world
+}
+
+#[test]
+fn shared_text_is_text() {
+    let mut world = shared();
+    for name in ["arc", "rc", "boxed", "to_arc"] {
+        for (expression, expected) in [
+            ("x == \"BTC\"", "true"),
+            ("x != \"BTC\"", "false"),
+            ("x == arc", "true"),
+            ("x < \"BTD\"", "true"),
+            ("x.len()", "3"),
+            ("x.is_empty()", "false"),
+            ("x.starts_with(\"B\")", "true"),
+            ("x.starts_with('T')", "false"),
+            ("x.ends_with(\"TC\")", "true"),
+            ("x.contains(\"T\")", "true"),
+            ("matches!(x, \"BTC\" | \"ETH\")", "true"),
+            ("format!(\"{}-{x}\", x)", "\"BTC-BTC\""),
+            ("x:>5", "  BTC"),
+            ("x:.2", "BT"),
+            ("*x", "\"BTC\""),
+            ("x.as_bytes()[1]", "84"),
+        ] {
+            let expression = expression.replace('x', name);
+            let shown = world.show(&format!("{{{expression}}}"));
+            assert_eq!(shown, expected, "{expression}");
+            if let "true" | "false" = expected {
+                let decided = world.decide(&expression).map(|it| it.to_string());
+                assert_eq!(decided.as_deref(), Ok(expected), "{expression}");
+            }
+        }
+    }
+    for (expression, expected) in [
+        ("wild.len()", "3"),
+        ("wild == \"BTC\"", "<unreadable 0x20>"),
+        ("huge == \"BTC\"", "<invalid length 18446744073709551615>"),
+    ] {
+        let shown = world.show(&format!("{{{expression}}}"));
+        assert_eq!(shown, expected, "{expression}");
+    }
+}
+
+#[test]
+fn shared_elements_are_a_sequence() {
+    let mut world = shared();
+    for name in ["arcs", "rcs"] {
+        for (expression, expected) in [
+            ("x.len() == 3", "true"),
+            ("x.is_empty()", "false"),
+            ("x[0] == 7", "true"),
+            ("x[3]", "<index 3 out of bounds, len 3>"),
+            ("x.iter().sum::<u64>() == 24", "true"),
+            ("x.iter().max()", "Some(9)"),
+            ("x.first()", "Some(7)"),
+            ("x.last().unwrap() == 8", "true"),
+            ("x.get(3)", "None"),
+            ("x.contains(&9)", "true"),
+            ("x.contains(&1)", "false"),
+            ("x[1..]", "[9, 8]"),
+            ("x[..2].iter().sum::<u64>() == 16", "true"),
+            ("*x", "[7, 9, 8]"),
+        ] {
+            let expression = expression.replace("x.", &format!("{name}."));
+            let expression = expression.replace("x[", &format!("{name}["));
+            let expression = expression.replace("*x", &format!("*{name}"));
+            let shown = world.show(&format!("{{{expression}}}"));
+            assert_eq!(shown, expected, "{expression}");
+            if let "true" | "false" = expected {
+                let decided = world.decide(&expression).map(|it| it.to_string());
+                assert_eq!(decided.as_deref(), Ok(expected), "{expression}");
+            }
+        }
+    }
 }
 
 #[test]

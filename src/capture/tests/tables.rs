@@ -54,9 +54,11 @@ impl Table {
     }
 }
 
-/// `hashbrown::map::HashMap<u64, u64, std::hash::random::RandomState>`
-fn map_type(world: &mut World, hasher: &str) -> TypeRef {
+/// `hashbrown::map::HashMap<K, u64, std::hash::random::RandomState>`
+fn map_type(world: &mut World, key: TypeRef, hasher: &str) -> TypeRef {
     let types = &mut world.types;
+    let name = types.get(key).name.clone();
+    let value = types.get(key).size;
     let (word, byte) = (types.base("u64"), types.base("u8"));
     let raw = types.pointer("*const u8", byte);
     let ctrl = types.structure(
@@ -74,15 +76,23 @@ fn map_type(world: &mut World, hasher: &str) -> TypeRef {
             ("items", 24, word),
         ],
     );
-    let pair = types.structure("(u64, u64)", 16, &[("__0", 0, word), ("__1", 8, word)]);
+    let pair = types.structure(
+        &format!("({name}, u64)"),
+        value + 8,
+        &[("__0", 0, key), ("__1", value, word)],
+    );
     let kind = TypeKind::Struct {
         members: members(&[("table", 0, inner)]),
         parameters: vec![("T".into(), pair)],
     };
-    let table = types.add("hashbrown::raw::RawTable<(u64, u64)>", 32, kind);
+    let table = types.add(
+        &format!("hashbrown::raw::RawTable<({name}, u64)>"),
+        32,
+        kind,
+    );
     let state = types.structure(hasher, 16, &[("k0", 0, word), ("k1", 8, word)]);
     types.structure(
-        &format!("hashbrown::map::HashMap<u64, u64, {hasher}>"),
+        &format!("hashbrown::map::HashMap<{name}, u64, {hasher}>"),
         48,
         &[("table", 0, table), ("hash_builder", 32, state)],
     )
@@ -101,7 +111,8 @@ fn reads(hasher: &str, hash: impl Fn(u64) -> u64) -> (usize, usize) {
     let mut world = World::new();
     let entries: Vec<(u64, u64)> = (0..40).map(|n| (n * 7, n * n * 49)).collect();
     let table = Table::new(&entries, hash);
-    let ty = map_type(&mut world, hasher);
+    let key = world.types.base("u64");
+    let ty = map_type(&mut world, key, hasher);
     let control = world.heap(&table.bytes()) + BUCKETS * 16;
     let map = words(&[BUCKETS - 1, control, 16, 40, KEYS.0, KEYS.1]);
     world.variable("map", ty, &map);
@@ -127,6 +138,51 @@ fn reads(hasher: &str, hash: impl Fn(u64) -> u64) -> (usize, usize) {
 fn a_key_is_found_by_its_hash() {
     let (there, missing) = reads("std::hash::random::RandomState", sip);
     assert!(there < 10 && missing < 14, "{there}, {missing}");
+}
+
+#[test]
+fn shared_text_is_a_key() {
+    let names = ["BTC", "ETH", "SOL"];
+    let hash = |at: u64| {
+        let mut hash = Sip13::new(KEYS.0, KEYS.1);
+        hash.write(names[at as usize].as_bytes());
+        hash.write(&[0xff]);
+        hash.finish()
+    };
+    for hasher in ["std::hash::random::RandomState", "shop::RandomState"] {
+        for owner in ["alloc::sync::Arc", "alloc::rc::Rc"] {
+            let mut world = World::new();
+            let byte = world.types.base("u8");
+            let key = world.types.shared(owner, "str", byte);
+            let ty = map_type(&mut world, key, hasher);
+            let table = Table::new(&[(0, 10), (1, 11), (2, 12)], hash);
+            let mut bytes = Vec::new();
+            for bucket in table.buckets.iter().rev() {
+                bytes.extend(match bucket {
+                    Some((at, _)) => world.counted(names[*at as usize].as_bytes(), 3),
+                    None => words(&[0, 0]),
+                });
+                bytes.extend(words(&[bucket.map_or(0, |(_, value)| value)]));
+            }
+            bytes.extend(&table.controls);
+            let control = world.heap(&bytes) + BUCKETS * 24;
+            let map = words(&[BUCKETS - 1, control, 16, 3, KEYS.0, KEYS.1]);
+            world.variable("map", ty, &map);
+            let bytes = world.counted(b"ETH", 3);
+            world.variable("symbol", key, &bytes);
+            for (expression, expected) in [
+                ("map[\"BTC\"]", "10"),
+                ("map.get(\"SOL\")", "Some(12)"),
+                ("map.get(\"XRP\")", "None"),
+                ("map.contains_key(\"ETH\")", "true"),
+                ("map[&symbol]", "11"),
+                ("map[\"\"]", "<no such key>"),
+            ] {
+                let shown = world.show(&format!("{{{expression}}}"));
+                assert_eq!(shown, expected, "{hasher} {owner} {expression}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -255,6 +255,12 @@ pub(super) const SECOND_KEY: &[Way] = &[way("std::hash::random::RandomState", &[
 /// The bytes of a text that owns them.
 pub(super) const STRINGS: &[Way] = &[way("alloc::string::String", &["vec"])];
 
+/// As [`STRINGS`], behind the counters of those who share them.
+pub(super) const SHARED_TEXTS: &[Way] = &[
+    way("alloc::sync::Arc<str,*", &["ptr.pointer.data_ptr.*.data"]),
+    way("alloc::rc::Rc<str,*", &["ptr.pointer.data_ptr.*.value"]),
+];
+
 /// Seconds and nanoseconds of a `Duration`.
 pub(super) const SECONDS: &[Way] = &[way("core::time::Duration", &["secs"])];
 /// See [`SECONDS`].

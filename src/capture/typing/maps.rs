@@ -6,14 +6,14 @@ use crate::capture::error::CompileError;
 use crate::capture::expr::Expr;
 use crate::capture::number::Kind;
 use crate::capture::typed::{Entries, Key, Map, Node, Path, Refusal, Side, Step, Want};
-use crate::capture::views::View;
+use crate::capture::views::{Pointed, View};
 use crate::symbols::types::TypeRef;
 
 /// How keys are compared.
 enum Compared {
     Number(Kind),
-    /// By what pointers and lengths at these offsets lead to.
-    Text((u64, u64)),
+    /// By the texts that are there.
+    Text(Pointed),
 }
 
 impl Typing<'_, '_> {
@@ -138,10 +138,9 @@ impl Typing<'_, '_> {
     fn key(&mut self, ty: TypeRef, key: &Expr) -> Result<Key, CompileError> {
         let found = self.load(ty)?;
         let kind = kind_of(&found).filter(|kind| !kind.is_float() && kind.size() <= 8);
-        let text = match *self.view(ty)? {
-            _ if self.loader.is_shown_by_users(&found) => None,
-            View::Text { data, length } => Some((data, length)),
-            _ => None,
+        let text = match self.loader.is_shown_by_users(&found) {
+            true => None,
+            false => self.view(ty)?.text(),
         };
         let compared = match (kind, text) {
             (Some(kind), _) => Compared::Number(kind),

@@ -516,11 +516,11 @@ impl Typing<'_, '_> {
         else {
             return Ok(None);
         };
-        let View::Text { length, .. } = *self.view(path.ty)? else {
+        let Some(text) = self.view(path.ty)?.text() else {
             return Ok(None);
         };
         let ty = path.ty;
-        let length = path.then(Step::At(length), ty);
+        let length = path.then(Step::At(text.length), ty);
         let operand = self.operand(length, Want::Number(Kind::USIZE));
         Ok(Some(Node::Load(operand, Kind::USIZE)))
     }

@@ -333,7 +333,7 @@ impl<'a, 's> Typing<'a, 's> {
             Item::Place(path) | Item::Guarded(path) => {
                 let path = self.auto_deref(path.clone())?;
                 let found = self.load(path.ty)?;
-                Ok(kind_of(&found).is_some() || matches!(*self.view(path.ty)?, View::Text { .. }))
+                Ok(kind_of(&found).is_some() || self.view(path.ty)?.text().is_some())
             }
             _ => Ok(false),
         }
@@ -441,12 +441,12 @@ impl<'a, 's> Typing<'a, 's> {
             Item::Place(path) | Item::Guarded(path) => {
                 let path = self.auto_deref(path.clone())?;
                 let found = self.load(path.ty)?;
-                match *self.view(path.ty)? {
-                    // How these are compared is code of the program.
-                    _ if self.loader.is_shown_by_users(&found) => Ok(None),
-                    View::Text { .. } => Ok(Some(Node::Text(self.operand(path, Want::Value)))),
-                    _ => Ok(None),
+                // How these are compared is code of the program.
+                let is_own = self.loader.is_shown_by_users(&found);
+                if is_own || self.view(path.ty)?.text().is_none() {
+                    return Ok(None);
                 }
+                Ok(Some(Node::Text(self.operand(path, Want::Value))))
             }
             _ => Ok(None),
         }

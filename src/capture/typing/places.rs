@@ -8,7 +8,7 @@ use crate::capture::error::{CompileError, hint};
 use crate::capture::expr::{Bounds, Expr, Literal};
 use crate::capture::number::{Binary, Kind, Mode, Number};
 use crate::capture::typed::{Layout, Node, Path, Refusal, Run, Step, Typed, Want};
-use crate::capture::views::{Ring, View};
+use crate::capture::views::{Pointed, Ring, View};
 use crate::symbols::scope::{Scope, Unclear, Variable};
 use crate::symbols::types::{Member, Type, TypeKind, TypeRef};
 
@@ -123,9 +123,12 @@ impl Typing<'_, '_> {
     /// What `*` gives.
     pub(super) fn deref(&mut self, path: Path) -> Result<Path, CompileError> {
         let found = self.load(path.ty)?;
-        match (&*self.view(path.ty)?, &found.kind) {
-            // The target of text or a sequence is shown as the pointer to it is.
-            (View::Text { .. } | View::Sequence { .. }, _) => Ok(path),
+        let view = self.view(path.ty)?;
+        // The target of text or a sequence is shown as the pointer to it is.
+        if view.text().is_some() || view.elements().is_some() {
+            return Ok(path);
+        }
+        match (&*view, &found.kind) {
             (View::Address, TypeKind::Pointer { target }) => match self.load(*target)?.kind {
                 TypeKind::Function => Err(not_a_pointer(&found)),
                 _ => Ok(path.then(Step::Follow, *target)),
@@ -242,23 +245,13 @@ impl Typing<'_, '_> {
         path: &Path,
     ) -> Result<Option<(Layout, TypeRef, u64)>, CompileError> {
         let found = self.load(path.ty)?;
-        let (layout, element) = match (&*self.view(path.ty)?, &found.kind) {
-            (
-                View::Sequence {
-                    data,
-                    length,
-                    element,
-                },
-                _,
-            ) => (
-                Layout::Pointed {
-                    data: *data,
-                    length: *length,
-                },
-                *element,
-            ),
-            (View::Plain, TypeKind::Array { element, count }) => (Layout::Array(*count), *element),
-            (View::Small(small), _) => (Layout::Small(*small), small.element),
+        let view = self.view(path.ty)?;
+        let (layout, element) = match (view.elements(), &*view, &found.kind) {
+            (Some((pointed, element)), ..) => (Layout::Pointed(pointed), element),
+            (None, View::Plain, TypeKind::Array { element, count }) => {
+                (Layout::Array(*count), *element)
+            }
+            (None, View::Small(small), _) => (Layout::Small(*small), small.element),
             _ => return Ok(None),
         };
         Ok(Some((layout, element, self.loader.load(element)?.size)))
@@ -358,7 +351,7 @@ impl Typing<'_, '_> {
     pub(super) fn length(&mut self, path: &Path, layout: Layout) -> Node {
         match layout {
             Layout::Array(count) => Node::Number(Number::new(Kind::USIZE, u128::from(count))),
-            Layout::Pointed { length, .. } | Layout::Ring(Ring { length, .. }) => {
+            Layout::Pointed(Pointed { length, .. }) | Layout::Ring(Ring { length, .. }) => {
                 self.word(path, length)
             }
             // What counts those that are inside has how many there is room for outside, where there are more.

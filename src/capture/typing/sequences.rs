@@ -7,7 +7,6 @@ use crate::capture::expr::Expr;
 use crate::capture::fold::Fold;
 use crate::capture::number::Kind;
 use crate::capture::typed::{Folding, Layout, Node, Path, Run, Want};
-use crate::capture::views::View;
 use crate::symbols::types::{Type, TypeKind, TypeRef};
 
 impl Typing<'_, '_> {
@@ -126,16 +125,19 @@ impl Typing<'_, '_> {
             return Ok(None);
         };
         let path = self.auto_deref(path.clone())?;
-        let View::Text { data, length } = *self.view(path.ty)? else {
+        let Some(text) = self.view(path.ty)?.text() else {
             return Ok(None);
         };
         let found = self.load(path.ty)?;
         let byte = match self.way(&path, &found, layouts::STRINGS) {
             Some(vector) => self.sequence(&vector)?.map(|(_, element, _)| element),
-            None => self.pointed_at(&found, data)?,
+            None => match self.way(&path, &found, layouts::SHARED_TEXTS) {
+                Some(byte) => Some(byte.ty),
+                None => self.pointed_at(&found, text.data)?,
+            },
         };
         let Some(byte) = byte else { return Ok(None) };
-        let layout = Layout::Pointed { data, length };
+        let layout = Layout::Pointed(text);
         Ok(match super::kind_of(&*self.load(byte)?) {
             Some(kind) if kind == Kind::unsigned(8) => {
                 Some(Item::Run(path, Run::all((layout, byte, 1))))

@@ -97,6 +97,70 @@ pub struct Spot {
     pub offset: u64,
 }
 
+/// Bytes or elements in a row, behind a pointer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pointed {
+    /// Offset of the pointer.
+    pub data: u64,
+    /// Bytes from the start of its target to the first of them.
+    pub header: u64,
+    /// Offset of their number.
+    pub length: u64,
+}
+
+impl Pointed {
+    fn at(data: Spot, length: u64) -> Option<Self> {
+        Some(Self {
+            data: data.pointer?,
+            header: data.offset,
+            length,
+        })
+    }
+}
+
+impl View {
+    /// The bytes of a `str`; `None` for other values.
+    pub fn text(&self) -> Option<Pointed> {
+        match *self {
+            Self::Text { data, length } => Some(Pointed {
+                data,
+                header: 0,
+                length,
+            }),
+            Self::Bytes {
+                data,
+                length,
+                quoting: Quoting::Text,
+            } => Pointed::at(data, length),
+            _ => None,
+        }
+    }
+
+    /// Elements behind a pointer, and their type; `None` for other values.
+    pub fn elements(&self) -> Option<(Pointed, TypeRef)> {
+        match *self {
+            Self::Sequence {
+                data,
+                length,
+                element,
+            } => {
+                let pointed = Pointed {
+                    data,
+                    header: 0,
+                    length,
+                };
+                Some((pointed, element))
+            }
+            Self::Run {
+                data,
+                length,
+                element,
+            } => Some((Pointed::at(data, length)?, element)),
+            _ => None,
+        }
+    }
+}
+
 /// A number of 1 to 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
