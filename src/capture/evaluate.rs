@@ -100,7 +100,7 @@ fn ended(entry: Entry) -> Trouble {
     let (first, second) = entry.numbers;
     let panics = match entry.code {
         Code::Refused => first <= Refusal::Key as u64,
-        Code::OutOfBounds | Code::Negative => true,
+        Code::OutOfBounds | Code::Negative | Code::Backwards => true,
         _ => false,
     };
     let said = match entry.code {
@@ -127,6 +127,7 @@ fn ended(entry: Entry) -> Trouble {
             "<index {} out of bounds, len {second}>",
             first.cast_signed()
         ),
+        Code::Backwards => format!("<slice index starts at {first} but ends at {second}>"),
         Code::InvalidLength => format!("<invalid length {second}>"),
         Code::Unfinished => {
             format!("<unavailable: only {first} of {second} elements were read>")

@@ -158,8 +158,8 @@ pub enum Op {
         refusal: u8,
         optional: bool,
     },
-    /// Takes the elements from `start` to before `end` of `length` ones of `stride` bytes. Ends the expression as out of
-    /// bounds where there are no such.
+    /// Takes the elements from `start` to before `end` (`inclusive`: to `end`) of `length` ones of `stride` bytes. Ends the
+    /// expression as out of bounds, or as backwards, where there are no such; `signed` are ends that may be negative.
     Slice {
         to: Slot,
         count: Slot,
@@ -167,6 +167,8 @@ pub enum Op {
         length: Slot,
         start: Slot,
         end: Slot,
+        signed: (bool, bool),
+        inclusive: bool,
         stride: u64,
     },
     /// The expression's value is at `base + offset`.

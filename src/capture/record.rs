@@ -45,6 +45,8 @@ pub enum Code {
     DivisionByZero = 10,
     /// Only so many elements could be looked at, the first number says, of as many as the second one says.
     Unfinished = 11,
+    /// A range, which begins at the first number and ends at the second one, before that.
+    Backwards = 12,
 }
 
 /// Bytes that the head of a record takes.
@@ -253,6 +255,7 @@ impl<'a> Record<'a> {
                 9 => Code::Overflow,
                 10 => Code::DivisionByZero,
                 11 => Code::Unfinished,
+                12 => Code::Backwards,
                 _ => Code::Absent,
             },
             numbers: (number(1), number(9)),

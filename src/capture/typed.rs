@@ -260,8 +260,10 @@ pub struct Run {
     pub stride: u64,
     /// Index of the first one.
     pub start: Option<Box<Typed>>,
-    /// Index of the one after the last one.
+    /// Index of the one after the last one, or of the last one.
     pub end: Option<Box<Typed>>,
+    /// Whether that is the last one.
+    pub inclusive: bool,
     /// Whether numbers are all that is wanted, and all of them.
     pub numbers: bool,
 }
@@ -275,6 +277,7 @@ impl Run {
             stride,
             start: None,
             end: None,
+            inclusive: false,
             numbers: false,
         }
     }

@@ -328,16 +328,17 @@ impl<'s> Compiler<'s> {
     /// Where elements begin, and how many there are.
     pub(super) fn sliced(&mut self, place: &Place<'s>, run: &Run) -> Result<(Slot, Slot), Stop> {
         let elements = self.elements_at(place, run.layout)?;
-        let end_of = |compiler: &mut Self, end: &Option<Box<Typed>>| {
-            let end = end.as_deref();
-            end.map(|end| compiler.index(end).map(|(slot, _)| slot))
-                .transpose()
+        let (start, is_start_signed) = match &run.start {
+            Some(start) => self.index(start)?,
+            None => {
+                let zero = self.builder.constant(0);
+                (zero.ok_or(CompileError::TooComplex)?, false)
+            }
         };
-        let start = match end_of(self, &run.start)? {
-            Some(start) => start,
-            None => self.builder.constant(0).ok_or(CompileError::TooComplex)?,
+        let (end, is_end_signed) = match &run.end {
+            Some(end) => self.index(end)?,
+            None => (elements.length, false),
         };
-        let end = end_of(self, &run.end)?.unwrap_or(elements.length);
         let to = self.builder.slot().ok_or(CompileError::TooComplex)?;
         let count = self.builder.slot().ok_or(CompileError::TooComplex)?;
         self.builder.push(Op::Slice {
@@ -347,6 +348,8 @@ impl<'s> Compiler<'s> {
             length: elements.length,
             start,
             end,
+            signed: (is_start_signed, is_end_signed),
+            inclusive: run.inclusive,
             stride: run.stride,
         });
         Ok((to, count))

@@ -448,6 +448,8 @@ fn op(bytes: &mut Bytes<'_>, parts: &mut Parts, forward: u16, decides: bool) -> 
             length: bytes.slot(),
             start: bytes.slot(),
             end: bytes.slot(),
+            signed: (bytes.flag(), bytes.flag()),
+            inclusive: bytes.flag(),
             stride: bytes.long(),
         },
         26 if decides => Op::Keep { slot: bytes.slot() },

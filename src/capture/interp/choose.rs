@@ -4,6 +4,14 @@ use super::{Machine, Run, Then};
 use crate::capture::program::{Part, Slot};
 use crate::capture::record::Code;
 
+/// The ends of what is taken, see [`Op::Slice`](crate::capture::program::Op::Slice).
+pub(super) struct Range {
+    pub(super) start: Slot,
+    pub(super) end: Slot,
+    pub(super) signed: (bool, bool),
+    pub(super) inclusive: bool,
+}
+
 impl<M: Machine> Run<'_, M> {
     pub(super) fn require(&mut self, slot: Slot) -> Then {
         if self.slot(slot).is_some() {
@@ -42,21 +50,35 @@ impl<M: Machine> Run<'_, M> {
     pub(super) fn slice(
         &mut self,
         (to, count): (Slot, Slot),
-        base: Slot,
-        length: Slot,
-        (start, end): (Slot, Slot),
+        (base, length): (Slot, Slot),
+        range: Range,
         stride: u64,
     ) -> Then {
-        let (Some(first), Some(last)) = (self.slot(start), self.slot(end)) else {
+        let Range { start, end, .. } = range;
+        let Some(first) = self.slot(start) else {
             return self.require(start);
+        };
+        let Some(last) = self.slot(end) else {
+            return self.require(end);
         };
         let Some(available) = self.slot(length) else {
             return self.require(length);
         };
-        let code = if !sensible(available, stride) {
-            Code::InvalidLength
-        } else if last > available || first > last {
-            Code::OutOfBounds
+        let stated = last;
+        let last = last.saturating_add(u64::from(range.inclusive));
+        let is_negative = |end: u64, signed| signed && end.cast_signed() < 0;
+        let (code, wrong, limit) = if !sensible(available, stride) {
+            (Code::InvalidLength, first, available)
+        } else if is_negative(first, range.signed.0) {
+            (Code::Negative, first, available)
+        } else if is_negative(stated, range.signed.1) {
+            (Code::Negative, stated, available)
+        } else if last > available || (range.inclusive && stated == u64::MAX) {
+            (Code::OutOfBounds, last, available)
+        } else if first > available {
+            (Code::OutOfBounds, first, available)
+        } else if first > last {
+            (Code::Backwards, first, last)
         } else {
             let distance = first.checked_mul(stride);
             let address = self
@@ -67,8 +89,7 @@ impl<M: Machine> Run<'_, M> {
             self.put(count, last.checked_sub(first));
             return self.require(to);
         };
-        let wrong = if last > available { last } else { first };
-        self.writer.set(self.expression, code, wrong, available);
+        self.writer.set(self.expression, code, wrong, limit);
         Then::Over
     }
 

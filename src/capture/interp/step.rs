@@ -1,6 +1,6 @@
 //! What each operation does.
 
-use super::choose::sensible;
+use super::choose::{Range, sensible};
 use super::load::number;
 use super::slots::Span;
 use super::{Ended, Machine, Run, Then, Turns};
@@ -152,8 +152,18 @@ impl<M: Machine> Run<'_, M> {
                 length,
                 start,
                 end,
+                signed,
+                inclusive,
                 stride,
-            } => return self.slice((to, count), base, length, (start, end), stride),
+            } => {
+                let range = Range {
+                    start,
+                    end,
+                    signed,
+                    inclusive,
+                };
+                return self.slice((to, count), (base, length), range, stride);
+            }
             Op::PlaceCounted { base, count } => {
                 let Some(address) = self.slot(base) else {
                     return self.require(base);

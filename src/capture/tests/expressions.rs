@@ -402,6 +402,38 @@ fn shared_elements_are_a_sequence() {
 }
 
 #[test]
+fn ranges_that_are_none_are_told_as_they_are_written() {
+    all(&[
+        ("v[3..1]", "<slice index starts at 3 but ends at 1>"),
+        ("v[3..=1]", "<slice index starts at 3 but ends at 2>"),
+        ("v[2..=1]", "[]"),
+        ("v[4..]", "[]"),
+        ("v[5..]", "<index 5 out of bounds, len 4>"),
+        ("v[9..2]", "<index 9 out of bounds, len 4>"),
+        ("v[..9]", "<index 9 out of bounds, len 4>"),
+        ("v[..=3]", "[3, 1, 2, 9]"),
+        ("v[..=4]", "<index 5 out of bounds, len 4>"),
+        ("v[i..]", "<index -7 out of bounds, len 4>"),
+        ("v[..i]", "<index -7 out of bounds, len 4>"),
+        ("v[i + 6..]", "<index -1 out of bounds, len 4>"),
+        ("v[..=i + 6]", "<index -1 out of bounds, len 4>"),
+        ("v[..=i + 7]", "[3]"),
+        ("v[-1..]", "<index -1 out of bounds, len 4>"),
+        ("v[..=-1]", "<index -1 out of bounds, len 4>"),
+        ("v[i as i64..i as i64]", "<index -7 out of bounds, len 4>"),
+        ("array[2..1]", "<slice index starts at 2 but ends at 1>"),
+        (
+            "some.unwrap_or(v[3..1].iter().sum())",
+            "<slice index starts at 3 but ends at 1>",
+        ),
+    ]);
+    assert_eq!(
+        world().decide("v[3..1].contains(&1)"),
+        Err("detrix: the condition `v[3..1].contains(&1)` could not be decided: <slice index starts at 3 but ends at 1>".into())
+    );
+}
+
+#[test]
 fn formats() {
     all(&[
         ("n:x", "29"),

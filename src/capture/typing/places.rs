@@ -390,19 +390,14 @@ impl Typing<'_, '_> {
             });
         };
         let start = bounds.start.as_deref().map(|it| self.index(it));
-        let end = bounds.end.as_deref().map(|it| {
-            let mut typed = self.index(it)?;
-            if bounds.inclusive {
-                typed.node = after(typed.node);
-            }
-            Ok::<_, CompileError>(typed)
-        });
+        let end = bounds.end.as_deref().map(|it| self.index(it));
         let run = Run {
             layout,
             element,
             stride,
             start: start.transpose()?.map(Box::new),
             end: end.transpose()?.map(Box::new),
+            inclusive: bounds.inclusive,
             numbers: false,
         };
         Ok((path, run))
@@ -465,13 +460,6 @@ fn chain(expr: &Expr) -> Option<Vec<&str>> {
         }
         _ => None,
     }
-}
-
-/// The index behind an index.
-fn after(index: Node) -> Node {
-    let one = Node::Number(Number::new(Kind::USIZE, 1));
-    let wide = Box::new(Node::Cast(Box::new(index), Kind::USIZE));
-    Node::Binary(Binary::Add, CHECKED, wide, Box::new(one))
 }
 
 pub(super) fn on_a_literal(operator: &str) -> CompileError {

@@ -192,14 +192,16 @@ fn op() -> impl Strategy<Value = Op> {
                 optional
             }
         ),
-        1 => (slot(), slot(), slot(), slot(), slot(), slot(), any::<u64>()).prop_map(
-            |(to, count, base, length, start, end, stride)| Op::Slice {
+        1 => (slot(), slot(), slot(), slot(), slot(), slot(), any::<(bool, bool, bool)>(), any::<u64>()).prop_map(
+            |(to, count, base, length, start, end, signed, stride)| Op::Slice {
                 to,
                 count,
                 base,
                 length,
                 start,
                 end,
+                signed: (signed.0, signed.1),
+                inclusive: signed.2,
                 stride
             }
         ),
