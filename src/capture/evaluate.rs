@@ -224,6 +224,13 @@ impl Evaluation<'_> {
                     None => default?,
                 }
             }
+            Node::Count(operand) => {
+                let Reading::Run { index, .. } = self.reading(*operand)? else {
+                    return Err(Fault::Type.into());
+                };
+                let (_, count) = self.found(*index)?;
+                Number::new(Kind::USIZE, count.into())
+            }
             Node::Fits(inner) => Number::boolean(self.checked(inner)?.is_some()),
             Node::Function(function, inner) => function.of(self.number(inner)?),
             Node::Fold(fold, operand, kind, wanted) => {

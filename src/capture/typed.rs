@@ -92,6 +92,8 @@ pub enum Node {
     Function(Function, Box<Node>),
     /// All elements of an operand, which are of that type, brought down to one number; what is searched for.
     Fold(Fold, usize, Kind, Option<Box<Node>>),
+    /// How many elements an operand has.
+    Count(usize),
     /// Text put together.
     Format(Vec<Part>),
 }
@@ -108,6 +110,7 @@ impl Node {
             | Self::Words(_)
             | Self::Special(_)
             | Self::Present(_)
+            | Self::Count(_)
             | Self::Fold(_, _, _, None) => {}
             Self::Unary(_, _, inner)
             | Self::Cast(inner, _)
@@ -143,6 +146,7 @@ impl Node {
             | Self::Load(operand, _)
             | Self::Text(operand)
             | Self::Present(operand)
+            | Self::Count(operand)
             | Self::Optional(operand, _)
             | Self::Either(operand, ..)
             | Self::Fold(_, operand, ..) => Some(*operand),
@@ -195,6 +199,8 @@ pub enum Want {
     Number(Kind),
     /// Elements.
     Run(Run),
+    /// How many elements there are.
+    Count(Run),
     /// Elements, brought down to one number at the hit.
     Folded(Run, Folding),
     /// All keys or values of a map or set.
@@ -286,11 +292,6 @@ impl Run {
     pub fn is_whole(&self) -> bool {
         self.start.is_none() && self.end.is_none()
     }
-
-    /// How the sequence holds its elements, their type, and the bytes from one to the next.
-    pub fn elements(&self) -> (Layout, TypeRef, u64) {
-        (self.layout, self.element, self.stride)
-    }
 }
 
 /// How a sequence holds its elements.
@@ -327,12 +328,10 @@ pub enum Step {
     Follow,
     /// An element.
     Element {
-        /// How the sequence holds it.
-        layout: Layout,
-        /// Bytes from one to the next.
-        stride: u64,
-        /// Which one.
-        index: Box<Typed>,
+        /// Of which elements.
+        run: Box<Run>,
+        /// Which one of them; `None` for the last one.
+        index: Option<Box<Typed>>,
         /// Whether there may be none.
         optional: bool,
     },

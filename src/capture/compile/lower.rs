@@ -31,6 +31,7 @@ impl Compiler<'_> {
                 self.compared(*comparison, left, right)
             }
             Node::Present(operand) => self.present(typed, *operand),
+            Node::Count(operand) => Ok(self.run(typed, *operand)?.1),
             Node::Fits(inner) => self.fits(typed, inner),
             Node::Fold(fold, operand, kind, wanted) => {
                 let wanted = wanted.as_deref();
@@ -128,6 +129,10 @@ impl Compiler<'_> {
                     _ => *kind,
                 };
                 steps.push(Calc::Slot(slot, kind));
+            }
+            Node::Count(_) => {
+                let slot = self.lowered(typed, node)?;
+                steps.push(Calc::Slot(slot, Kind::USIZE));
             }
             Node::Checked(_) => return Err(only_shown("an `Option` that is computed")),
             Node::Format(_) | Node::Words(_) | Node::Text(_) => {
@@ -245,10 +250,15 @@ impl Compiler<'_> {
                 let (found, _) = self.found(&place, map, key, *part)?;
                 Ok(found)
             }
-            Some(Step::Element { layout, index, .. }) => {
-                let length = self.length_at(&place, *layout)?;
-                let wide = Node::Cast(Box::new(index.node.clone()), Kind::USIZE);
-                let index = self.lowered(index, &wide)?;
+            Some(Step::Element { run, index, .. }) => {
+                let length = self.length_at(&place, run)?;
+                let index = match index {
+                    Some(index) => {
+                        let wide = Node::Cast(Box::new(index.node.clone()), Kind::USIZE);
+                        self.lowered(index, &wide)?
+                    }
+                    None => self.last(length)?,
+                };
                 self.calculated(&[
                     Calc::Slot(index, Kind::USIZE),
                     Calc::Slot(length, Kind::USIZE),
@@ -300,7 +310,7 @@ impl Compiler<'_> {
     fn run(&mut self, typed: &Typed, operand: usize) -> Result<(Slot, Slot), Stop> {
         let operand = typed.operands.get(operand);
         let operand = operand.ok_or(CompileError::TooComplex)?;
-        let (Want::Run(run) | Want::Folded(run, _)) = &operand.want else {
+        let (Want::Run(run) | Want::Count(run) | Want::Folded(run, _)) = &operand.want else {
             return Err(only_shown("adding up or searching a map or a set"));
         };
         let place = self.place(&operand.path)?;

@@ -256,6 +256,15 @@ impl<'s> Compiler<'s> {
                     side: entries.side,
                 })
             }
+            Want::Count(run) => {
+                self.count_run(&place, run)?;
+                self.load(run.element)?;
+                Ok(Reading::Run {
+                    index,
+                    element: run.element,
+                    stride: run.stride,
+                })
+            }
             Want::Folded(run, folding) => {
                 self.capture_folded(&place, run, *folding)?;
                 self.load(run.element)?;

@@ -64,11 +64,10 @@ impl<'s> Compiler<'s> {
             Step::At(distance) => Ok(place.at(*distance)),
             Step::Follow => Ok(Place::pointed(self.required(place, 8)?)),
             Step::Element {
-                layout,
-                stride,
+                run,
                 index,
                 optional,
-            } => self.element(place, *layout, *stride, index, *optional),
+            } => self.element(place, run, index.as_deref(), *optional),
             Step::Entry {
                 map,
                 key,
@@ -136,25 +135,37 @@ impl<'s> Compiler<'s> {
     fn element(
         &mut self,
         place: &Place<'s>,
-        layout: Layout,
-        stride: u64,
-        index: &Typed,
+        run: &Run,
+        index: Option<&Typed>,
         optional: bool,
     ) -> Result<Place<'s>, Stop> {
+        let Run { layout, stride, .. } = *run;
         // A known element of an array needs no computation, and may be in a register.
-        if let (Layout::Array(count), Node::Number(number)) = (layout, &index.node)
+        if let (Layout::Array(count), Some(Node::Number(number))) =
+            (layout, index.map(|it| &it.node))
+            && run.is_whole()
             && let Some(at) = u64::try_from(number.signed()).ok().filter(|at| *at < count)
         {
             let distance = at.checked_mul(stride).ok_or(CompileError::TooComplex)?;
             return Ok(place.at(distance));
         }
-        let (mut index, signed) = self.index(index)?;
-        let Elements { base, length } = match layout {
-            Layout::Ring(ring) => Elements {
-                length: self.length_at(place, layout)?,
+        // As Rust does, a part is taken before the index of it is computed.
+        let part = match run.is_whole() {
+            true => None,
+            false => Some(self.sliced(place, run)?),
+        };
+        let index = index.map(|index| self.index(index)).transpose()?;
+        let Elements { base, length } = match (part, layout) {
+            (Some((base, length)), _) => Elements { base, length },
+            (None, Layout::Ring(ring)) => Elements {
+                length: self.length_at(place, run)?,
                 base: self.required(&place.at(ring.data), 8)?,
             },
-            _ => self.elements_at(place, layout)?,
+            (None, _) => self.elements_at(place, layout)?,
+        };
+        let (mut index, signed) = match index {
+            Some(index) => index,
+            None => (self.last(length)?, false),
         };
         self.builder.push(Op::Bounds {
             index,
@@ -175,6 +186,15 @@ impl<'s> Compiler<'s> {
         });
         self.builder.push(Op::Require { slot: to });
         Ok(Place::pointed(to))
+    }
+
+    /// The index of the last of so many elements; of none, one that none has.
+    pub(super) fn last(&mut self, length: Slot) -> Result<Slot, Stop> {
+        self.calculated(&[
+            Calc::Slot(length, Kind::USIZE),
+            Calc::Constant(Number::new(Kind::USIZE, 1)),
+            Calc::Binary(Binary::Sub, Mode::Wrapping),
+        ])
     }
 
     /// Where in the buffer of a ring an element is.
@@ -213,11 +233,12 @@ impl<'s> Compiler<'s> {
         Ok(turned)
     }
 
-    /// How many elements a sequence has.
-    pub(super) fn length_at(&mut self, place: &Place<'s>, layout: Layout) -> Result<Slot, Stop> {
-        match layout {
+    /// How many elements there are.
+    pub(super) fn length_at(&mut self, place: &Place<'s>, run: &Run) -> Result<Slot, Stop> {
+        match run.layout {
+            _ if !run.is_whole() => Ok(self.sliced(place, run)?.1),
             Layout::Ring(ring) => self.required(&place.at(ring.length), 8),
-            _ => Ok(self.elements_at(place, layout)?.length),
+            layout => Ok(self.elements_at(place, layout)?.length),
         }
     }
 
@@ -389,6 +410,13 @@ impl<'s> Compiler<'s> {
         Ok(())
     }
 
+    /// Captures where elements are and how many, in the entry.
+    pub(super) fn count_run(&mut self, place: &Place<'s>, run: &Run) -> Result<(), Stop> {
+        let (base, count) = self.sliced(place, run)?;
+        self.builder.push(Op::PlaceCounted { base, count });
+        Ok(())
+    }
+
     /// Captures elements, and where they are and how many in the entry.
     pub(super) fn capture_run(&mut self, place: &Place<'s>, run: &Run) -> Result<(), Stop> {
         let (to, count) = self.sliced(place, run)?;
@@ -431,6 +459,7 @@ fn kind(node: &Node) -> Option<Kind> {
         | Node::Fold(_, _, kind, _)
         | Node::Fallback(kind, ..) => Some(*kind),
         Node::Number(number) => Some(number.kind),
+        Node::Count(_) => Some(Kind::USIZE),
         Node::Special(_) => Some(Kind::unsigned(64)),
         Node::Unary(_, _, inner) | Node::Binary(_, _, inner, _) | Node::Either(_, inner, _) => {
             kind(inner)

@@ -125,6 +125,7 @@ fn deep_expressions_fit_a_thread_of_two_megabytes() {
         ("matches!(", "n", ",_)"),
         ("v[", "1", " as usize]"),
         ("v[v[", "1", "]as usize]as usize"),
+        ("v[", "1", "..].last().unwrap()"),
         ("", "n", ".clone()"),
         ("", "n", ".min(1)"),
         ("matches!(n+1+1+1+1+1+1+1+1,n if ", "n>0", ")"),

@@ -434,6 +434,94 @@ fn ranges_that_are_none_are_told_as_they_are_written() {
 }
 
 #[test]
+fn parts_are_asked_as_wholes_are() {
+    all(&[
+        ("v[1..3].len()", "2"),
+        ("v[1..].len() + 1", "4"),
+        ("v[..=2].iter().count()", "3"),
+        ("v[1..at].is_empty()", "true"),
+        ("v[4..].is_empty()", "true"),
+        ("v[2..9].len()", "<index 9 out of bounds, len 4>"),
+        (
+            "v[3..1].is_empty()",
+            "<slice index starts at 3 but ends at 1>",
+        ),
+        ("v[i..].len()", "<index -7 out of bounds, len 4>"),
+        ("v[1..3].first()", "Some(1)"),
+        ("v[1..3].last()", "Some(2)"),
+        ("v[..2].last().unwrap()", "1"),
+        ("v[2..2].first()", "None"),
+        ("v[2..2].last()", "None"),
+        ("v[2..2].last().is_none()", "true"),
+        ("v[5..].first()", "<index 5 out of bounds, len 4>"),
+        ("v[5..].first().is_some()", "<index 5 out of bounds, len 4>"),
+        ("v[1..3].get(1)", "Some(2)"),
+        ("v[1..3].get(2)", "None"),
+        ("v[1..3].get(2).unwrap_or(7)", "7"),
+        ("v[1..3][1]", "2"),
+        ("v[1..3][2]", "<index 2 out of bounds, len 2>"),
+        ("v[1..3][i]", "<index -7 out of bounds, len 2>"),
+        ("v[v[1..3].len()]", "2"),
+        ("v[1..][v[1..3][0]]", "2"),
+        ("orders[..1][0].name.len()", "5"),
+        ("orders[1..].first().is_none()", "true"),
+        ("array[1..][1]", "9"),
+        ("array[1..][2]", "<index 2 out of bounds, len 2>"),
+        ("array[1..].len()", "2"),
+        ("array[1..].get(2)", "None"),
+        ("sizes[1..].first()", "Some(5)"),
+        ("s.as_bytes()[..2]", "[112, 195]"),
+        ("s.as_bytes()[1..][0]", "195"),
+        ("s.as_bytes()[..2].len()", "2"),
+        ("symbol.as_bytes()[9..]", "<index 9 out of bounds, len 7>"),
+    ]);
+    let mut world = world();
+    for (condition, expected) in [
+        ("v[1..].len() == 3", Ok(true)),
+        ("v[4..].is_empty()", Ok(true)),
+        ("v[2..].last() == Some(9)", Ok(true)),
+        ("v[2..2].last().is_none()", Ok(true)),
+        ("v[1..3].get(at + 1).is_some()", Ok(false)),
+        ("v[1..3][at] == 2", Ok(true)),
+        ("v[v[1..3].len()] == 2", Ok(true)),
+        ("v[2..9].len() == 7", Err("<index 9 out of bounds, len 4>")),
+        ("v[1..3][2] == 9", Err("<index 2 out of bounds, len 2>")),
+    ] {
+        let expected = expected.map_err(|why| {
+            format!("detrix: the condition `{condition}` could not be decided: {why}")
+        });
+        assert_eq!(world.decide(condition), expected, "{condition}");
+    }
+    world.limits.elements = 1;
+    assert_eq!(world.show("{v[1..].len()}"), "3");
+    let mut world = shared();
+    assert_eq!(world.show("{arcs[1..].last()}"), "Some(8)");
+    assert_eq!(world.show("{arc.as_bytes()[1..]}"), "[84, 67]");
+}
+
+#[test]
+fn parts_that_are_not_taken_are_told_with_what_is() {
+    let text = "a part of a text is not supported: write `{text:.3}` for its first characters, `text.as_bytes()[..3]` for bytes of it";
+    let mut world = shared();
+    assert_eq!(world.show("{arc[1..]}"), format!("<error: {text}>"));
+    let mut world = super::world();
+    for (expression, error) in [
+        ("symbol[..3]", text),
+        ("&s[2..]", text),
+        ("order.name[1..2].len()", text),
+        ("format!(\"{n}\")[1..]", text),
+        (
+            "v[1..][..2]",
+            "a part of a part is not supported: write both as one range",
+        ),
+        ("n[1..]", "`u32` cannot be indexed"),
+    ] {
+        let shown = world.show(&format!("{{{expression}}}"));
+        assert_eq!(shown, format!("<error: {error}>"), "{expression}");
+    }
+}
+
+#[test]
 fn formats() {
     all(&[
         ("n:x", "29"),

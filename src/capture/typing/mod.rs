@@ -218,9 +218,7 @@ impl<'a, 's> Typing<'a, 's> {
             },
             Expr::Index(inner, index) => {
                 let path = match self.item(inner)? {
-                    Item::Run(path, run) if run.is_whole() => {
-                        self.element_of(path, run.elements(), index, false)
-                    }
+                    Item::Run(path, run) => self.element_of(path, run, index, false),
                     item => {
                         let base = self.placed(item, "[")?;
                         self.element(base, index)
@@ -229,8 +227,14 @@ impl<'a, 's> Typing<'a, 's> {
                 path.map(Item::Place)
             }
             Expr::Slice(inner, bounds) => {
-                let base = self.place(inner, "[")?;
-                let (path, run) = self.slice(base, bounds)?;
+                let (path, run) = match self.item(inner)? {
+                    Item::Run(path, run) => self.part(path, run, bounds)?,
+                    Item::Text(_) => return Err(places::part_of_text()),
+                    item => {
+                        let base = self.placed(item, "[")?;
+                        self.slice(base, bounds)?
+                    }
+                };
                 Ok(Item::Run(path, run))
             }
             Expr::Unary(op, inner) => {

@@ -277,7 +277,7 @@ impl Typing<'_, '_> {
             elements => elements,
         };
         if let Some(elements) = elements {
-            return self.element_of(path, elements, index, false);
+            return self.element_of(path, Run::all(elements), index, false);
         }
         match self.map(&path)? {
             Some((path, map)) => self.entry(path, map, index, Refusal::Key),
@@ -291,12 +291,13 @@ impl Typing<'_, '_> {
     pub(super) fn element_of(
         &mut self,
         path: Path,
-        (layout, element, stride): (Layout, TypeRef, u64),
+        run: Run,
         index: &Expr,
         optional: bool,
     ) -> Result<Path, CompileError> {
         if let (Layout::Array(count), Expr::Literal(Literal::Integer(index, _)), false) =
-            (layout, index, optional)
+            (run.layout, index, optional)
+            && run.is_whole()
             && !u64::try_from(*index).is_ok_and(|index| index < count)
         {
             return Err(CompileError::OutOfBounds {
@@ -305,10 +306,10 @@ impl Typing<'_, '_> {
                 count,
             });
         }
-        let index = Box::new(self.index(index)?);
+        let index = Some(Box::new(self.index(index)?));
+        let element = run.element;
         let step = Step::Element {
-            layout,
-            stride,
+            run: Box::new(run),
             index,
             optional,
         };
@@ -316,40 +317,27 @@ impl Typing<'_, '_> {
     }
 
     /// The first element, or the last one.
-    pub(super) fn end(
-        &mut self,
-        path: Path,
-        (layout, element, stride): (Layout, TypeRef, u64),
-        last: bool,
-    ) -> Path {
-        let index = if last {
-            let mut typing = self.nested();
-            let length = typing.length(&path, layout);
-            let one = Number::new(Kind::USIZE, 1);
-            // Of an empty sequence it is an index that none has.
-            let node = Node::Binary(
-                Binary::Sub,
-                Mode::Wrapping,
-                Box::new(length),
-                Box::new(Node::Number(one)),
-            );
-            typing.finish(node)
-        } else {
-            let first = Node::Number(Number::new(Kind::USIZE, 0));
-            Typed::new(first, Vec::new(), Vec::new())
+    pub(super) fn end(path: Path, run: Run, last: bool) -> Path {
+        let first = Node::Number(Number::new(Kind::USIZE, 0));
+        let index = match last {
+            true => None,
+            false => Some(Box::new(Typed::new(first, Vec::new(), Vec::new()))),
         };
+        let element = run.element;
         let step = Step::Element {
-            layout,
-            stride,
-            index: Box::new(index),
+            run: Box::new(run),
+            index,
             optional: true,
         };
         path.then(step, element)
     }
 
-    /// How many elements a sequence has.
-    pub(super) fn length(&mut self, path: &Path, layout: Layout) -> Node {
-        match layout {
+    /// How many elements a sequence, or a part of one, has.
+    pub(super) fn length(&mut self, path: &Path, run: &Run) -> Node {
+        if !run.is_whole() {
+            return Node::Count(self.operand(path.clone(), Want::Count(run.clone())));
+        }
+        match run.layout {
             Layout::Array(count) => Node::Number(Number::new(Kind::USIZE, u128::from(count))),
             Layout::Pointed(Pointed { length, .. }) | Layout::Ring(Ring { length, .. }) => {
                 self.word(path, length)
@@ -384,21 +372,37 @@ impl Typing<'_, '_> {
         bounds: &Bounds,
     ) -> Result<(Path, Run), CompileError> {
         let path = self.auto_deref(base)?;
-        let Some((layout, element, stride)) = self.sequence(&path)? else {
+        let Some(elements) = self.sequence(&path)? else {
+            if self.text(&Item::Place(path.clone()))?.is_some() {
+                return Err(part_of_text());
+            }
             return Err(CompileError::NotIndexable {
                 ty: self.type_name(path.ty),
             });
         };
+        self.part(path, Run::all(elements), bounds)
+    }
+
+    /// `base[start..end]`, of elements that are known.
+    pub(super) fn part(
+        &mut self,
+        path: Path,
+        all: Run,
+        bounds: &Bounds,
+    ) -> Result<(Path, Run), CompileError> {
+        if !all.is_whole() {
+            return Err(CompileError::Unsupported {
+                what: "a part of a part".into(),
+                why: "write both as one range",
+            });
+        }
         let start = bounds.start.as_deref().map(|it| self.index(it));
         let end = bounds.end.as_deref().map(|it| self.index(it));
         let run = Run {
-            layout,
-            element,
-            stride,
             start: start.transpose()?.map(Box::new),
             end: end.transpose()?.map(Box::new),
             inclusive: bounds.inclusive,
-            numbers: false,
+            ..all
         };
         Ok((path, run))
     }
@@ -466,6 +470,13 @@ pub(super) fn on_a_literal(operator: &str) -> CompileError {
     CompileError::Unsupported {
         what: format!("`{operator}` on a literal"),
         why: "only values of the program have fields, elements and targets",
+    }
+}
+
+pub(super) fn part_of_text() -> CompileError {
+    CompileError::Unsupported {
+        what: "a part of a text".into(),
+        why: "write `{text:.3}` for its first characters, `text.as_bytes()[..3]` for bytes of it",
     }
 }
 

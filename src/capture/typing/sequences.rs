@@ -22,7 +22,7 @@ impl Typing<'_, '_> {
             return self.of_run(path.clone(), run, name, arguments);
         }
         if let Some(elements) = self.ring(path)? {
-            return self.of_ring(path.clone(), elements, name, arguments);
+            return self.of_ring(path.clone(), Run::all(elements), name, arguments);
         }
         let counted = match self.way(path, &found, layouts::LENGTHS) {
             Some(length) => Some(self.number(Item::Place(length))?),
@@ -42,25 +42,23 @@ impl Typing<'_, '_> {
     fn of_ring(
         &mut self,
         path: Path,
-        elements: (Layout, TypeRef, u64),
+        run: Run,
         name: &str,
         arguments: &[Expr],
     ) -> Result<Option<Item>, CompileError> {
         Ok(Some(match (name, arguments) {
-            ("len" | "count", []) => Item::Number(self.length(&path, elements.0), Kind::USIZE),
-            ("is_empty", []) => is_zero(self.length(&path, elements.0), Kind::USIZE),
+            ("len" | "count", []) => Item::Number(self.length(&path, &run), Kind::USIZE),
+            ("is_empty", []) => is_zero(self.length(&path, &run), Kind::USIZE),
             ("front" | "back" | "next" | "last", []) => {
                 let last = matches!(name, "back" | "last");
-                Item::Optional(self.end(path, elements, last))
+                Item::Optional(Self::end(path, run, last))
             }
-            ("get" | "nth", [index]) => {
-                Item::Optional(self.element_of(path, elements, index, true)?)
-            }
+            ("get" | "nth", [index]) => Item::Optional(self.element_of(path, run, index, true)?),
             _ => return Ok(None),
         }))
     }
 
-    /// Elements in a row: all of a sequence, or a part, of which less can be asked.
+    /// Elements in a row: all of a sequence, or a part.
     pub(super) fn of_run(
         &mut self,
         path: Path,
@@ -68,20 +66,11 @@ impl Typing<'_, '_> {
         name: &str,
         arguments: &[Expr],
     ) -> Result<Option<Item>, CompileError> {
-        let elements = run.elements();
         let item = match (name, arguments) {
-            ("len" | "count", []) if run.is_whole() => {
-                Item::Number(self.length(&path, run.layout), Kind::USIZE)
-            }
-            ("is_empty", []) if run.is_whole() => {
-                is_zero(self.length(&path, run.layout), Kind::USIZE)
-            }
-            ("first" | "last" | "next", []) if run.is_whole() => {
-                Item::Optional(self.end(path, elements, name == "last"))
-            }
-            ("get" | "nth", [index]) if run.is_whole() => {
-                Item::Optional(self.element_of(path, elements, index, true)?)
-            }
+            ("len" | "count", []) => Item::Number(self.length(&path, &run), Kind::USIZE),
+            ("is_empty", []) => is_zero(self.length(&path, &run), Kind::USIZE),
+            ("first" | "last" | "next", []) => Item::Optional(Self::end(path, run, name == "last")),
+            ("get" | "nth", [index]) => Item::Optional(self.element_of(path, run, index, true)?),
             ("contains", [wanted]) => self.contains(path, run, wanted)?,
             (name, []) => match fold_named(name) {
                 Some(fold) => {
