@@ -333,8 +333,36 @@ impl Compiler<'_> {
                 let Elements { base, length } = self.pointed(&place, text)?;
                 Ok(Words::Memory { base, length })
             }
+            Node::Either(operand, inner, default) => {
+                let present = self.present(typed, *operand)?;
+                let (base, length) = (self.free_slot()?, self.free_slot()?);
+                let choose = self.choose(present, &[(1, 1)], false)?;
+                self.copy_words((base, length), typed, inner)?;
+                let end = self.builder.push(Op::Jump { to: 0 });
+                self.builder.patch(choose);
+                self.copy_words((base, length), typed, default)?;
+                self.builder.patch(end);
+                Ok(Words::Memory { base, length })
+            }
             _ => Err(only_shown("text that is put together")),
         }
+    }
+
+    fn copy_words(
+        &mut self,
+        (base, length): (Slot, Slot),
+        typed: &Typed,
+        node: &Node,
+    ) -> Result<(), Stop> {
+        let Words::Memory {
+            base: from,
+            length: count,
+        } = self.words(typed, node)?
+        else {
+            return Err(only_shown("text that stands in for text of the program"));
+        };
+        self.copy(base, from)?;
+        self.copy(length, count)
     }
 
     fn compared(

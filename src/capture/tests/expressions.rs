@@ -369,6 +369,61 @@ fn shared_text_is_text() {
 }
 
 #[test]
+fn text_that_is_borrowed_or_owned_is_text() {
+    let mut world = World::new();
+    let (tag, text, string) = (
+        world.types.base("u64"),
+        world.types.text(),
+        world.types.string(),
+    );
+    let cow = world.types.enumeration(
+        "alloc::borrow::Cow<str>",
+        24,
+        Some((0, tag)),
+        &[
+            ("Borrowed", &[(1 << 63, 1 << 63)], &[("__0", 8, text)]),
+            ("Owned", &[], &[("__0", 0, string)]),
+        ],
+    );
+    let bytes = [words(&[1 << 63]), world.fat(b"BTC", 3)].concat();
+    world.variable("borrowed", cow, &bytes);
+    let bytes = world.vector(b"BTC", 3);
+    world.variable("owned", cow, &bytes);
+    world.variable("wild", cow, &words(&[8, 16, 3]));
+    for name in ["borrowed", "owned"] {
+        for (expression, expected) in [
+            ("x == \"BTC\"", "true"),
+            ("x != \"BTC\"", "false"),
+            ("x == owned", "true"),
+            ("borrowed < x", "false"),
+            ("x.len() == 3", "true"),
+            ("x.is_empty()", "false"),
+            ("x.starts_with(\"B\")", "true"),
+            ("x.contains(\"X\")", "false"),
+            ("matches!(x, \"BTC\")", "true"),
+            ("format!(\"{}\", x)", "\"BTC\""),
+            ("x.len()", "3"),
+            ("x:>5", "  BTC"),
+            ("x", "\"BTC\""),
+        ] {
+            let expression = expression.replace('x', name);
+            let shown = world.show(&format!("{{{expression}}}"));
+            assert_eq!(shown, expected, "{expression}");
+            if let "true" | "false" = expected {
+                let decided = world.decide(&expression).map(|it| it.to_string());
+                assert_eq!(decided.as_deref(), Ok(expected), "{expression}");
+            }
+        }
+    }
+    assert_eq!(world.show("{wild == \"BTC\"}"), "<unreadable 0x10>");
+    assert!(
+        world
+            .decide("wild == \"BTC\"")
+            .is_err_and(|why| why.ends_with("<unreadable 0x10>"))
+    );
+}
+
+#[test]
 fn shared_elements_are_a_sequence() {
     let mut world = shared();
     for name in ["arcs", "rcs"] {

@@ -468,15 +468,7 @@ impl Typing<'_, '_> {
         let comparison = match (name, arguments) {
             ("len", []) | ("is_empty", []) => {
                 // The number of bytes is the text's own, however much of it is shown.
-                let length = match text {
-                    Node::Text(operand) => self.text_length(operand)?,
-                    Node::Words(text) => {
-                        let length = Number::new(Kind::USIZE, text.len() as u128);
-                        Some(Node::Number(length))
-                    }
-                    _ => None,
-                };
-                let Some(length) = length else {
+                let Some(length) = self.text_length(&text)? else {
                     return Ok(None);
                 };
                 return Ok(Some(match name {
@@ -508,7 +500,21 @@ impl Typing<'_, '_> {
         Ok(Some(Item::Number(node, Kind::Bool)))
     }
 
-    fn text_length(&mut self, operand: usize) -> Result<Option<Node>, CompileError> {
+    fn text_length(&mut self, text: &Node) -> Result<Option<Node>, CompileError> {
+        let operand = match text {
+            Node::Text(operand) => *operand,
+            Node::Words(text) => {
+                let length = Number::new(Kind::USIZE, text.len() as u128);
+                return Ok(Some(Node::Number(length)));
+            }
+            Node::Either(operand, text, other) => {
+                let lengths = self.text_length(text)?.zip(self.text_length(other)?);
+                return Ok(lengths.map(|(length, other)| {
+                    Node::Either(*operand, Box::new(length), Box::new(other))
+                }));
+            }
+            _ => return Ok(None),
+        };
         let Some(path) = self
             .operands
             .get(operand)

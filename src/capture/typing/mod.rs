@@ -22,7 +22,7 @@ use super::expr::{Expr, FormatPart, Literal, Special};
 use super::format::Format;
 use super::number::{Kind, Mode, Number};
 use super::redact::{self, Redaction};
-use super::typed::{Entries, Node, Operand, Part, Path, Run, Typed, Want};
+use super::typed::{Entries, Node, Operand, Part, Path, Refusal, Run, Typed, Want};
 use super::types::Loader;
 use super::views::View;
 use crate::symbols::scope::Scope;
@@ -337,7 +337,9 @@ impl<'a, 's> Typing<'a, 's> {
             Item::Place(path) | Item::Guarded(path) => {
                 let path = self.auto_deref(path.clone())?;
                 let found = self.load(path.ty)?;
-                Ok(kind_of(&found).is_some() || self.view(path.ty)?.text().is_some())
+                Ok(kind_of(&found).is_some()
+                    || self.view(path.ty)?.text().is_some()
+                    || self.text(&Item::Place(path))?.is_some())
             }
             _ => Ok(false),
         }
@@ -447,6 +449,9 @@ impl<'a, 's> Typing<'a, 's> {
                 let found = self.load(path.ty)?;
                 // How these are compared is code of the program.
                 let is_own = self.loader.is_shown_by_users(&found);
+                if !is_own && found.name.starts_with("alloc::borrow::Cow<str") {
+                    return self.borrowed_or_owned(&path);
+                }
                 if is_own || self.view(path.ty)?.text().is_none() {
                     return Ok(None);
                 }
@@ -454,6 +459,25 @@ impl<'a, 's> Typing<'a, 's> {
             }
             _ => Ok(None),
         }
+    }
+
+    /// The text of a `Cow<str>`.
+    fn borrowed_or_owned(&mut self, path: &Path) -> Result<Option<Node>, CompileError> {
+        let mut texts = Vec::new();
+        for variant in ["Borrowed", "Owned"] {
+            let Some((_, text)) = self.payload(path, variant, Refusal::None)? else {
+                return Ok(None);
+            };
+            texts.push(self.text(&Item::Place(text.optional(true)))?);
+        }
+        Ok(match texts.as_slice() {
+            [Some(Node::Text(borrowed)), Some(owned)] => Some(Node::Either(
+                *borrowed,
+                Box::new(Node::Text(*borrowed)),
+                Box::new(owned.clone()),
+            )),
+            _ => None,
+        })
     }
 
     /// What an item is called in an error.
