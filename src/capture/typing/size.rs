@@ -38,7 +38,10 @@ pub(super) fn of_item(item: &Item) -> usize {
 
 pub(super) fn of_path(path: &Path) -> usize {
     let steps = path.steps.iter().map(|step| match step {
-        Step::Element { index, .. } => of_typed(index),
+        Step::Element { run, index, .. } => {
+            let index = index.as_deref().map_or(1, of_typed);
+            index.saturating_add(of_run(run))
+        }
         Step::Entry { key, .. } => match &**key {
             Key::Number(typed, _) | Key::Text(typed, _) => of_typed(typed),
         },
