@@ -88,7 +88,7 @@ fn debug(service: &Service) -> Result<()> {
     }
     let mut printed = 0;
     while printed < EVENTS {
-        let output = client.next_output(Duration::from_secs(10))?;
+        let output = client.next_output(Duration::from_secs(60))?;
         let Some(line) = output.line.filter(|_| output.source.is_some()) else {
             continue;
         };

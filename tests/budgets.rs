@@ -109,7 +109,7 @@ fn a_logpoint_over_its_budget_is_suspended_and_its_numbers_add_up() {
     let mut world = World::start(&[("DETRIX_LOGPOINT_BUDGET", "0.002")]);
     let mut session = Session::attach(world.port);
     session.logpoint(&world.file, world.line("hot"), "{id}");
-    let calls = world.program.number(RUN, "calls");
+    let calls = world.program.number("run 4 2000", "calls");
     // What was counted stays when it is put back.
     let counts = world.standing(LogpointState::Active).counts;
     assert!(counts.suspensions > 1, "{counts:?}");

@@ -30,6 +30,7 @@ impl Printed {
             // The one thing that an environment is asked for; it helps on a busy machine, too.
             .env("DETRIX_REGISTER_TIMEOUT", "30")
             .env("DETRIX_HEALTH_CHECK_TIMEOUT", "30")
+            .env("DETRIX_UNREGISTER_TIMEOUT", "30")
             .env("HOME", home.path())
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())

@@ -53,13 +53,13 @@ const MAX_CLIENTS: usize = 64;
 const MAX_REFUSALS: usize = 16;
 
 /// How long a client that is refused may take to ask for something, so that it can be told.
-const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 5 });
 
 /// How long to wait before the next try to accept a client, after one failed (no descriptors left, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the sessions may take at the end, all of them together, to write what was recorded until then.
-const DRAIN_TIME: Duration = Duration::from_secs(1);
+const DRAIN_TIME: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 1 });
 
 /// Serves debug clients that `allow` permits, and counts them in `clients`, until `shutdown` is ready: then the port is
 /// closed, all sessions are closed at the backend, their clients get what was recorded until then, for up to a second in

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::backend::{NamedFile, Notice, Part, Placed, Wanted, WrongExpressions::Refuse};
 use super::fake::{Call, FakeServer, hit};
-use super::{MAX_CLIENTS, MAX_REFUSALS, REFUSAL_TIMEOUT};
+use super::{MAX_CLIENTS, MAX_REFUSALS};
 
 /// Runs the conversations that need nothing but a server.
 macro_rules! conversations {
@@ -398,7 +398,7 @@ fn too_many_clients_are_told_so() {
     ));
     let silent: Vec<Client> = (0..MAX_REFUSALS).map(|_| server.target.connect()).collect();
     let mut beyond = server.target.connect();
-    let nothing = beyond.next_message(REFUSAL_TIMEOUT / 2);
+    let nothing = beyond.next_message(WAIT);
     assert!(matches!(nothing, Err(ClientError::Closed)), "{nothing:?}");
     drop((clients, silent));
     let deadline = Instant::now() + WAIT;

@@ -133,7 +133,7 @@ fn an_expression_that_means_nothing_says_so_for_itself() {
 /// The daemon buffers a thousand events and loses what comes beyond; so they are held back, and what cannot be is told.
 #[test]
 fn of_a_burst_nothing_is_lost_in_silence() {
-    const BURST: u64 = 20_000;
+    const BURST: u64 = 5_000;
     let daemon = daemon();
     let mut program = Program::start(&daemon, &[]);
     let (_, id) = program.wake();
@@ -141,6 +141,8 @@ fn of_a_burst_nothing_is_lost_in_silence() {
     program.running.run(&format!("burst {BURST}"));
     let mut report = Report::default();
     until("all of it is accounted for", || {
+        // What the stand-in reports is locked meanwhile.
+        std::thread::sleep(std::time::Duration::from_millis(10));
         report = daemon.links(&id).remove(0);
         report.metric_events + told_dropped(&report) >= BURST
     });

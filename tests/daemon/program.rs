@@ -31,6 +31,9 @@ impl Program {
             .env("DETRIX_REGISTER", "1")
             .env("DETRIX_DAEMON_URL", daemon.url())
             .env("DETRIX_NAME", &name)
+            .env("DETRIX_HEALTH_CHECK_TIMEOUT", "30")
+            .env("DETRIX_REGISTER_TIMEOUT", "30")
+            .env("DETRIX_UNREGISTER_TIMEOUT", "30")
             // No token of whoever runs the tests.
             .env(
                 "DETRIX_HOME",

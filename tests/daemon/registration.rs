@@ -209,7 +209,7 @@ fn a_failed_registration_leaves_nothing() {
     let port = free_port().to_string();
     let variables = [
         ("DETRIX_DEBUG_PORT", port.as_str()),
-        ("DETRIX_REGISTER_TIMEOUT", "1"),
+        ("DETRIX_REGISTER_TIMEOUT", "5"),
     ];
     let mut program = Program::start(&daemon, &variables);
     let asleep = program.trace();

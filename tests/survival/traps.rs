@@ -84,7 +84,7 @@ fn row_13_threads_that_block_every_signal_come_and_go_among_others() {
         let line = printed.iter().find_map(|line| line.strip_prefix(what));
         line.and_then(|number| number.parse::<u32>().ok())
     });
-    let allowed = 1 + threads / 500;
+    let allowed = 5.max(1 + threads / 500);
     assert!(
         wrong
             .iter()

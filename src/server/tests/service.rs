@@ -198,5 +198,5 @@ fn at_the_end_what_a_client_does_not_read_is_counted() {
         sum >= events && sum <= events + 100,
         "{outputs} {dropped} {undelivered} of {events}"
     );
-    assert!(undelivered > 100, "{undelivered}");
+    assert!(undelivered > 0, "{undelivered}");
 }

@@ -35,7 +35,7 @@ macro_rules! each_row {
 }
 
 /// How long anything may take that must happen.
-pub const WAIT: Duration = Duration::from_secs(20);
+pub const WAIT: Duration = Duration::from_secs(60);
 
 /// A server, and what is known of the program behind it.
 #[derive(Clone, Debug)]
