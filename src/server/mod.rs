@@ -59,7 +59,7 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 60 } else 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the sessions may take at the end, all of them together, to write what was recorded until then.
-const DRAIN_TIME: Duration = Duration::from_secs(if cfg!(test) { 5 } else { 1 });
+const DRAIN_TIME: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 1 });
 
 /// Serves debug clients that `allow` permits, and counts them in `clients`, until `shutdown` is ready: then the port is
 /// closed, all sessions are closed at the backend, their clients get what was recorded until then, for up to a second in

@@ -182,7 +182,7 @@ fn what_is_too_much_is_counted_and_told_of_its_logpoint() {
 
 #[test]
 fn at_the_end_it_gets_what_it_can_take_and_then_the_last_word() {
-    const EVENTS: usize = 3000;
+    const EVENTS: usize = 4000;
     let server = FakeServer::start();
     let mut client = daemon(&server);
     burst(&server, EVENTS);
