@@ -169,6 +169,11 @@ fn copies_of_what_is_bound_have_an_end() {
             12,
         ),
         ("matches!(v[0],b if ", "matches!(v[b+b+b],b if ", 12),
+        (
+            "matches!(v[0],b if ",
+            "matches!(v[v[..b+b+b+b+b+b+b+b+b+b+b+b+b+b+b+b+b].len()],b if ",
+            7,
+        ),
     ] {
         let nested = |levels: usize| {
             let close = ")".repeat(levels + 1);

@@ -556,7 +556,7 @@ fn parts_are_asked_as_wholes_are() {
 
 #[test]
 fn parts_that_are_not_taken_are_told_with_what_is() {
-    let text = "a part of a text is not supported: write `{text:.3}` for its first characters, `text.as_bytes()[..3]` for bytes of it";
+    let text = "a part of a text is not supported: write `{text:.3}` for its first characters, `text.as_bytes()[..3]` for bytes of one that is no `Cow`";
     let mut world = shared();
     assert_eq!(world.show("{arc[1..]}"), format!("<error: {text}>"));
     let mut world = super::world();

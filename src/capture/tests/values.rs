@@ -420,6 +420,15 @@ fn pointers() {
     world.variable("raw", raw, &words(&[target]));
     let several = world.types.array(raw, 2);
     world.variable("several", several, &words(&[target, 1]));
+    let inner = world.types.structure(
+        "core::cell::UnsafeCell<*const u32>",
+        8,
+        &[("value", 0, raw)],
+    );
+    let cell = world
+        .types
+        .structure("core::cell::Cell<*const u32>", 8, &[("value", 0, inner)]);
+    world.variable("cell", cell, &words(&[target]));
     world.variable("function", function, &words(&[0x1234]));
     world.variable("boxed", boxed, &words(&[third]));
     world.variable("wild", reference, &words(&[0x10]));
@@ -439,6 +448,12 @@ fn pointers() {
             "{*several.first().unwrap()} {**several.first().unwrap()} {*several.last().unwrap()}"
         ),
         format!("{target:#x} 7 0x1")
+    );
+    assert_eq!(
+        world.show(
+            "{*several.iter().nth(0).unwrap()} {*several.first().copied().unwrap()} {*cell.get()}"
+        ),
+        format!("{target:#x} 7 7")
     );
     assert_eq!(
         world.show("{boxed} {*boxed} {***boxed} {&&boxed} {*&boxed}"),

@@ -424,8 +424,8 @@ impl Typing<'_, '_> {
         }
         let found = self.load(path.ty)?;
         let is_of_library = *found.name == *"&str" || is_of_std(&found.name);
-        match *self.view(path.ty)? {
-            View::Text { .. } if is_of_library => Ok(Item::Text(Node::Words(String::new()))),
+        match self.view(path.ty)?.text() {
+            Some(_) if is_of_library => Ok(Item::Text(Node::Words(String::new()))),
             _ => Err(CompileError::Unsupported {
                 what: format!("`unwrap_or_default` of `{}`", found.name),
                 why: "only of a number or text of the standard library the default is known",

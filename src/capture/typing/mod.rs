@@ -398,7 +398,7 @@ impl<'a, 's> Typing<'a, 's> {
     }
 
     fn operand(&mut self, path: Path, want: Want) -> usize {
-        self.count(size::of_path(&path));
+        self.count(size::of_operand(&path, &want));
         self.operands.push(Operand { path, want });
         self.operands.len() - 1
     }
@@ -554,12 +554,17 @@ fn is_of_method(expr: &Expr) -> bool {
 
 /// Whether a method gives a reference to what it finds, where it finds something.
 fn gives_reference(expr: &Expr) -> bool {
-    let Expr::Method(receiver, name, _) = expr else {
+    let Expr::Method(receiver, name, arguments) = expr else {
         return false;
     };
-    match name.as_str() {
-        "first" | "last" | "front" | "back" | "get" | "as_ref" | "as_mut" => true,
-        "unwrap" | "expect" | "unwrap_or" => gives_reference(receiver),
+    let is_of = |names: &[&str]| matches!(&**receiver, Expr::Method(_, name, _) if names.contains(&name.as_str()));
+    match (name.as_str(), &arguments[..]) {
+        ("unwrap", []) | ("expect" | "unwrap_or", [_]) => gives_reference(receiver),
+        ("first" | "last" | "front" | "back", []) => !is_of(&["copied", "cloned"]),
+        ("next", []) | ("nth", [_]) => is_of(&["iter"]),
+        // Without an argument that of a `Cell` gives what it holds.
+        ("get", [_]) => true,
+        ("as_ref" | "as_mut" | "borrow" | "borrow_mut" | "lock" | "read" | "write", []) => true,
         _ => false,
     }
 }

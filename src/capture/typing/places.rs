@@ -476,7 +476,7 @@ pub(super) fn on_a_literal(operator: &str) -> CompileError {
 pub(super) fn part_of_text() -> CompileError {
     CompileError::Unsupported {
         what: "a part of a text".into(),
-        why: "write `{text:.3}` for its first characters, `text.as_bytes()[..3]` for bytes of it",
+        why: "write `{text:.3}` for its first characters, `text.as_bytes()[..3]` for bytes of one that is no `Cow`",
     }
 }
 

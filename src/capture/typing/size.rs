@@ -51,11 +51,17 @@ pub(super) fn of_path(path: &Path) -> usize {
 }
 
 fn of_typed(typed: &Typed) -> usize {
-    let operands = typed.operands.iter().map(|operand| match &operand.want {
-        Want::Run(run) | Want::Folded(run, _) => of_path(&operand.path).saturating_add(of_run(run)),
-        _ => of_path(&operand.path),
-    });
+    let operands = typed.operands.iter();
+    let operands = operands.map(|operand| of_operand(&operand.path, &operand.want));
     operands.fold(of_node(&typed.node), usize::saturating_add)
+}
+
+pub(super) fn of_operand(path: &Path, want: &Want) -> usize {
+    let run = match want {
+        Want::Run(run) | Want::Count(run) | Want::Folded(run, _) => of_run(run),
+        Want::Nothing | Want::Value | Want::Presence | Want::Number(_) | Want::Entries(_) => 0,
+    };
+    of_path(path).saturating_add(run)
 }
 
 fn of_run(run: &Run) -> usize {
