@@ -175,9 +175,11 @@ fn wait_for(channel: &Channel, pid: i32) -> i32 {
                 return status;
             }
             Ok(_) | Err(sys::Errno::INTR) => {}
-            // Somebody else has reaped it, with a wait for all clones.
-            Err(_) if is_ending || sys::is_no_thread_of(pid, pid) => return 0,
-            // A filter of system calls may not let anybody ask.
+            // Somebody else has reaped it, with a wait for all clones, or a filter of system calls lets nobody ask like this.
+            Err(_) if is_ending || sys::is_no_thread_of(pid, pid) => {
+                sys::reap(pid);
+                return 0;
+            }
             Err(_) => {}
         }
         sys::futex_wait_for(&channel.alive, 1, WATCH);

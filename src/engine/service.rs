@@ -13,6 +13,7 @@ use super::privileges::{self, Privileges};
 use super::proc;
 use super::shared::Shared;
 use super::sites::State;
+use super::sys;
 use super::trial;
 
 /// When to look for untraced threads after seizing: a thread may have been born meanwhile by one that was not traced.
@@ -153,6 +154,7 @@ fn ring(tracer: &Tracer, orders: &[Command]) -> bool {
     };
     if !heard {
         tracer.channel.unheard.store(true, Ordering::Release);
+        sys::futex_wake(&tracer.channel.alive);
     }
     heard
 }

@@ -256,8 +256,9 @@ extern "C" fn handle<const AT: usize>(
             )
         }
     });
-    // Before the application's handler runs, which may never return here.
-    IN_HANDLER.fetch_sub(1, Ordering::SeqCst);
+    // Before the application's handler runs, which may never return here. A forked child may have begun at 0 meanwhile.
+    let less = |count: u32| Some(count.saturating_sub(1));
+    let _ = IN_HANDLER.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
     let Some(below) = LAYER.get(AT).filter(|_| !ours) else {
         return;
     };

@@ -13,7 +13,7 @@ static FORKS: AtomicU32 = AtomicU32::new(0);
 
 /// How long a fork waits at most, for a thread that the processor was taken from: one that does not get on at all is not
 /// waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long a fork is waited for at most.
 const LONGEST_FORK: Duration = Duration::from_secs(1);
