@@ -85,6 +85,18 @@ fn a_filter_that_lets_nobody_wait_is_named_and_leaves_nothing() {
         assert!(error.to_string().contains("seccomp filter"), "{error}");
         assert_eq!((trap_handler(), faults()), before);
     }
+    assert_eq!(zombies(), 0);
+}
+
+/// Tracers that have ended and that nobody has reaped.
+fn zombies() -> usize {
+    let own = format!(") Z {} ", std::process::id());
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let stats =
+        processes.filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
+    stats
+        .filter(|stat| stat.contains("(detrix-keeper") && stat.contains(&own))
+        .count()
 }
 
 #[test]
