@@ -161,7 +161,8 @@ impl Client {
             .collect();
         let arguments = json!({"source": {"path": path}, "breakpoints": breakpoints});
         let mut body = self.call("setBreakpoints", arguments)?;
-        serde_json::from_value(body["breakpoints"].take())
+        let breakpoints = body.get_mut("breakpoints").map(Value::take);
+        serde_json::from_value(breakpoints.unwrap_or_default())
             .map_err(|error| ClientError::Protocol(error.to_string()))
     }
 
@@ -379,6 +380,17 @@ mod tests {
         server.write_all(b"Content-Length: x\r\n\r\n").unwrap();
         assert!(matches!(
             client.next_message(LONG),
+            Err(ClientError::Protocol(_))
+        ));
+    }
+
+    #[test]
+    fn an_answer_of_another_kind_is_an_error() {
+        let (mut client, mut server) = pair();
+        let answer = json!({"seq": 1, "type": "response", "request_seq": 1, "command": "setBreakpoints", "success": true, "body": []});
+        send(&mut server, answer);
+        assert!(matches!(
+            client.set_logpoints("/a.rs", &[(1, "x")]),
             Err(ClientError::Protocol(_))
         ));
     }
