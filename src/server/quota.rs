@@ -22,6 +22,9 @@ pub const TEXT_BYTES: usize = 8 << 20;
 /// How many bytes a path may have: `PATH_MAX` of Linux. It is in each breakpoint that is answered.
 pub const PATH_BYTES: usize = 4096;
 
+/// How many bytes of paths an answer may repeat. Escaped they are six times as many, and the last part of each is its name.
+pub const ANSWERED_PATHS: usize = 1 << 20;
+
 /// What a client has set.
 #[derive(Debug, Default)]
 pub struct Quota {

@@ -278,6 +278,9 @@ impl<B: Backend> Session<B> {
         if asked.len() > quota::IN_ANSWER {
             return Err(too_many(asked.len()));
         }
+        // It may be left out, and would be in each of them.
+        let paths = asked.len().saturating_mul(file.path.len());
+        let path = (paths <= quota::ANSWERED_PATHS).then_some(&*file.path);
         let asked = asked
             .into_iter()
             .map(|breakpoint| wanted(breakpoint, conventions, &self.limits));
@@ -289,10 +292,10 @@ impl<B: Backend> Session<B> {
             .map(|asked| {
                 let over = || "the session is over".to_owned();
                 match asked.and_then(|_| placed.next().ok_or_else(over)) {
-                    Ok(placed) => self.outlet.breakpoint(placed, Some(&file.path)),
+                    Ok(placed) => self.outlet.breakpoint(placed, path),
                     Err(why) => Breakpoint {
                         message: Some(why),
-                        source: Some(conventions.source_to_client(&file.path)),
+                        source: path.map(|path| conventions.source_to_client(path)),
                         ..Breakpoint::default()
                     },
                 }

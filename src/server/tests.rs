@@ -284,6 +284,7 @@ fn what_there_is_no_room_for_is_answered_and_not_kept() {
     let answer = client.call("setBreakpoints", lines(10_200)).unwrap();
     let answered = answer["breakpoints"].as_array().unwrap();
     assert_eq!(answered.len(), 10_200);
+    assert_eq!(answered[0]["source"]["path"], "/a.rs");
     let message = |index: usize| answered[index]["message"].as_str().unwrap();
     assert_eq!(message(9_999), "not here");
     assert!(message(10_000).starts_with("not set: a request sets 10000 breakpoints"));
@@ -293,6 +294,13 @@ fn what_there_is_no_room_for_is_answered_and_not_kept() {
     };
     let kept = set(1, "/a.rs", vec![bare; 10_000]);
     assert_eq!(server.calls(), [Call::Open(1, Refuse), kept]);
+    // What would make it hundreds of megabytes is left out.
+    let path = "\u{1}".repeat(4_096);
+    let none = json!({"source": {"path": path}, "lines": vec![0; 20_000]});
+    let answer = client.call("setBreakpoints", none).unwrap();
+    let answered = answer["breakpoints"].as_array().unwrap();
+    assert_eq!(answered.len(), 20_000);
+    assert!(answered.iter().all(|answer| answer["source"].is_null()));
     for (arguments, why) in [
         (lines(20_001), "the request has 20001 breakpoints"),
         (
