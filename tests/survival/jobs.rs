@@ -132,10 +132,12 @@ fn at_a_terminal(rounds: u32, logged: bool) -> (ExitStatus, u64) {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", SHELL]);
     command.arg(fixture("children", Profile::Release));
-    // SAFETY: two system calls, on a descriptor that is open until the program has been started.
+    // SAFETY: system calls alone, on a descriptor that is open until the program has been started.
     unsafe {
         command.pre_exec(move || {
             nix::unistd::setsid()?;
+            // Where the tests run in the background, it is ignored.
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
             let done = libc::ioctl(slave, libc::TIOCSCTTY, 0);
             nix::errno::Errno::result(done)?;
             Ok(())

@@ -199,13 +199,15 @@ impl Session {
 
     /// Whether the server closes the connection within [`PATIENCE`]; messages before its end are dropped.
     pub fn closes(&mut self) -> bool {
-        loop {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
             match self.client.next_message(PATIENCE) {
                 Ok(_) => {}
                 Err(ClientError::Closed) => return true,
                 Err(_) => return false,
             }
         }
+        false
     }
 
     /// Disconnects and waits for the answer.
