@@ -85,6 +85,8 @@ pub enum Command {
     Cancel,
     /// `disconnect`.
     Disconnect,
+    /// Stop a thread.
+    Pause,
     /// One of the requests that make sense for a stopped thread only.
     NeedsStop,
 }
@@ -107,8 +109,9 @@ impl Command {
             "threads" => Self::Threads,
             "cancel" => Self::Cancel,
             "disconnect" => Self::Disconnect,
-            "continue" | "evaluate" | "next" | "pause" | "scopes" | "stackTrace" | "stepIn"
-            | "stepOut" | "variables" => Self::NeedsStop,
+            "pause" => Self::Pause,
+            "continue" | "evaluate" | "next" | "scopes" | "stackTrace" | "stepIn" | "stepOut"
+            | "variables" => Self::NeedsStop,
             "" => {
                 let text = "the request has no command".to_owned();
                 return Err(Failure::new(FailureId::UnknownCommand, text));

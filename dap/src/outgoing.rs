@@ -86,6 +86,8 @@ pub enum FailureId {
     NotStopped = 6,
     /// No more clients can be served.
     TooManyClients = 7,
+    /// The program's threads are never stopped.
+    CannotStop = 8,
 }
 
 impl Failure {

@@ -187,6 +187,10 @@ impl<B: Backend> Session<B> {
             (Command::Threads, _) => Some(self.threads()),
             // Requests are answered one after the other, so what a client wants to cancel is answered already.
             (Command::ConfigurationDone | Command::Cancel, _) => None,
+            (Command::Pause, _) => {
+                let text = "no thread is stopped here; set a logpoint (a breakpoint with a `logMessage`) to see values while the program runs";
+                return Err(Failure::new(FailureId::CannotStop, text.to_owned()));
+            }
             (_, _) => {
                 let text = format!("`{}` needs a stopped thread", request.command);
                 return Err(Failure::new(FailureId::NotStopped, text));

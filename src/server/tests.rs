@@ -71,6 +71,18 @@ fn row_01_requests_before_initialize_are_refused() {
 }
 
 #[test]
+fn a_pause_is_refused_with_a_word_for_the_user() {
+    let server = FakeServer::start();
+    let mut client = server.target.attach();
+    let refused = client.request("pause", json!({"threadId": 1})).unwrap();
+    let message = refused.message.unwrap_or_default();
+    assert!(
+        !refused.success && message.contains("set a logpoint"),
+        "{message}"
+    );
+}
+
+#[test]
 fn row_03_the_backend_gets_the_whole_list() {
     let server = FakeServer::start();
     let mut client = server.target.attach();
