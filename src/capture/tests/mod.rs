@@ -3,11 +3,13 @@
 use super::world::{self, World};
 
 mod conditions;
+mod defaults;
 mod expressions;
 mod own;
 mod places;
 mod refusals;
 mod robust;
+mod shared;
 mod tables;
 mod thread_locals;
 mod values;
