@@ -178,7 +178,9 @@ impl<'a, 's> Typing<'a, 's> {
                 // `*&x` is `x`.
                 (Expr::Reference(_), item) => Ok(item),
                 // What it refers to is the place itself here, and that of a raw pointer would be one too far.
-                (inner, Item::Place(path)) if gives_reference(inner) && self.is_raw(&path)? => {
+                (inner, Item::Place(path))
+                    if places::gives_reference(inner) && self.is_raw(&path)? =>
+                {
                     Ok(Item::Place(path))
                 }
                 (inner, Item::Place(path)) => match self.deref(path.clone()) {
@@ -548,23 +550,6 @@ fn is_of_method(expr: &Expr) -> bool {
     match expr {
         Expr::Method(..) => true,
         Expr::Deref(inner) => is_of_method(inner),
-        _ => false,
-    }
-}
-
-/// Whether a method gives a reference to what it finds, where it finds something.
-fn gives_reference(expr: &Expr) -> bool {
-    let Expr::Method(receiver, name, arguments) = expr else {
-        return false;
-    };
-    let is_of = |names: &[&str]| matches!(&**receiver, Expr::Method(_, name, _) if names.contains(&name.as_str()));
-    match (name.as_str(), &arguments[..]) {
-        ("unwrap", []) | ("expect" | "unwrap_or", [_]) => gives_reference(receiver),
-        ("first" | "last" | "front" | "back", []) => !is_of(&["copied", "cloned"]),
-        ("next", []) | ("nth", [_]) => is_of(&["iter"]),
-        // Without an argument that of a `Cell` gives what it holds.
-        ("get", [_]) => true,
-        ("as_ref" | "as_mut" | "borrow" | "borrow_mut" | "lock" | "read" | "write", []) => true,
         _ => false,
     }
 }

@@ -466,6 +466,23 @@ fn chain(expr: &Expr) -> Option<Vec<&str>> {
     }
 }
 
+/// Whether a method gives a reference to what it finds, where it finds something.
+pub(super) fn gives_reference(expr: &Expr) -> bool {
+    let Expr::Method(receiver, name, arguments) = expr else {
+        return false;
+    };
+    let is_of = |names: &[&str]| matches!(&**receiver, Expr::Method(_, name, _) if names.contains(&name.as_str()));
+    match (name.as_str(), &arguments[..]) {
+        ("unwrap", []) | ("expect" | "unwrap_or", [_]) => gives_reference(receiver),
+        ("first" | "last" | "front" | "back", []) => !is_of(&["copied", "cloned"]),
+        ("next", []) | ("nth", [_]) => is_of(&["iter"]),
+        // Without an argument that of a `Cell` gives what it holds.
+        ("get", [_]) => true,
+        ("as_ref" | "as_mut" | "borrow" | "borrow_mut" | "lock" | "read" | "write", []) => true,
+        _ => false,
+    }
+}
+
 pub(super) fn on_a_literal(operator: &str) -> CompileError {
     CompileError::Unsupported {
         what: format!("`{operator}` on a literal"),
